@@ -1,0 +1,66 @@
+"""Metadata, extras and every entry point: the one list of registered names."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(
+    r'__version__ = "(.+)"', (HERE / "spacy_bert_zh" / "__init__.py").read_text("utf-8")
+).group(1)
+
+EXTRAS = {
+    "torch": ["torch>=2.4", "transformers>=4.53,<6", "huggingface-hub>=0.30"],
+    "shared": ["spacy-transformers>=1.4,<2"],
+    "convert": ["charset-normalizer>=3.4", "jieba>=0.42.1", "opencc>=1.1.9", "pyarrow>=15"],
+    "plots": ["matplotlib>=3.9", "scikit-learn>=1.5"],
+    "package": ["build>=1.2", "setuptools>=70", "wheel>=0.43"],
+}
+EXTRAS["dev"] = ["hypothesis>=6.100", "mypy>=1.11", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.6"]
+
+setup(
+    name="spacy-bert-zh",
+    version=VERSION,
+    description="Chinese BERT text classification for spaCy",
+    long_description=(HERE / "README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    license_files=["LICENSE"],
+    python_requires=">=3.10",
+    packages=[*find_packages(include=["spacy_bert_zh*"]), "spacy_bert_zh.assets"],
+    # The weights that ship stand in the repository's assets/ and travel inside the wheel.
+    package_dir={"spacy_bert_zh.assets": "assets"},
+    package_data={"spacy_bert_zh": ["py.typed"], "spacy_bert_zh.assets": ["*/*"]},
+    install_requires=[
+        "numpy>=1.26",
+        "safetensors>=0.4.5",
+        "spacy>=3.8,<3.9",
+        "thinc>=8.3.4,<8.4",
+        "tokenizers>=0.21",
+        "tqdm>=4.66",
+        "typer>=0.12",
+    ],
+    extras_require=EXTRAS,
+    entry_points={
+        "console_scripts": ["spacy-bert-zh = spacy_bert_zh.cli:app"],
+        "spacy_factories": [
+            "bert_textcat = spacy_bert_zh.component:make_bert_textcat",
+            "bert_textcat_multilabel = spacy_bert_zh.component:make_bert_textcat_multilabel",
+        ],
+        "spacy_architectures": [
+            "spacy_bert_zh.BertTextCat.v1 = spacy_bert_zh.architectures:build_bert_text_cat_v1",
+            "spacy_bert_zh.TorchBackbone.v1 = "
+            "spacy_bert_zh.backbones.torch:build_torch_backbone_v1",
+            "spacy_bert_zh.SharedBackbone.v1 = "
+            "spacy_bert_zh.backbones.shared:build_shared_backbone_v1",
+        ],
+        "spacy_readers": [
+            "spacy_bert_zh.shuffled_corpus.v1 = spacy_bert_zh.corpus:build_shuffled_corpus_v1",
+        ],
+        "spacy_callbacks": [
+            "spacy_bert_zh.portable.v1 = spacy_bert_zh.portable:build_portable_v1",
+        ],
+        "spacy_cli": ["bert_zh = spacy_bert_zh.spacy_cli:app"],
+    },
+)

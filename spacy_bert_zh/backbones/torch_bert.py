@@ -1,0 +1,136 @@
+"""The network of the torch backbone: `transformers.BertModel`, pooled to one row a document."""
+
+import os
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from spacy_bert_zh.checkpoint import Checkpoint
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.pieces import Batch
+
+# transformers 4 imports TensorFlow where it finds it, unless told so before its own import.
+_use_tf = os.environ.get("USE_TF")
+os.environ["USE_TF"] = "0"
+try:
+    from transformers import BertConfig, BertModel
+finally:
+    if _use_tf is None:
+        del os.environ["USE_TF"]
+    else:
+        os.environ["USE_TF"] = _use_tf
+
+# A forked child (nlp.pipe with n_process) inherits OpenMP threads that don't exist there and
+# would wait for them for ever.
+os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
+Pooling = Literal["cls", "pooler", "mean"]
+
+
+class PooledBert(nn.Module):
+    """BERT (Devlin et al. 2019) with one vector a document.
+
+    Args:
+        config: The keys of ``config.json``.
+        pooling: ``cls`` is the last hidden state of [CLS]; ``pooler`` that through BERT's
+            pretrained tanh layer; ``mean`` the mean over all pieces of a window.
+    """
+
+    def __init__(self, config: dict[str, Any], pooling: Pooling) -> None:
+        super().__init__()
+        self.pooling = pooling
+        self.bert = BertModel(BertConfig(**config), add_pooling_layer=pooling == "pooler")
+
+    def forward(self, batches: Sequence[Batch], n_docs: int) -> torch.Tensor:
+        """Encode all windows; a document's vector is the mean over its windows.
+
+        Returns:
+            Shape (n_docs, hidden size), float32.
+        """
+        device = self.bert.device
+        vectors = torch.cat([self._pool(batch, device) for batch in batches]).float()
+        docs = np.concatenate([batch.docs for batch in batches])
+        counts = torch.from_numpy(np.bincount(docs, minlength=n_docs)).to(device)
+        sums = vectors.new_zeros((n_docs, vectors.shape[1]))
+        sums = sums.index_add(0, torch.from_numpy(docs).to(device), vectors)
+        return sums / counts[:, None]
+
+    def _pool(self, batch: Batch, device: torch.device) -> torch.Tensor:
+        ids = torch.from_numpy(batch.ids).to(device)
+        mask = torch.from_numpy(batch.mask).to(device)
+        output = self.bert(input_ids=ids, attention_mask=mask)
+        if self.pooling == "pooler":
+            return output.pooler_output  # type: ignore[no-any-return]
+        hidden = output.last_hidden_state
+        if self.pooling == "cls":
+            return hidden[:, 0]  # type: ignore[no-any-return]
+        weights = mask[:, :, None].to(hidden.dtype)
+        return (hidden * weights).sum(1) / weights.sum(1)  # type: ignore[no-any-return]
+
+    def depth(self, name: str) -> int:
+        """How deep the parameter `name` sits: 0 embeddings, 1 the first layer, …"""
+        parts = name.split(".")
+        if parts[1] == "embeddings":
+            return 0
+        if parts[1] == "encoder":
+            return int(parts[3]) + 1
+        return self.layers + 1
+
+    @property
+    def layers(self) -> int:
+        """Number of transformer layers."""
+        return int(self.bert.config.num_hidden_layers)
+
+    def freeze(self, layers: int) -> None:
+        """Stop training the embeddings and the first `layers` layers; 0 trains all.
+
+        Raises:
+            BertZhError: The network has fewer layers.
+        """
+        if layers > self.layers:
+            raise BertZhError(f"freeze_layers = {layers}, but the checkpoint has {self.layers}")
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(layers == 0 or self.depth(name) > layers)
+
+
+def build_network(checkpoint: Checkpoint, pooling: Pooling) -> PooledBert:
+    """Build the network and fill it with the checkpoint's weights.
+
+    Raises:
+        BertZhError: Weights are missing or have the wrong shape; it names them.
+    """
+    network = PooledBert(checkpoint.config, pooling)
+    if checkpoint.weights is None:
+        return network
+    state = network.bert.state_dict()
+    wrong = [
+        f"{name} {_shape(checkpoint.weights.get(name))} instead of {_shape(tensor)}"
+        for name, tensor in state.items()
+        if _shape(checkpoint.weights.get(name)) != _shape(tensor)
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise BertZhError(
+            f"The weights don't fit config.json and pooling = '{pooling}': "
+            + "; ".join(wrong[:3])
+            + more
+        )
+    network.bert.load_state_dict(
+        {name: torch.from_numpy(checkpoint.weights[name]) for name in state}
+    )
+    return network
+
+
+def _shape(tensor: Any) -> str:
+    return "missing" if tensor is None else str(tuple(tensor.shape))
+
+
+def extract_weights(network: PooledBert) -> dict[str, Any]:
+    """The network's weights as float32 arrays on the CPU, named as in `BertModel`."""
+    return {
+        name: np.ascontiguousarray(tensor.detach().cpu().float().numpy())
+        for name, tensor in network.bert.state_dict().items()
+    }

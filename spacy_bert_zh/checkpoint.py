@@ -1,0 +1,162 @@
+"""BERT checkpoints in the Hugging Face layout: found, checked, read; no pickle, no engine.
+
+One `Checkpoint` is also what a trained backbone keeps of itself, so that every engine
+reads what any other wrote.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import srsly
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, load_file, save
+from tokenizers import Tokenizer
+
+from spacy_bert_zh.errors import BertZhError, missing_extra
+from spacy_bert_zh.pieces import EMBEDDED, load_tokenizer
+
+_FILES = ["config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "*.safetensors"]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A BERT encoder without an engine.
+
+    Attributes:
+        config: The keys of ``config.json``.
+        tokenizer: Its word-piece tokenizer.
+        weights: Tensors named as in `transformers.BertModel`, float32; None stands for
+            the embedded default while it has no pretrained weights.
+    """
+
+    config: dict[str, Any]
+    tokenizer: Tokenizer
+    weights: dict[str, NDArray[Any]] | None
+
+    def to_bytes(self) -> bytes:
+        """Serialise config, tokenizer and weights (as safetensors); never pickle."""
+        message = {
+            "config": json.dumps(self.config, sort_keys=True),
+            "tokenizer": self.tokenizer.to_str(),
+            "weights": save(self.weights or {}),
+        }
+        return srsly.msgpack_dumps(message)  # type: ignore[no-any-return]
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Checkpoint":
+        """Read what `to_bytes` wrote."""
+        message = srsly.msgpack_loads(data)
+        return cls(
+            json.loads(message["config"]),
+            Tokenizer.from_str(message["tokenizer"]),
+            load(message["weights"]),
+        )
+
+
+def load_checkpoint(name: str | None, revision: str = "main") -> Checkpoint:
+    """Read a BERT, BERT-wwm, RoBERTa-wwm or MacBERT checkpoint.
+
+    Args:
+        name: A local folder, or else a name on the Hugging Face hub (the only case in
+            which the network is used); None takes the checkpoint that ships with us.
+        revision: Branch, tag or commit on the hub.
+
+    Raises:
+        BertZhError: Something is missing in the folder, or it isn't a BERT.
+    """
+    folder = EMBEDDED if name is None else _locate(name, revision)
+    config = _read_config(folder)
+    tokenizer = load_tokenizer(folder)
+    if (size := tokenizer.get_vocab_size()) > config["vocab_size"]:
+        raise BertZhError(
+            f"The vocabulary in {folder} has {size} pieces, but config.json says vocab_size = "
+            f"{config['vocab_size']}: vocabulary and weights are not of the same model"
+        )
+    checkpoint = Checkpoint(config, tokenizer, None)
+    if name is None and not list(folder.glob("*.safetensors")):
+        return checkpoint
+    return replace(checkpoint, weights=_read_weights(folder, config))
+
+
+def _locate(name: str, revision: str) -> Path:
+    folder = Path(name)
+    if folder.is_dir():
+        return folder
+    if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise BertZhError(f"No such checkpoint folder: {name} (setting 'name' of the backbone)")
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise missing_extra("huggingface_hub", "torch", f"the checkpoint '{name}'") from None
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES))
+    except (OSError, ValueError) as error:  # the hub's errors derive from these two
+        reason = str(error).strip().split("\n")[0]
+        raise BertZhError(
+            f"'{name}' is neither a local folder nor to be had from the Hugging Face hub: {reason}"
+        ) from error
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    if not path.exists():
+        raise BertZhError(f"No config.json in {folder}: not a checkpoint folder")
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise BertZhError(f"{path} is not valid JSON: {error}") from error
+    # Checkpoints named "roberta-wwm" are BERTs, and some say "roberta"; see _read_weights.
+    if config.get("model_type", "bert") not in ("bert", "roberta"):
+        raise BertZhError(f"{folder} holds a '{config['model_type']}' model, not a BERT")
+    if config.get("position_embedding_type", "absolute") != "absolute":
+        raise BertZhError(
+            f"{path}: position_embedding_type = '{config['position_embedding_type']}' "
+            "is not supported, only 'absolute'"
+        )
+    missing = {"vocab_size", "hidden_size", "num_hidden_layers"} - config.keys()
+    if missing:
+        raise BertZhError(f"{path} lacks {', '.join(sorted(missing))}")
+    # A path of the machine that made it, written by some versions of transformers.
+    config.pop("_name_or_path", None)
+    return {**config, "model_type": "bert"}
+
+
+def _read_weights(folder: Path, config: dict[str, Any]) -> dict[str, NDArray[Any]]:
+    paths = sorted(folder.glob("*.safetensors"))
+    if not paths:
+        raise BertZhError(_no_weights(folder))
+    tensors: dict[str, NDArray[Any]] = {}
+    for path in paths:
+        try:
+            tensors.update(load_file(path))
+        except (SafetensorError, OSError) as error:
+            raise BertZhError(f"{path} can't be read: {error}") from error
+    if any(key.startswith("roberta.") for key in tensors):
+        raise BertZhError(f"{folder} holds a RoBERTa with its own layout, not a BERT")
+    weights = {_plain_name(k): v.astype(np.float32) for k, v in tensors.items()}
+    return {k: v for k, v in weights.items() if k.split(".")[0] in _PARTS}
+
+
+_PARTS = ("embeddings", "encoder", "pooler")  # heads of pretraining are left behind
+
+
+def _plain_name(key: str) -> str:
+    """The name in `transformers.BertModel` of a tensor with an older or longer name."""
+    key = key.removeprefix("bert.")
+    return key.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
+        "LayerNorm.beta", "LayerNorm.bias"
+    )
+
+
+def _no_weights(folder: Path) -> str:
+    if (folder / "pytorch_model.bin").exists():
+        return (
+            f"{folder} holds its weights only as pickle (pytorch_model.bin), which is never read "
+            "here. Convert it once: python -c \"from transformers import AutoModel; "
+            f"AutoModel.from_pretrained('{folder}').save_pretrained('{folder}')\""
+        )
+    return f"No weights in {folder}: expected model.safetensors"

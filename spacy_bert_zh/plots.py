@@ -1,0 +1,155 @@
+"""Pictures as SVG for HTML pages: they take the page's text colour and the reader's own fonts.
+
+matplotlib ships no Chinese glyphs, so text stays text in the SVG and the browser draws it.
+matplotlib thus can't measure it either: the margins here come from `text_width`.
+"""
+
+import io
+import re
+import unicodedata
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from spacy_bert_zh.errors import missing_extra
+
+try:
+    import matplotlib
+    from matplotlib.axes import Axes
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.figure import Figure
+except ImportError:
+    raise missing_extra("matplotlib", "plots", "Drawing plots") from None
+
+FONTS = (
+    "'PingFang SC', 'Microsoft YaHei', 'Noto Sans CJK SC', 'Noto Sans SC', "
+    "'WenQuanYi Zen Hei', 'WenQuanYi Micro Hei', sans-serif"
+)
+ACCENT = "#3572d4"  # reads on white and on near-black
+INK = "#010203"  # stands for the colour of the page's text until `to_svg`
+FONT_SIZE = 9.0  # points
+LONGEST_LABEL = 32  # columns, i.e. 16 Chinese characters
+STYLE: dict[str, Any] = {
+    "font.family": ["DejaVu Sans"],  # ships with matplotlib: the same layout on every machine
+    "font.size": FONT_SIZE,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "spacy_bert_zh",  # the same ids in every run
+    "text.parse_math": False,  # a "$" in a label is a dollar
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+}
+
+
+def to_svg(figure: Figure) -> str:
+    """Render a figure as an ``<svg>`` element to be put inside an HTML page.
+
+    The same figure gives the same characters in every run.
+    """
+    buffer = io.StringIO()
+    no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
+        figure.savefig(buffer, format="svg", metadata=no_metadata)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    # The ids of groups only name them, and would collide with the page's other pictures.
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    return svg.replace(INK, "currentColor").replace("'DejaVu Sans'", FONTS)
+
+
+def text_width(text: str) -> int:
+    """The width of a text in columns: two for a Chinese character, one for a Latin letter."""
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def short_label(label: str) -> str:
+    """A label on one line and at most `LONGEST_LABEL` columns wide."""
+    label = " ".join(label.split())
+    if text_width(label) <= LONGEST_LABEL:
+        return label
+    while text_width(label) >= LONGEST_LABEL:
+        label = label[:-1]
+    return label + "…"
+
+
+@matplotlib.rc_context(STYLE)
+def confusion_heatmap(counts: np.ndarray, labels: Sequence[str]) -> Figure:
+    """Draw a confusion matrix; the colour of a cell is its share of the true class.
+
+    Args:
+        counts: Number of texts, int (labels, labels); a row per true class.
+        labels: The classes, in the order of rows and columns.
+    """
+    labels = [short_label(label) for label in labels]
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    readable = len(labels) <= 20
+    side = len(labels) * (0.5 if readable else 0.2)
+    margin = _inches(labels)
+    axes = _axes(side, side, left=margin + 0.4, bottom=margin + 0.4)
+    # Roots, so that a confusion of few percent can be seen.
+    axes.imshow(np.sqrt(shares), cmap=_colours(), vmin=0, vmax=1, interpolation="none")
+    axes.set_xticks(range(len(labels)), labels, rotation=90, ha="right", rotation_mode="anchor")
+    for tick in axes.get_xticklabels():
+        tick.set_verticalalignment("center")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xticks(np.arange(len(labels) + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(len(labels) + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color=INK, alpha=0.12, linewidth=0.5)
+    axes.tick_params(which="both", length=0)
+    axes.set_xlabel("predicted", labelpad=6)
+    axes.set_title("true class by row", loc="left", fontsize=FONT_SIZE)
+    if readable:
+        for (row, column), count in np.ndenumerate(counts):
+            if count:
+                colour = "white" if shares[row, column] > 0.3 else INK
+                axes.text(column, row, str(count), ha="center", va="center", color=colour)
+    return axes.get_figure()
+
+
+@matplotlib.rc_context(STYLE)
+def bars(names: Sequence[str], values: Sequence[float], notes: Sequence[str], title: str) -> Figure:
+    """Draw horizontal bars from 0 to 1, the first on top.
+
+    Args:
+        names: What each bar is, to its left.
+        values: The length of each bar, 0 to 1.
+        notes: What is written after each bar's end.
+        title: What the bars measure.
+    """
+    names = [short_label(name) for name in names]
+    axes = _axes(5, 0.26 * len(names), left=_inches(names), bottom=0.3, right=_inches(notes))
+    axes.barh(range(len(names)), values, height=0.7, color=ACCENT)
+    for row, (value, note) in enumerate(zip(values, notes, strict=True)):
+        axes.text(value + 0.01, row, note, va="center")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(title, loc="left", fontsize=FONT_SIZE)
+    return axes.get_figure()
+
+
+def _axes(width: float, height: float, left: float, bottom: float, right: float = 0.2) -> Axes:
+    """Axes of the given size in a figure with the given margins, all in inches."""
+    top = 0.3
+    size = (left + width + right, bottom + height + top)
+    box = (left / size[0], bottom / size[1], width / size[0], height / size[1])
+    return Figure(figsize=size).add_axes(box)
+
+
+def _inches(labels: Sequence[str]) -> float:
+    """Room for the widest label. The reader's font is unknown: a column may take 0.6 em."""
+    return 0.2 + max(text_width(label) for label in labels) * 0.6 * FONT_SIZE / 72
+
+
+def _colours() -> LinearSegmentedColormap:
+    """From transparent to the accent, so that low values look like the page, light or dark."""
+    return LinearSegmentedColormap.from_list("share", [f"{ACCENT}00", f"{ACCENT}ff"])
