@@ -31,7 +31,10 @@ setup(
     packages=[*find_packages(include=["spacy_bert_zh*"]), "spacy_bert_zh.assets"],
     # The weights that ship stand in the repository's assets/ and travel inside the wheel.
     package_dir={"spacy_bert_zh.assets": "assets"},
-    package_data={"spacy_bert_zh": ["py.typed"], "spacy_bert_zh.assets": ["*/*"]},
+    package_data={
+        "spacy_bert_zh": ["py.typed", "templates/*.html"],
+        "spacy_bert_zh.assets": ["*/*"],
+    },
     install_requires=[
         "numpy>=1.26",
         "safetensors>=0.4.5",

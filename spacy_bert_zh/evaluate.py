@@ -1,7 +1,6 @@
 """Measure a trained pipeline on a corpus: metrics.json for programs, report.html for people."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,42 +12,12 @@ from spacy.training import Corpus
 from spacy.training.corpus import FILE_TYPE, walk_corpus
 from tqdm import tqdm
 
-from spacy_bert_zh.errors import BertZhError, missing_extra
+from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.files import whole
-
-try:
-    from sklearn import metrics as sk
-except ImportError:
-    raise missing_extra("scikit-learn", "plots", "The command 'evaluate'") from None
+from spacy_bert_zh.metrics import Predictions, measure
+from spacy_bert_zh.report import render_report
 
 EXCERPT = 120  # characters of a text that are kept for the report
-LENGTH_BINS = 8
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What a pipeline said about a corpus: a row per text, a column per label.
-
-    Attributes:
-        labels: The labels, sorted.
-        exclusive: Whether exactly one label holds for a text.
-        gold: The labels that hold, 0 or 1, int (texts, labels).
-        predicted: The labels that the pipeline gave, 0 or 1, int (texts, labels).
-        scores: The pipeline's scores from 0 to 1, float (texts, labels).
-        known: Whether the corpus tells if the label holds, bool (texts, labels).
-            `gold` and `predicted` are 0 where it doesn't.
-        excerpts: The beginning of each text.
-        lengths: Number of characters of each text, int (texts,).
-    """
-
-    labels: list[str]
-    exclusive: bool
-    gold: np.ndarray
-    predicted: np.ndarray
-    scores: np.ndarray
-    known: np.ndarray
-    excerpts: list[str]
-    lengths: np.ndarray
 
 
 def evaluate(
@@ -73,15 +42,13 @@ def evaluate(
     Returns:
         The content of ``metrics.json``.
     """
-    from spacy_bert_zh.report import render_report
-
     if output_dir.is_file():
         raise BertZhError(f"{output_dir} is a file: name a folder to write the report to")
     nlp = load_pipeline(pipeline, gpu_id)
-    name = find_textcat(nlp, component)
-    predictions = predict(nlp, name, corpus)
+    pipe = find_textcat(nlp, component)
+    predictions = predict(nlp, pipe, corpus)
     metrics = {
-        "pipeline": describe(nlp, name),
+        "pipeline": describe(nlp, pipe),
         "corpus": {"name": corpus.resolve().name, "texts": len(predictions.excerpts)},
         **measure(predictions),
     }
@@ -104,93 +71,114 @@ def load_pipeline(pipeline: str | Path, gpu_id: int) -> Language:
         return spacy.load(pipeline)
     except OSError as error:
         raise BertZhError(
-            f"Can't load the pipeline '{pipeline}': {error} Give the folder of a trained "
-            "pipeline, such as training/model-best, or the name of an installed one."
+            f"Can't load the pipeline '{pipeline}': give the folder of a trained one, such as "
+            f"training/model-best, or the name of an installed package ({error})"
         ) from error
 
 
-def find_textcat(nlp: Language, component: str | None) -> str:
-    """Name of the text classifier to evaluate: `component`, or else the only one."""
-    names = textcat_names(nlp)
-    if component in names:
-        return component
-    if component or not names:
+def find_textcat(nlp: Language, name: str | None) -> TextCategorizer:
+    """The text classifier of that name, or else the only one."""
+    pipes = {pipe.name: pipe for pipe in textcats(nlp)}
+    if name in pipes:
+        return pipes[name]
+    if name or not pipes:
         raise BertZhError(
-            f"The pipeline has no text classifier{f' {component!r}' if component else ''}; "
+            f"The pipeline has no text classifier{f' {name!r}' if name else ''}; "
             f"its components: {', '.join(nlp.pipe_names) or 'none'}"
         )
-    if len(names) > 1:
+    if len(pipes) > 1:
         raise BertZhError(
-            f"The pipeline has several text classifiers: choose --component {' or '.join(names)}"
+            f"The pipeline has several text classifiers: choose --component {' or '.join(pipes)}"
         )
-    return names[0]
+    return next(iter(pipes.values()))
 
 
-def textcat_names(nlp: Language) -> list[str]:
-    """Names of all text classifiers in a pipeline."""
-    return [name for name, pipe in nlp.pipeline if isinstance(pipe, TextCategorizer)]
+def textcats(nlp: Language) -> list[TextCategorizer]:
+    """All text classifiers of a pipeline, ours and spaCy's."""
+    return [pipe for _, pipe in nlp.pipeline if isinstance(pipe, TextCategorizer)]
 
 
-def is_exclusive(nlp: Language, name: str) -> bool:
+def is_exclusive(pipe: TextCategorizer) -> bool:
     """Whether a text classifier gives exactly one label to a text."""
-    return not isinstance(nlp.get_pipe(name), MultiLabel_TextCategorizer)
+    return not isinstance(pipe, MultiLabel_TextCategorizer)
 
 
-def describe(nlp: Language, name: str) -> dict[str, Any]:
+def describe(nlp: Language, pipe: TextCategorizer) -> dict[str, Any]:
     """What is evaluated, in words that are the same on every machine."""
-    pipe, exclusive = nlp.get_pipe(name), is_exclusive(nlp, name)
     return {
         "name": f"{nlp.lang}_{nlp.meta['name']}",
         "version": nlp.meta["version"],
-        "component": name,
-        "factory": nlp.get_pipe_meta(name).factory,
-        "exclusive": exclusive,
-        "threshold": None if exclusive else pipe.cfg["threshold"],
+        "component": pipe.name,
+        "factory": nlp.get_pipe_meta(pipe.name).factory,
+        "exclusive": is_exclusive(pipe),
+        "threshold": None if is_exclusive(pipe) else pipe.cfg["threshold"],
         "labels": sorted(pipe.labels),
     }
 
 
-def check_corpus(nlp: Language, name: str, corpus: Path) -> int:
+def predict(nlp: Language, pipe: TextCategorizer, corpus: Path) -> Predictions:
+    """Run the pipeline over a corpus, tokenised and batched as ``spacy evaluate`` does."""
+    total = check_corpus(nlp, pipe, corpus)
+    truths, answers, excerpts, lengths = [], [], [], []
+    pairs = ((example.predicted, example.reference) for example in Corpus(corpus)(nlp))
+    docs = nlp.pipe(pairs, as_tuples=True)
+    for doc, reference in tqdm(docs, "evaluate", total, unit=" texts", disable=None):
+        truths.append([reference.cats.get(label, np.nan) for label in pipe.labels])
+        answers.append([doc.cats[label] for label in pipe.labels])
+        excerpts.append(doc.text[:EXCERPT] + "…" * (len(doc.text) > EXCERPT))
+        lengths.append(len(doc.text))
+    truth, scores = np.array(truths), np.array(answers)
+    known = ~np.isnan(truth)
+    truth[~known] = 0.0
+    if is_exclusive(pipe):
+        known[:] = True  # a class that isn't named isn't the one
+        gold, predicted = one_hot(truth), one_hot(scores)
+    else:
+        gold, predicted = truth > 0, (scores >= pipe.cfg["threshold"]) & known
+    order = np.argsort(pipe.labels)
+    return Predictions(
+        labels=sorted(pipe.labels),
+        exclusive=is_exclusive(pipe),
+        gold=gold[:, order].astype(int),
+        predicted=predicted[:, order].astype(int),
+        scores=scores[:, order],
+        known=known[:, order],
+        excerpts=excerpts,
+        lengths=np.array(lengths),
+    )
+
+
+def check_corpus(nlp: Language, pipe: TextCategorizer, corpus: Path) -> int:
     """Count the texts of a corpus, or say what in it doesn't fit the text classifier."""
     is_shard = corpus.is_file() and corpus.suffix == FILE_TYPE
     if not is_shard and not any(corpus.rglob(f"*{FILE_TYPE}")):
         raise BertZhError(
-            f"No {FILE_TYPE} file at {corpus}: give one, or a folder of them, as 'convert' writes it"
+            f"No {FILE_TYPE} file at {corpus}: give one, or a folder of them, as 'convert' writes"
         )
-    labels, exclusive = nlp.get_pipe(name).labels, is_exclusive(nlp, name)
     # The corpus may be labelled for the pipeline's other text classifiers, too.
-    others = {label for pipe in textcat_names(nlp) for label in nlp.get_pipe(pipe).labels}
-    total, unlabelled, unknown = 0, 0, set()
+    trained = {label for textcat in textcats(nlp) for label in textcat.labels}
+    total, unfit, unknown = 0, 0, set()
     for doc in Corpus(corpus).read_docbin(nlp.vocab, walk_corpus(corpus, FILE_TYPE)):
-        values = [doc.cats[label] for label in labels if label in doc.cats]
+        values = [doc.cats[label] for label in pipe.labels if label in doc.cats]
         total += 1
-        unlabelled += not (any(values) if exclusive else values)
-        unknown |= doc.cats.keys() - others
+        unfit += not (0 < sum(values) < 1.001 if is_exclusive(pipe) else values)
+        unknown |= doc.cats.keys() - trained
     if not total:
-        raise BertZhError(f"The corpus {corpus} holds no text")
+        raise BertZhError(f"The corpus {corpus} holds no text: convert it again")
     if unknown:
         raise BertZhError(
             f"The corpus {corpus} has labels that the pipeline was not trained on: "
             f"{', '.join(sorted(unknown))}"
         )
-    if unlabelled:
+    if unfit:
         raise BertZhError(
-            f"{unlabelled} of {total} texts in {corpus} have no label for the component '{name}': "
-            f"remove them, or label them with doc.cats"
+            f"{unfit} of {total} texts in {corpus} don't have "
+            f"{'exactly one label' if is_exclusive(pipe) else 'cats'} for the component "
+            f"'{pipe.name}': label them or leave them out"
         )
     return total
 
 
-def predict(nlp: Language, name: str, corpus: Path) -> Predictions:
-    """Run the pipeline over a corpus, tokenised as ``spacy evaluate`` does."""
-    total = check_corpus(nlp, name, corpus)
-    labels = sorted(nlp.get_pipe(name).labels)
-    values, scores, excerpts, lengths = [], [], [], []
-    pairs = ((example.predicted, example.reference) for example in Corpus(corpus)(nlp))
-    docs = nlp.pipe(pairs, as_tuples=True)
-    for doc, reference in tqdm(docs, "evaluate", total, unit=" texts", disable=None):
-        values.append([reference.cats.get(label, np.nan) for label in labels])
-        scores.append([doc.cats[label] for label in labels])
-        excerpts.append(doc.text[:EXCERPT] + "…" * (len(doc.text) > EXCERPT))
-        lengths.append(len(doc.text))
-    ...
+def one_hot(values: np.ndarray) -> np.ndarray:
+    """Mark the first of the highest values in each row, as spaCy's scorer chooses it."""
+    return np.arange(values.shape[1]) == values.argmax(axis=1)[:, None]

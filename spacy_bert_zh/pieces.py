@@ -27,6 +27,9 @@ EMBEDDED = _ASSETS / "bert_small"
 MAX_BATCH_PIECES = 8192
 """Padded word pieces of one forward pass: bounds memory whatever the batch of Docs."""
 
+CPU_PASS_COST = 64
+"""What a forward pass costs on a CPU besides its pieces, in pieces."""
+
 # tokenizers warns in each forked child (nlp.pipe with n_process) unless this is set by then.
 if "TOKENIZERS_PARALLELISM" not in os.environ:
     os.register_at_fork(
@@ -111,11 +114,14 @@ class PieceEncoder:
     stride: int
     max_windows: int = 0
 
-    def __call__(self, docs: Sequence[Doc], *, note: bool = False) -> list[Batch]:
+    def __call__(
+        self, docs: Sequence[Doc], *, pass_cost: int = CPU_PASS_COST, note: bool = False
+    ) -> list[Batch]:
         """Encode documents; a document without any piece is one window [CLS] [SEP].
 
         Args:
             docs: The documents; only their texts are read.
+            pass_cost: See `batches`.
             note: Whether to leave ``doc._.bert_textcat`` on each document: how many
                 pieces it has, how many were read, in how many windows.
         """
@@ -136,7 +142,7 @@ class PieceEncoder:
                     "pieces_read": spans[-1][1],
                     "windows": len(spans),
                 }
-        groups = batches([len(row) for row in rows], MAX_BATCH_PIECES)
+        groups = batches([len(row) for row in rows], MAX_BATCH_PIECES, pass_cost)
         return [_pad([rows[i] for i in group], [owners[i] for i in group], pad) for group in groups]
 
 
@@ -155,19 +161,23 @@ def windows(length: int, size: int, stride: int, max_windows: int = 0) -> list[t
     return spans
 
 
-def batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Group indices by length so that each group's padded size stays in the budget.
+def batches(lengths: Sequence[int], budget: int, pass_cost: int) -> list[list[int]]:
+    """Group indices by length so that little is padded and nothing is too large.
 
     Args:
         lengths: Pieces of each window.
         budget: Padded pieces of a group at most; a longer window stands alone.
+        pass_cost: How much padding is worth one forward pass less, in pieces.
 
     Returns:
         Each index exactly once; within a group and over groups, lengths ascend.
     """
     groups: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if not groups or (len(groups[-1]) + 1) * lengths[index] > budget:
+        length = lengths[index]
+        size, longest = (len(groups[-1]), lengths[groups[-1][-1]]) if groups else (0, 0)
+        padding = size * (length - longest)
+        if not groups or (size + 1) * length > budget or padding > pass_cost:
             groups.append([])
         groups[-1].append(index)
     return groups

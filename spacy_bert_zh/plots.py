@@ -31,7 +31,7 @@ ACCENT = "#3572d4"  # reads on white and on near-black
 INK = "#010203"  # stands for the colour of the page's text until `to_svg`
 FONT_SIZE = 9.0  # points
 LONGEST_LABEL = 32  # columns, i.e. 16 Chinese characters
-STYLE: dict[str, Any] = {
+STYLE: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],  # ships with matplotlib: the same layout on every machine
     "font.size": FONT_SIZE,
     "svg.fonttype": "none",
@@ -90,9 +90,9 @@ def confusion_heatmap(counts: np.ndarray, labels: Sequence[str]) -> Figure:
     labels = [short_label(label) for label in labels]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     readable = len(labels) <= 20
-    side = len(labels) * (0.5 if readable else 0.2)
+    side = len(labels) * (0.5 if readable else 0.17)
     margin = _inches(labels)
-    axes = _axes(side, side, left=margin + 0.4, bottom=margin + 0.4)
+    figure, axes = _axes(side, side, left=margin, bottom=margin + 0.4)
     # Roots, so that a confusion of few percent can be seen.
     axes.imshow(np.sqrt(shares), cmap=_colours(), vmin=0, vmax=1, interpolation="none")
     axes.set_xticks(range(len(labels)), labels, rotation=90, ha="right", rotation_mode="anchor")
@@ -110,7 +110,7 @@ def confusion_heatmap(counts: np.ndarray, labels: Sequence[str]) -> Figure:
             if count:
                 colour = "white" if shares[row, column] > 0.3 else INK
                 axes.text(column, row, str(count), ha="center", va="center", color=colour)
-    return axes.get_figure()
+    return figure
 
 
 @matplotlib.rc_context(STYLE)
@@ -124,7 +124,9 @@ def bars(names: Sequence[str], values: Sequence[float], notes: Sequence[str], ti
         title: What the bars measure.
     """
     names = [short_label(name) for name in names]
-    axes = _axes(5, 0.26 * len(names), left=_inches(names), bottom=0.3, right=_inches(notes))
+    figure, axes = _axes(
+        5, 0.26 * len(names), left=_inches(names), bottom=0.3, right=_inches(notes)
+    )
     axes.barh(range(len(names)), values, height=0.7, color=ACCENT)
     for row, (value, note) in enumerate(zip(values, notes, strict=True)):
         axes.text(value + 0.01, row, note, va="center")
@@ -134,15 +136,18 @@ def bars(names: Sequence[str], values: Sequence[float], notes: Sequence[str], ti
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(title, loc="left", fontsize=FONT_SIZE)
-    return axes.get_figure()
+    return figure
 
 
-def _axes(width: float, height: float, left: float, bottom: float, right: float = 0.2) -> Axes:
-    """Axes of the given size in a figure with the given margins, all in inches."""
+def _axes(
+    width: float, height: float, left: float, bottom: float, right: float = 0.2
+) -> tuple[Figure, Axes]:
+    """A figure, and axes of the given size within the given margins, all in inches."""
     top = 0.3
     size = (left + width + right, bottom + height + top)
     box = (left / size[0], bottom / size[1], width / size[0], height / size[1])
-    return Figure(figsize=size).add_axes(box)
+    figure = Figure(figsize=size)
+    return figure, figure.add_axes(box)
 
 
 def _inches(labels: Sequence[str]) -> float:

@@ -60,7 +60,9 @@ def portable_meta(meta: dict[str, Any]) -> dict[str, Any]:
 
 def _portable(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
-        return {name: _portable(item, f"{key}.{name}" if key else name) for name, item in value.items()}
+        return {
+            name: _portable(item, f"{key}.{name}" if key else name) for name, item in value.items()
+        }
     if isinstance(value, list | tuple):
         return [_portable(item, key) for item in value]
     name = _base_name(value) if isinstance(value, str) else ""

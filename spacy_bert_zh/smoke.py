@@ -41,7 +41,9 @@ def main(target: str, pipeline: str, *modules: str) -> None:
     labels = {label for pipe in classifiers for label in pipe.labels}
     for doc in nlp.pipe(TEXTS):
         if set(doc.cats) != labels or not all(0 <= score <= 1 for score in doc.cats.values()):
-            sys.exit(f"wrong scores for {doc.text!r}: {doc.cats}, expected one for each of {labels}")
+            sys.exit(
+                f"wrong scores for {doc.text!r}: {doc.cats}, expected one for each of {labels}"
+            )
         print(json.dumps({"text": doc.text, "cats": doc.cats}, ensure_ascii=False))
 
 

@@ -1,8 +1,145 @@
-"""Real parts in miniature: a 2-layer BERT checkpoint and pipelines built on it."""
+"""Real parts in miniature: a 2-layer BERT checkpoint, corpora and pipelines built on it."""
 
+import json
 import os
+import random
+import subprocess
+import sys
+from pathlib import Path
 
 # Spin-waiting OpenMP threads make small ops crawl; must be set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("USE_TF", "0")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import pytest
+import spacy
+import torch
+from spacy.language import Language
+from spacy.tokens import DocBin
+from spacy.training import Example
+from thinc.api import fix_random_seed
+
+REPOSITORY = Path(__file__).parents[1]
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+GOOD = ["好吃", "很快", "味道不错", "服务热情", "分量足", "推荐", "满意", "新鲜"]
+BAD = ["难吃", "太慢", "味道很差", "服务冷淡", "分量少", "失望", "后悔", "不新鲜"]
+NOUNS = ["这家店", "外卖", "米饭", "老板", "配送", "包装", "牛肉面", "奶茶"]
+
+
+def make_rows(count: int, seed: int = 0) -> list[tuple[str, str]]:
+    """Short made-up reviews with their label; the same for the same seed."""
+    choice = random.Random(seed).choice
+    rows = []
+    for i in range(count):
+        label, words = ("pos", GOOD) if i % 2 else ("neg", BAD)
+        rows.append((f"{choice(NOUNS)}{choice(words)}，{choice(NOUNS)}也{choice(words)}。", label))
+    return rows
+
+
+def make_examples(nlp: Language, count: int, seed: int = 0) -> list[Example]:
+    """Examples with exclusive cats."""
+    return [
+        Example.from_dict(
+            nlp.make_doc(text), {"cats": {name: float(name == label) for name in ("neg", "pos")}}
+        )
+        for text, label in make_rows(count, seed)
+    ]
+
+
+def run_cli(*args: object, check: bool = True, **kwargs: object) -> subprocess.CompletedProcess:
+    """Run ``python -m spacy_bert_zh …`` as a user would."""
+    return subprocess.run(
+        [sys.executable, "-m", "spacy_bert_zh", *map(str, args)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=check,
+        **kwargs,  # type: ignore[call-overload]
+    )
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A 2-layer BERT with random weights, as `transformers` writes one, MLM head included."""
+    from transformers import BertConfig, BertForMaskedLM
+
+    folder = tmp_path_factory.mktemp("checkpoint") / "tiny-bert"
+    folder.mkdir()
+    characters = sorted({c for text, _ in make_rows(400) for c in text})
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters, "a", "b", "##a", "##b"]
+    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", "utf-8")
+    config = BertConfig(
+        vocab_size=len(pieces),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+    )
+    torch.manual_seed(0)
+    BertForMaskedLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def make_pipeline(checkpoint: Path):
+    """Build a blank pipeline with one of our components on the tiny checkpoint."""
+
+    def build(factory: str = "bert_textcat", settings: dict | None = None, **backbone) -> Language:
+        nlp = spacy.blank("zh")
+        model = {
+            "exclusive_classes": factory == "bert_textcat",
+            "backbone": {"name": str(checkpoint), "max_length": 64, "stride": 8, **backbone},
+        }
+        nlp.add_pipe(factory, config={"model": model, **(settings or {})})
+        return nlp
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A converted corpus in miniature: train and dev shards, labels.json."""
+    folder = tmp_path_factory.mktemp("corpus")
+    nlp = spacy.blank("zh")
+    for split, count, seed in (("train", 120, 1), ("dev", 40, 2)):
+        (folder / split).mkdir()
+        docs = [example.reference for example in make_examples(nlp, count, seed)]
+        for i in range(2):
+            DocBin(docs=docs[i::2]).to_disk(folder / split / f"{i:05}.spacy")
+    (folder / "labels.json").write_text(json.dumps(["neg", "pos"]), "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def train_args(corpus: Path, checkpoint: Path) -> list[str]:
+    """Options of ``train`` for a run of seconds on the miniature corpus."""
+    overrides = {
+        "paths.train": corpus / "train",
+        "paths.dev": corpus / "dev",
+        "paths.labels": corpus / "labels.json",
+        "paths.weights": checkpoint,
+        "components.bert_textcat.model.backbone.max_length": 64,
+        "training.max_steps": 40,
+        "training.eval_frequency": 10,
+        "training.batcher.size": 16,
+        "training.optimizer.learn_rate.initial_rate": 5e-3,
+        "training.optimizer.learn_rate.warmup_steps": 2,
+    }
+    return [str(word) for key, value in overrides.items() for word in (f"--{key}", value)]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, train_args: list[str]) -> Path:
+    """Folder of a trained bert_textcat pipeline on the tiny checkpoint."""
+    output = tmp_path_factory.mktemp("training")
+    run_cli("train", REPOSITORY / "configs" / "torch.cfg", "--output", output, *train_args)
+    return output / "model-best"
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """The same random numbers in every test, alone or among others."""
+    fix_random_seed(0)

@@ -15,7 +15,7 @@ from wasabi import msg
 
 from spacy_bert_zh.checkpoint import Checkpoint, load_checkpoint
 from spacy_bert_zh.errors import BertZhError, missing_extra
-from spacy_bert_zh.pieces import Batch, PieceEncoder
+from spacy_bert_zh.pieces import CPU_PASS_COST, MAX_BATCH_PIECES, Batch, PieceEncoder
 
 if TYPE_CHECKING:
     import torch
@@ -101,7 +101,7 @@ def _forward(
     assert isinstance(shim, TorchShim)
     if not docs:
         return model.ops.alloc2f(0, shim.width), lambda dY: []
-    batches = shim.encoder(docs, note=not is_train)
+    batches = shim.encode(docs, note=not is_train)
     vectors, backprop = shim((batches, len(docs)), is_train)
 
     def backward(dY: Floats2d) -> list[Doc]:
@@ -143,7 +143,7 @@ class TorchShim(Shim):
         self._model = network.to(get_torch_default_device())
         # The weights live in the network from here on.
         self._checkpoint = replace(checkpoint, weights=None)
-        self.encoder = PieceEncoder(
+        self._encoder = PieceEncoder(
             checkpoint.tokenizer,
             self.cfg["max_length"],
             self.cfg["stride"],
@@ -173,6 +173,13 @@ class TorchShim(Shim):
     def width(self) -> int:
         """Length of a document's vector."""
         return int(self.network.bert.config.hidden_size)
+
+    def encode(self, docs: list[Doc], *, note: bool) -> list[Batch]:
+        """Cut documents into batches that suit the device."""
+        # On a GPU one more pass costs more than any padding.
+        on_cpu = self.network.bert.device.type == "cpu"
+        cost = CPU_PASS_COST if on_cpu else MAX_BATCH_PIECES
+        return self._encoder(docs, pass_cost=cost, note=note)
 
     def predict(self, inputs: tuple[list[Batch], int]) -> torch.Tensor:
         """Vectors without gradients, shape (documents, hidden size)."""

@@ -1,0 +1,10 @@
+"""Labelled or raw Chinese corpora to spaCy training data, with a data report.
+
+One file per corpus format; each has a `read` that yields a `Row` or a `Reject` per row.
+"""
+
+from spacy_bert_zh.convert.flow import convert
+from spacy_bert_zh.convert.options import Options, parse_options
+from spacy_bert_zh.convert.report import summarize
+
+__all__ = ["Options", "convert", "parse_options", "summarize"]

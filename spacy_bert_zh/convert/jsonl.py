@@ -1,0 +1,87 @@
+"""JSON objects: one per line (CLUE, FewCLUE), in an array, or with nothing between them."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from spacy_bert_zh.convert.columns import Columns, choose
+from spacy_bert_zh.convert.options import Options
+from spacy_bert_zh.convert.rows import Reject, Row
+from spacy_bert_zh.convert.source import RECORD_LIMIT, TOO_LONG, Source
+
+_DECODER = json.JSONDecoder()
+# What may stand between objects.
+_BETWEEN = re.compile(r"[\s,\[\]]*")
+# Where the next object may begin after a malformed one.
+_NEXT = re.compile(r"(?:\n|\}\s*,?)\s*(?=\{)")
+# A piece that ends inside a line may cut a number, a literal or an escape.
+_CUT = 16
+
+
+def read(source: Source, options: Options) -> Iterator[Row | Reject]:
+    """Read a row from each object, by the columns of the first one."""
+    columns: Columns | None = None
+    for item in objects(source):
+        if isinstance(item, Reject):
+            yield item
+            continue
+        number, record = item
+        columns = columns or choose(record, options, source.path)
+        yield columns.row(number, record)
+
+
+def objects(source: Source) -> Iterator[tuple[int, dict[str, Any]] | Reject]:
+    """Yield (line number, object) for every object of a file, whatever is around it.
+
+    A malformed one is rejected, and reading goes on at the next that can begin.
+    """
+    rest, start = "", 1
+    for number, piece in source.pieces():
+        if not rest:
+            start = number
+        rest += piece
+        position = 0
+        while (position := _skip(rest, position)) < len(rest):
+            try:
+                value, end = _DECODER.raw_decode(rest, position)
+            except (ValueError, RecursionError) as error:
+                if _may_go_on(error, rest) and len(rest) - position <= RECORD_LIMIT:
+                    break
+                end = _next_object(error, rest, position)
+                reason = TOO_LONG if len(rest) - position > RECORD_LIMIT else "malformed JSON"
+                yield Reject(start, reason, _message(error), rest[position:end])
+            else:
+                if isinstance(value, dict):
+                    yield start, value
+                else:
+                    yield Reject(start, "not a JSON object", text=rest[position:end])
+            position, start = end, number
+        rest = rest[position:]
+    if rest:
+        yield Reject(start, "malformed JSON", "the file ends inside it", rest)
+
+
+def _skip(text: str, position: int) -> int:
+    match = _BETWEEN.match(text, position)
+    assert match is not None
+    return match.end()
+
+
+def _may_go_on(error: Exception, text: str) -> bool:
+    """Whether more text could still mend what could not be read."""
+    if not isinstance(error, json.JSONDecodeError):
+        return False
+    if text.endswith("\n"):
+        return error.pos >= len(text.rstrip())
+    return error.pos >= len(text) - _CUT or error.msg.startswith("Unterminated string")
+
+
+def _next_object(error: Exception, text: str, position: int) -> int:
+    failed = max(getattr(error, "pos", position), position + 1)
+    match = _NEXT.search(text, len(text[position:failed].rstrip()) + position)
+    return match.end() if match else len(text)
+
+
+def _message(error: Exception) -> str:
+    return error.msg if isinstance(error, json.JSONDecodeError) else str(error)

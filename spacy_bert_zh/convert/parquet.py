@@ -1,0 +1,32 @@
+"""Parquet, in batches; a row's number stands for its line."""
+
+from collections.abc import Iterator
+
+from spacy_bert_zh.convert.columns import choose
+from spacy_bert_zh.convert.options import Options
+from spacy_bert_zh.convert.rows import Reject, Row
+from spacy_bert_zh.convert.source import Source
+from spacy_bert_zh.errors import BertZhError, missing_extra
+
+BATCH = 1000
+
+
+def read(source: Source, options: Options) -> Iterator[Row | Reject]:
+    """Read a row from each row of the file."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise missing_extra("pyarrow", "convert", "--format parquet") from None
+    try:
+        with parquet.ParquetFile(source.path) as file:
+            columns = choose(file.schema_arrow.names, options, source.path)
+            names = [*columns.text, *([columns.label] if columns.label else [])]
+            number, rows = 0, max(file.metadata.num_rows, 1)
+            for batch in file.iter_batches(BATCH, columns=names):
+                for record in batch.to_pylist():
+                    number += 1
+                    yield columns.row(number, record)
+                source.done(source.path.stat().st_size * number // rows)
+    except pyarrow.ArrowInvalid as error:
+        raise BertZhError(f"{source.path} can't be read as Parquet: {error}") from error

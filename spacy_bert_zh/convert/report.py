@@ -1,0 +1,107 @@
+"""What was read, kept and rejected: report.json and report.md."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from spacy_bert_zh.convert.spool import Spool
+
+# Above this, as in a tree with a file for each document, files are counted by folder.
+MAX_FILES = 1000
+_TABLES = {"written": "rows", "rejected": "rejects"}
+
+
+def count_files(spool: Spool) -> dict[str, dict[str, int]]:
+    """Count the rows kept and rejected of each file, or of each folder of very many files."""
+    counts: dict[str, dict[str, int]] = {}
+    many = any(spool.count(table, "DISTINCT file") > MAX_FILES for table in _TABLES.values())
+    for name, table in _TABLES.items():
+        for file, number in spool.counts(table, "file"):
+            place = str(Path(file).parent) if many else file
+            counts.setdefault(place, dict.fromkeys(_TABLES, 0))[name] += number
+    return counts
+
+
+def write_rejects(spool: Spool, path: Path) -> None:
+    """Write a line of JSON for each rejected row."""
+    with open(path, "w", encoding="utf-8") as lines:
+        for file, line, reason, text in spool.rejects():
+            entry = {"file": file, "line": line, "reason": reason, "text": text}
+            lines.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+
+def write_report(report: dict[str, Any], folder: Path) -> None:
+    """Write a report for programs and one for people."""
+    as_json = json.dumps(report, ensure_ascii=False, indent=2)
+    (folder / "report.json").write_text(as_json + "\n", "utf-8", "backslashreplace")
+    as_markdown = "\n".join(_markdown(report))
+    (folder / "report.md").write_text(as_markdown + "\n", "utf-8", "backslashreplace")
+
+
+def summarize(report: dict[str, Any]) -> Iterator[str]:
+    """Yield the few lines that the command prints."""
+    for split, rows in report["splits"].items():
+        yield f"{split}: {rows['rows']:,} rows"
+    for reason, number in report["rejected"].items():
+        yield f"rejected, {reason}: {number:,} rows"
+
+
+def _markdown(report: dict[str, Any]) -> Iterator[str]:
+    rows, lengths = report["rows"], report["lengths"]
+    yield f"# Data report: {report['input']}\n"
+    yield (
+        f"{rows['read']:,} rows read = {rows['written']:,} written + "
+        f"{rows['rejected']:,} rejected; each rejected row stands in rejects.jsonl.\n"
+    )
+    if report["rows_with_broken_bytes"]:
+        yield f"{report['rows_with_broken_bytes']:,} rows have broken bytes, now U+FFFD.\n"
+    yield from _split_table(report)
+    yield "\n## Length\n"
+    percentiles = list(lengths["characters"])
+    yield from _table(
+        ["", *(f"{percent} %" for percent in percentiles)],
+        ([unit, *lengths[unit].values()] for unit in ("characters", "pieces")),
+    )
+    yield (
+        f"\nA column is the length that so many per cent of the texts don't exceed. "
+        f"{lengths['over_max_length']:.2%} of the texts have more than "
+        f"{lengths['max_length']:,} word pieces, [CLS] and [SEP] included.\n"
+    )
+    if report["rejected"]:
+        yield "## Rejected\n"
+        yield from _table(["reason", "rows"], report["rejected"].items())
+        yield ""
+    yield "## Files\n"
+    files = report["files"].items()
+    yield from _table(["file", *_TABLES], ([file, *counts.values()] for file, counts in files))
+
+
+def _split_table(report: dict[str, Any]) -> Iterator[str]:
+    splits = report["splits"]
+    yield "## Rows by split" + (" and class\n" if report["labels"] else "\n")
+    body: list[list[Any]] = [
+        [label, *(split["labels"].get(label, 0) for split in splits.values())]
+        for label in report["labels"]
+    ]
+    yield from _table(
+        ["", *splits], [["rows", *(split["rows"] for split in splits.values())], *body]
+    )
+    if report["imbalance"]:
+        kind = "don't exclude each other" if report["multilabel"] else "exclude each other"
+        yield (
+            f"\n{len(body)} labels, which {kind}. The most frequent one in train has "
+            f"{report['imbalance']:.1f} times the rows of the least frequent."
+        )
+
+
+def _table(header: Sequence[str], body: Iterable[Sequence[Any]]) -> Iterator[str]:
+    yield _line(header)
+    yield _line(["---", *["---:"] * (len(header) - 1)])
+    for cells in body:
+        yield _line(cells)
+
+
+def _line(cells: Sequence[Any]) -> str:
+    texts = (f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in cells)
+    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"

@@ -1,0 +1,211 @@
+"""Make a trained pipeline into wheels that install and run without network."""
+
+import importlib.metadata
+import re
+import shlex
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import srsly
+from packaging.version import InvalidVersion, Version
+from spacy.util import get_minor_version_range, split_requirement, walk_dict
+from thinc.api import Config
+
+import spacy_bert_zh
+from spacy_bert_zh.errors import BertZhError, missing_extra
+from spacy_bert_zh.files import whole
+from spacy_bert_zh.model_card import classifiers, render_model_card
+from spacy_bert_zh.portable import portable_config, portable_meta
+from spacy_bert_zh.wheels import build_plugin, build_wheel, smoke_test
+
+PLUGIN = "spacy-bert-zh"
+# The extra of the plugin that a backbone runs on, and what spaCy would list besides it.
+EXTRAS = {"TorchBackbone": "torch", "SharedBackbone": "shared"}
+BROUGHT_BY_EXTRA = {"shared": "spacy-transformers"}
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """What `package` made.
+
+    Attributes:
+        name: Name of the package, for `spacy.load`.
+        wheels: The pipeline's wheel, then the plugin's if its source was there.
+        smoke: What the installed pipeline said to the texts of the smoke test.
+    """
+
+    name: str
+    wheels: list[Path]
+    smoke: str
+
+    def __str__(self) -> str:
+        lines = [self.smoke]
+        lines += [f"✔ {wheel} ({wheel.stat().st_size / 1e6:.1f} MB)" for wheel in self.wheels]
+        if len(self.wheels) == 1:
+            lines.append(f"{PLUGIN} has no source here: pip must find it on the package index.")
+        load = f"import spacy; print(spacy.load('{self.name}')('这家店很好吃').cats)"
+        lines += [shlex.join(["pip", "install", *map(str, self.wheels)]), f'python -c "{load}"']
+        return "\n".join(lines)
+
+
+def package(
+    pipeline: Path,
+    output_dir: Path,
+    *,
+    name: str = "bert_textcat",
+    version: str = "1.0.0",
+    metrics: Path | None = None,
+    data_report: Path | None = None,
+    license: str = "",
+    author: str = "",
+) -> Packaged:
+    """Build, try out and deliver the wheels of a pipeline and of this plugin.
+
+    Args:
+        pipeline: Folder of a trained pipeline, e.g. ``training/model-best``.
+        output_dir: Folder for the wheels; other files in it are left alone.
+        name: Name of the package; the prefix of the language is added.
+        version: Version of the package (PEP 440).
+        metrics: The ``metrics.json`` of `evaluate`, for the model card.
+        data_report: The report of `convert`, for the model card.
+        license: Licence of the pipeline; empty keeps the one in its meta.json.
+        author: Author of the pipeline; empty keeps the one in its meta.json.
+
+    Raises:
+        BertZhError: Bad input, or a smoke test that fails. Nothing is written then.
+    """
+    check_surroundings(output_dir)
+    config, meta = read_pipeline(pipeline)
+    meta["name"] = check_name(name.removeprefix(f"{meta['lang']}_"))
+    meta["version"] = check_version(version)
+    meta["license"] = license or meta.get("license", "")
+    meta["author"] = author or meta.get("author", "")
+    meta["description"] = (
+        meta.get("description") or "A spaCy pipeline that classifies Chinese text."
+    )
+    facts = [portable_meta(_read_json(path)) if path else {} for path in (metrics, data_report)]
+    full_name = f"{meta['lang']}_{meta['name']}"
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
+        plugin = build_plugin(work)
+        names = [f"{full_name}-{meta['version']}-py3-none-any.whl", *(path.name for path in plugin)]
+        card = render_model_card(meta, config.interpolate(), names, *facts)
+        source = write_source(pipeline, work, config, meta, card)
+        wheels = [build_wheel(source), *plugin]
+        shown = smoke_test(wheels, full_name, work)
+        for wheel in wheels:
+            with whole(output_dir / wheel.name) as path:
+                shutil.copyfile(wheel, path)
+    return Packaged(full_name, [output_dir / wheel.name for wheel in wheels], shown)
+
+
+def read_pipeline(pipeline: Path) -> tuple[Config, dict[str, Any]]:
+    """Config, not interpolated, and meta of a pipeline's folder, without absolute paths."""
+    if not (pipeline / "config.cfg").is_file() or not (pipeline / "meta.json").is_file():
+        raise BertZhError(
+            f"{pipeline} is not a pipeline: name a folder that holds config.cfg and meta.json, "
+            "such as training/model-best"
+        )
+    try:
+        config = Config().from_disk(pipeline / "config.cfg", interpolate=False)
+    except ValueError as error:
+        raise BertZhError(f"{pipeline / 'config.cfg'} can't be read: {_line(error)}") from error
+    if not classifiers(config):
+        raise BertZhError(f"The pipeline {pipeline} has no text classifier: nothing to package")
+    return portable_config(config), portable_meta(_read_json(pipeline / "meta.json"))
+
+
+def check_name(name: str) -> str:
+    """The name, if it can name both a Python module and a distribution."""
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
+        raise BertZhError(
+            f"--name {name!r} can't name a Python package: take small letters, digits and single "
+            "underscores between them, such as bert_textcat"
+        )
+    return name
+
+
+def check_version(version: str) -> str:
+    """The version as PEP 440 writes it."""
+    try:
+        return str(Version(version))
+    except InvalidVersion:
+        raise BertZhError(
+            f"--version {version!r} is not a version (PEP 440): write it like 1.0.0 or 1.0.0rc1"
+        ) from None
+
+
+def requirements(found: list[str], config: Config) -> list[str]:
+    """What pip must install: spaCy's findings, with the right extra of this plugin.
+
+    Args:
+        found: Requirements from the pipeline's meta and from spaCy's look at its config.
+        config: The pipeline's config, interpolated.
+    """
+    ranges = {split_requirement(requirement)[0]: requirement for requirement in found}
+    if PLUGIN in ranges:
+        names = [
+            value.split(".")[1]
+            for path, value in walk_dict(config["components"])
+            if path[-1] == "@architectures" and value.startswith("spacy_bert_zh.")
+        ]
+        extras = sorted({EXTRAS[name] for name in names if name in EXTRAS})
+        for extra in extras:
+            ranges.pop(BROUGHT_BY_EXTRA.get(extra, ""), None)
+        bracket = f"[{','.join(extras)}]" if extras else ""
+        ranges[PLUGIN] = f"{PLUGIN}{bracket}{get_minor_version_range(spacy_bert_zh.__version__)}"
+    if config["nlp"]["tokenizer"].get("segmenter") == "jieba":
+        ranges["jieba"] = "jieba>=0.42.1"
+    return sorted(ranges.values())
+
+
+def write_source(
+    pipeline: Path, work: Path, config: Config, meta: dict[str, Any], card: str
+) -> Path:
+    """Let spaCy write the source tree of the pipeline's package; returns its folder."""
+    from spacy.cli.package import package as write_package
+
+    copy = work / "pipeline"
+    shutil.copytree(pipeline, copy)
+    config.to_disk(copy / "config.cfg")
+    srsly.write_json(copy / "meta.json", meta)
+    if not (copy / "README.md").exists():
+        (copy / "README.md").write_text(card, "utf-8")
+    try:
+        write_package(copy, work, create_sdist=False, require_parent=True)
+    except (OSError, ValueError) as error:
+        raise BertZhError(f"The pipeline {pipeline} can't be loaded: {_line(error)}") from error
+    source = work / f"{meta['lang']}_{meta['name']}-{meta['version']}"
+    # The package's setup.py copies this file to where the pipeline is loaded from.
+    complete = _read_json(source / "meta.json")
+    complete["requirements"] = requirements(complete["requirements"], config.interpolate())
+    srsly.write_json(source / "meta.json", complete)
+    return source
+
+
+def check_surroundings(output_dir: Path) -> None:
+    """Raise if the tools or the place for the wheels are missing."""
+    try:
+        importlib.metadata.version("build")
+    except importlib.metadata.PackageNotFoundError:
+        raise missing_extra("build", "package", "The command 'package'") from None
+    parents = (output_dir, *output_dir.absolute().parents)
+    if not next(path for path in parents if path.exists()).is_dir():
+        raise BertZhError(f"{output_dir} can't be a folder for the wheels: a file is in its place")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = srsly.read_json(path)
+    except (OSError, ValueError) as error:
+        raise BertZhError(f"{path} can't be read as JSON: {_line(error)}") from error
+    if not isinstance(data, dict):
+        raise BertZhError(f"{path} must hold a JSON object")
+    return data
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
