@@ -156,7 +156,7 @@ def _no_weights(folder: Path) -> str:
     if (folder / "pytorch_model.bin").exists():
         return (
             f"{folder} holds its weights only as pickle (pytorch_model.bin), which is never read "
-            "here. Convert it once: python -c \"from transformers import AutoModel; "
+            'here. Convert it once: python -c "from transformers import AutoModel; '
             f"AutoModel.from_pretrained('{folder}').save_pretrained('{folder}')\""
         )
     return f"No weights in {folder}: expected model.safetensors"

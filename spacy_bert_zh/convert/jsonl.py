@@ -48,7 +48,8 @@ def objects(source: Source) -> Iterator[tuple[int, dict[str, Any]] | Reject]:
             except (ValueError, RecursionError) as error:
                 if _may_go_on(error, rest) and len(rest) - position <= RECORD_LIMIT:
                     break
-                end = _next_object(error, rest, position)
+                match = _NEXT.search(rest, position + 1)
+                end = match.end() if match else len(rest)
                 reason = TOO_LONG if len(rest) - position > RECORD_LIMIT else "malformed JSON"
                 yield Reject(start, reason, _message(error), rest[position:end])
             else:
@@ -75,12 +76,6 @@ def _may_go_on(error: Exception, text: str) -> bool:
     if text.endswith("\n"):
         return error.pos >= len(text.rstrip())
     return error.pos >= len(text) - _CUT or error.msg.startswith("Unterminated string")
-
-
-def _next_object(error: Exception, text: str, position: int) -> int:
-    failed = max(getattr(error, "pos", position), position + 1)
-    match = _NEXT.search(text, len(text[position:failed].rstrip()) + position)
-    return match.end() if match else len(text)
 
 
 def _message(error: Exception) -> str:

@@ -52,7 +52,10 @@ def _records(source: Source) -> Iterator[tuple[int, str] | Reject]:
     start, parts, size = 0, list[str](), 0
     for number, line in source.lines():
         if line is None:
-            yield Reject(number, TOO_LONG)
+            if start:
+                size = RECORD_LIMIT + 1
+            else:
+                yield Reject(number, TOO_LONG)
             continue
         for part in _MARK.split(line):
             if part == "<doc>":

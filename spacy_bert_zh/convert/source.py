@@ -66,9 +66,8 @@ class Source:
     def pieces(self) -> Iterator[tuple[int, str]]:
         """Yield (line number, text): a line, or a long line in several pieces."""
         encoding = self._encoding or detect_encoding(self.path)
-        if codecs.lookup(encoding).name == "utf-8":
-            encoding = "utf-8-sig"
-        decoder = codecs.getincrementaldecoder(encoding)("replace")
+        skipping_bom = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+        decoder = codecs.getincrementaldecoder(skipping_bom)("replace")
         number, characters, broken = 1, 0, 0
         with _unpacked(self.path) as (raw, stream):
             while True:

@@ -41,7 +41,7 @@ class _Table:
     """The records of a file, with the line that each starts in."""
 
     def __init__(self, source: Source, delimiter: str, quotes: bool) -> None:
-        self.line = 0
+        self._first = self.line = 0
         self._source = source
         self._rejects: list[Reject] = []
         # The limit is the whole process's; the default stops at 131,072 characters.
@@ -57,19 +57,19 @@ class _Table:
     def records(self) -> Iterator[tuple[int, list[str]] | Reject]:
         """Yield (first line, fields) for the records that aren't blank, or what is wrong."""
         while True:
-            first = self.line + 1
+            self._first = 0
             try:
                 fields = next(self._reader, None)
             except csv.Error as error:
-                detail = f"in lines {first} to {self.line}: {error} (see --no-quotes)"
-                yield Reject(first, "malformed", detail)
+                detail = f"in lines {self._first} to {self.line}: {error} (see --no-quotes)"
+                yield Reject(self._first, "malformed", detail)
                 continue
             yield from self._rejects
             self._rejects.clear()
             if fields is None:
                 return
             if fields:
-                yield first, fields
+                yield self._first, fields
 
     def _lines(self) -> Iterator[str]:
         for number, line in self._source.lines():
@@ -77,4 +77,5 @@ class _Table:
             if line is None:
                 self._rejects.append(Reject(number, TOO_LONG))
             else:
+                self._first = self._first or number
                 yield line

@@ -41,7 +41,11 @@ def numbered(count: int, labels: str = "ab") -> list[tuple[str, str]]:
 
 
 def test_docs_have_all_labels_and_the_tokens_of_the_chinese_pipeline(tmp_path: Path) -> None:
-    rows = [("北京 欢迎  你\t！", "体育"), ("股市 2024 大涨", "财经"), ("火箭 Rockets 赢了", "体育")]
+    rows = [
+        ("北京 欢迎  你\t！", "体育"),
+        ("股市 2024 大涨", "财经"),
+        ("火箭 Rockets 赢了", "体育"),
+    ]
     source = write_corpus(tmp_path / "corpus.txt", rows)
     output = tmp_path / "out"
     convert(source, output, Options("thucnews", split=(1, 0, 0)))
@@ -157,7 +161,9 @@ def test_multilabel_rows(tmp_path: Path) -> None:
 
 def test_unlabelled_text_becomes_json_lines(tmp_path: Path) -> None:
     source = tmp_path / "raw.txt"
-    source.write_text("第一行\n\n第二行\n第一行\n" + "".join(f"行{n}\n" for n in range(50)), "utf-8")
+    source.write_text(
+        "第一行\n\n第二行\n第一行\n" + "".join(f"行{n}\n" for n in range(50)), "utf-8"
+    )
     report = convert(source, tmp_path / "out", Options("text"))
     lines = (tmp_path / "out" / "train.jsonl").read_text("utf-8").splitlines()
     assert json.loads(lines[0]).keys() == {"text"}
@@ -229,7 +235,7 @@ def test_labels_that_train_lacks_are_named(tmp_path: Path) -> None:
 def test_corpus_without_usable_rows(tmp_path: Path, content: str) -> None:
     source = tmp_path / "corpus.txt"
     source.write_text(content, "utf-8")
-    with pytest.raises(BertZhError, match="no row that can be used: (it is empty|1 no tab)"):
+    with pytest.raises(BertZhError, match=r"no row that can be used: (it is empty|1 no tab)"):
         convert(source, tmp_path / "out", Options("thucnews"))
 
 

@@ -1,0 +1,159 @@
+"""What our text categorizers add to spaCy's: the loss, class weights, soft targets."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+from spacy.pipeline.textcat_multilabel import MultiLabel_TextCategorizer
+from spacy.tokens import Doc
+from spacy.training import Example, validate_examples
+from thinc.api import Model, Optimizer, set_dropout_rate
+from thinc.types import Floats2d
+
+from spacy_bert_zh.errors import BertZhError
+
+ClassWeights = Literal["balanced"] | dict[str, float] | None
+
+
+class BertLoss:
+    """Mix-in for spaCy's TextCategorizer and MultiLabel_TextCategorizer."""
+
+    cfg: dict[str, Any]
+    labels: tuple[str, ...]
+    model: Model[Any, Any]
+    name: str
+    _rehearsal_model: Model[Any, Any] | None
+    _examples_to_truth: Callable[..., Any]
+    _validate_categories: Callable[..., Any]
+    finish_update: Callable[..., Any]
+
+    def configure(self, class_weights: ClassWeights, label_smoothing: float) -> None:
+        """Check the settings and keep them where the component is saved.
+
+        Raises:
+            BertZhError: `label_smoothing` is out of range.
+        """
+        if not 0.0 <= label_smoothing < 1.0:
+            raise BertZhError(f"label_smoothing = {label_smoothing} must be in [0, 1)")
+        self.cfg["class_weights"] = class_weights
+        self.cfg["label_smoothing"] = label_smoothing
+
+    def resolve_class_weights(self, get_examples: Callable[[], Iterable[Example]]) -> None:
+        """Turn ``balanced`` into a table, as scikit-learn does: n / (classes × count).
+
+        Raises:
+            BertZhError: A label is unknown, or ``balanced`` finds no example of one.
+        """
+        weights = self.cfg["class_weights"]
+        if weights == "balanced":
+            counts: Counter[str] = Counter()
+            for example in get_examples():
+                counts.update(example.reference.cats)
+            if missing := [label for label in self.labels if not counts[label]]:
+                raise BertZhError(
+                    f"class_weights = 'balanced' finds no example of {', '.join(missing)}; where "
+                    "spaCy streams the corpus (training.max_epochs = -1) it shows only the first "
+                    "100: give a table of weights instead"
+                )
+            mean = sum(counts.values()) / len(self.labels)
+            self.cfg["class_weights"] = {label: mean / counts[label] for label in self.labels}
+        elif weights is not None and (unknown := set(weights) - set(self.labels)):
+            raise BertZhError(
+                f"class_weights names labels that '{self.name}' doesn't have: "
+                f"{', '.join(sorted(unknown))} (it has {', '.join(self.labels)})"
+            )
+
+    def _smooth(self, truths: Floats2d) -> Floats2d:
+        """Mix the targets with the uniform distribution (Szegedy et al. 2016, section 7)."""
+        share = self.cfg["label_smoothing"]
+        uniform = 1.0 / len(self.labels) if self._exclusive else 0.5
+        return truths * (1.0 - share) + share * uniform  # type: ignore[no-any-return]
+
+    @property
+    def _exclusive(self) -> bool:
+        return not isinstance(self, MultiLabel_TextCategorizer)
+
+    def _weights(self, truths: Floats2d) -> Floats2d:
+        """Weight of each score in the loss, shape (documents, labels) or (documents, 1)."""
+        xp = self.model.ops.xp
+        table = self.cfg["class_weights"] or {}
+        row = xp.asarray([[table.get(label, 1.0) for label in self.labels]], dtype="float32")
+        if self._exclusive:
+            return (truths * row).sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
+        return truths * row + (1.0 - truths)  # type: ignore[no-any-return]
+
+    def get_loss(self, examples: Iterable[Example], scores: Floats2d) -> tuple[float, Floats2d]:
+        """Cross-entropy, averaged over the documents, and its gradient.
+
+        Softmax cross-entropy for exclusive classes, the sum of binary cross-entropies for
+        the others. Annotations that are missing count for nothing (multi-label only).
+
+        Args:
+            examples: The batch; cats may be probabilities (soft targets).
+            scores: Predicted probabilities, shape (documents, labels).
+
+        Returns:
+            The loss, and its gradient with respect to the logits, shaped like `scores`.
+        """
+        examples = list(examples)
+        validate_examples(examples, "get_loss")
+        self._validate_categories(examples)
+        truths, known = self._examples_to_truth(examples)
+        xp = self.model.ops.xp
+        weights = self._weights(truths) * xp.asarray(known) / max(len(examples), 1)
+        targets = self._smooth(truths)
+        clipped = xp.clip(scores, 1e-7, 1.0 - 1e-7)
+        losses = -targets * xp.log(clipped)
+        if not self._exclusive:
+            losses -= (1.0 - targets) * xp.log(1.0 - clipped)
+        return float((losses * weights).sum()), (scores - targets) * weights
+
+    def predict(self, docs: Iterable[Doc]) -> Floats2d:
+        """Scores of documents, shape (documents, labels).
+
+        A document without tokens gets the same scores alone and among others.
+        """
+        docs = list(docs)
+        if not docs:
+            return self.model.ops.alloc2f(0, len(self.labels))
+        return self.model.ops.asarray2f(self.model.predict(docs))
+
+    def rehearse(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Pull the scores towards those the pipeline had at `nlp.resume_training`.
+
+        Unlike spaCy's, the earlier model answers without dropout.
+        """
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
+        docs = [example.predicted for example in examples]
+        if self._rehearsal_model is None or not docs:
+            return losses
+        set_dropout_rate(self.model, drop)
+        scores, backprop = self.model.begin_update(docs)
+        gradient = (scores - self._rehearsal_model.predict(docs)) / len(docs)
+        backprop(gradient)
+        if sgd is not None:
+            self.finish_update(sgd)
+        losses[self.name] += float((gradient**2).sum())
+        return losses
+
+
+def check_range(example: Example) -> None:
+    """Refuse cats that are no probabilities.
+
+    Raises:
+        BertZhError: A value is below 0 or above 1.
+    """
+    for label, value in example.reference.cats.items():
+        if not 0.0 <= value <= 1.0:
+            raise BertZhError(
+                f"The cats of '{example.reference.text[:40]}' give '{label}' the value {value}: "
+                "it must be between 0 and 1"
+            )

