@@ -125,7 +125,7 @@ def convert(
     simplify: Annotated[bool, typer.Option(help="Traditional to simplified.")] = False,
     join_segmented: Annotated[bool, typer.Option(help="Join words apart by spaces.")] = False,
     split: Annotated[
-        str | None, typer.Option(help="Shares of train,dev,test [default: 0.9,0.1,0].")
+        str | None, typer.Option(help="Shares of train,dev,test; else 0.9,0.1,0.")
     ] = None,
     split_by: Annotated[str, typer.Option(help="hash (of the text) or stratified.")] = "hash",
     seed: Annotated[int, typer.Option(help="Of the split and the shuffle.")] = 0,

@@ -210,7 +210,7 @@ def test_segmented_words_and_tags(tmp_path: Path) -> None:
         (Options("thucnews", limit=1, split=(1, 0, 0)), "only one class"),
         (Options("csv"), "no text column: the columns of .* are: '第0条新闻"),
         (Options("unheard"), "--format unheard is unknown: choose one of thucnews, sogou"),
-        (Options("thucnews", dev=Path("no_such_file")), "No such file.*no_such_file"),
+        (Options("thucnews", dev=Path("no_such_file")), "at no_such_file: No such file"),
         (Options("thucnews", tokenizer=Path("nowhere")), "nowhere"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 
 from spacy_bert_zh.convert import Options
 from spacy_bert_zh.convert.formats import get_format
+from spacy_bert_zh.convert.jsonl import objects
 from spacy_bert_zh.convert.rows import Reject, Row
 from spacy_bert_zh.convert.source import PIECE, RECORD_LIMIT, Source, detect_encoding
 from spacy_bert_zh.errors import BertZhError
@@ -194,6 +195,13 @@ def test_an_array_in_one_long_line_is_read_in_pieces(tmp_path: Path) -> None:
     assert source.stat().st_size > 5 * PIECE
     items = read(source, "jsonl")
     assert [row[1][5000:] for row in rows(items)] == [str(n) for n in range(500)]
+
+
+def test_an_object_of_very_many_lines_takes_no_forever(tmp_path: Path) -> None:
+    content = '{"data": [\n' + "1,\n" * 300_000 + '0]}\n{"text": "后", "label": 1}'
+    source = write(tmp_path / "corpus.json", content)
+    numbers = [item[0] for item in objects(Source(source, source)) if isinstance(item, tuple)]
+    assert numbers == [1, 300_003]
 
 
 def test_json_columns(tmp_path: Path) -> None:

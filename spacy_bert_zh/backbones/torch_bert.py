@@ -1,7 +1,7 @@
 """The network of the torch backbone: `transformers.BertModel`, pooled to one row a document."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -51,17 +51,27 @@ class PooledBert(nn.Module):
             Shape (n_docs, hidden size), float32.
         """
         device = self.bert.device
-        vectors = torch.cat([self._pool(batch, device) for batch in batches]).float()
+        pieces = self._look_up(batches, device)
+        pooled = [self._pool(batch, part) for batch, part in zip(batches, pieces, strict=True)]
+        vectors = torch.cat(pooled).float()
         docs = np.concatenate([batch.docs for batch in batches])
         counts = torch.from_numpy(np.bincount(docs, minlength=n_docs)).to(device)
         sums = vectors.new_zeros((n_docs, vectors.shape[1]))
         sums = sums.index_add(0, torch.from_numpy(docs).to(device), vectors)
         return sums / counts[:, None]
 
-    def _pool(self, batch: Batch, device: torch.device) -> torch.Tensor:
-        ids = torch.from_numpy(batch.ids).to(device)
-        mask = torch.from_numpy(batch.mask).to(device)
-        output = self.bert(input_ids=ids, attention_mask=mask)
+    def _look_up(self, batches: Sequence[Batch], device: torch.device) -> Iterable[torch.Tensor]:
+        """The pieces' embeddings, batch by batch, each of shape (windows × pieces, width)."""
+        table = self.bert.get_input_embeddings()
+        ids = [torch.from_numpy(batch.ids.ravel()).to(device) for batch in batches]
+        if not torch.is_grad_enabled():
+            return map(table, ids)  # one batch at a time, whatever a document's length
+        # Each look-up of its own would make a gradient as large as the whole table.
+        return table(torch.cat(ids)).split([len(part) for part in ids])  # type: ignore[no-any-return]
+
+    def _pool(self, batch: Batch, pieces: torch.Tensor) -> torch.Tensor:
+        mask = torch.from_numpy(batch.mask).to(pieces.device)
+        output = self.bert(inputs_embeds=pieces.view(*batch.ids.shape, -1), attention_mask=mask)
         if self.pooling == "pooler":
             return output.pooler_output  # type: ignore[no-any-return]
         hidden = output.last_hidden_state

@@ -64,8 +64,11 @@ def convert(source: Path | str, output: Path | str, options: Options) -> dict[st
             folder.mkdir()
             with open_spool(folder / "spool.sqlite") as spool:
                 return _convert(source, folder, options, spool)
-    except (OSError, sqlite3.OperationalError) as error:
-        raise BertZhError(f"convert stopped: {error}") from error
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        raise BertZhError(f"convert stopped at {what}") from error
+    except sqlite3.OperationalError as error:
+        raise BertZhError(f"convert stopped at its database beside {output}: {error}") from error
 
 
 def _replaceable(output: Path) -> bool:

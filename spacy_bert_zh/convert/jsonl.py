@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from spacy_bert_zh.convert.columns import Columns, choose
@@ -17,6 +18,8 @@ _BETWEEN = re.compile(r"[\s,\[\]]*")
 _NEXT = re.compile(r"(?:\n|\}\s*,?)\s*(?=\{)")
 # A piece that ends inside a line may cut a number, a literal or an escape.
 _CUT = 16
+# An unfinished object is tried again when it has grown by this part of itself.
+_PATIENCE = 4
 
 
 def read(source: Source, options: Options) -> Iterator[Row | Reject]:
@@ -36,31 +39,35 @@ def objects(source: Source) -> Iterator[tuple[int, dict[str, Any]] | Reject]:
 
     A malformed one is rejected, and reading goes on at the next that can begin.
     """
-    rest, start = "", 1
-    for number, piece in source.pieces():
-        if not rest:
-            start = number
+    rest, line, enough = "", 1, 0
+    # An empty piece says that no more will come.
+    for piece in chain((piece for _, piece in source.pieces()), [""]):
         rest += piece
-        position = 0
+        if piece and len(rest) < enough:
+            continue
+        done = position = 0
         while (position := _skip(rest, position)) < len(rest):
+            line += rest.count("\n", done, position)
+            done = position
             try:
-                value, end = _DECODER.raw_decode(rest, position)
+                value, position = _DECODER.raw_decode(rest, position)
             except (ValueError, RecursionError) as error:
-                if _may_go_on(error, rest) and len(rest) - position <= RECORD_LIMIT:
+                size = len(rest) - position
+                if piece and size <= RECORD_LIMIT and _may_go_on(error, rest):
+                    # Not again at every line: an object of very many would take for ever.
+                    enough = size + size // _PATIENCE
                     break
                 match = _NEXT.search(rest, position + 1)
-                end = match.end() if match else len(rest)
-                reason = TOO_LONG if len(rest) - position > RECORD_LIMIT else "malformed JSON"
-                yield Reject(start, reason, _message(error), rest[position:end])
+                position = match.end() if match else len(rest)
+                reason = TOO_LONG if size > RECORD_LIMIT else "malformed JSON"
+                yield Reject(line, reason, _message(error), rest[done:position])
             else:
                 if isinstance(value, dict):
-                    yield start, value
+                    yield line, value
                 else:
-                    yield Reject(start, "not a JSON object", text=rest[position:end])
-            position, start = end, number
+                    yield Reject(line, "not a JSON object", text=rest[done:position])
+        line += rest.count("\n", done, position)
         rest = rest[position:]
-    if rest:
-        yield Reject(start, "malformed JSON", "the file ends inside it", rest)
 
 
 def _skip(text: str, position: int) -> int:

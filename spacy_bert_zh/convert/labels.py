@@ -59,7 +59,7 @@ def check_labels(splits: dict[str, dict[str, Any]], options: Options) -> list[st
         )
     if len(labels) > MAX_LABELS:
         raise BertZhError(
-            f"train has {len(labels):,} different labels, e.g. '{labels[0][:50]}': choose the "
+            f"train has {len(labels):,} different labels, e.g. {labels[0][:50]!r}: choose the "
             "column of the labels with --label-column"
         )
     for name in ("dev", "test"):

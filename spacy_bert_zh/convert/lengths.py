@@ -10,7 +10,7 @@ PERCENTILES = (50, 90, 95, 99, 100)
 SPECIAL = 2
 # Counted in parts of this many characters: bounds memory, and adds a piece at most for each.
 PART = 10_000
-BATCH = 100_000
+BATCH = 20_000
 
 
 class Lengths:

@@ -156,7 +156,7 @@ class Spool:
 @contextmanager
 def open_spool(path: Path) -> Iterator[Spool]:
     """Open a spool in a new file, and remove the file in the end."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+    with closing(sqlite3.connect(path)) as database:
         yield Spool(database)
     path.unlink()
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
-from itertools import repeat
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # A shard ends early at this many tokens and categories: what it takes in memory is up to a
 # hundred bytes for each.
-MAX_CELLS = 1_000_000
+MAX_CELLS = 500_000
 
 Rows = Iterable[tuple[str, str | None]]
 Tokenize = Callable[[str], Iterable[tuple[str, str]]]
@@ -83,7 +83,7 @@ def spaced(tokens: Iterable[tuple[str, str]]) -> tuple[list[str], list[bool], li
         tags.append(tag)
 
     gap = ""
-    for word, tag in (*tokens, ("", "")):
+    for word, tag in chain(tokens, [("", "")]):
         if word.isspace():
             gap += word
             continue
