@@ -14,7 +14,7 @@ EXTRAS = {
     "torch": ["torch>=2.4", "transformers>=4.53,<6", "huggingface-hub>=0.30"],
     "shared": ["spacy-transformers>=1.4,<2"],
     "convert": ["charset-normalizer>=3.4", "jieba>=0.42.1", "opencc>=1.1.9", "pyarrow>=15"],
-    "plots": ["matplotlib>=3.9", "scikit-learn>=1.5"],
+    "plots": ["jinja2>=3.1", "matplotlib>=3.9", "rich>=13", "scikit-learn>=1.5"],
     "package": ["build>=1.2", "setuptools>=70", "wheel>=0.43"],
 }
 EXTRAS["dev"] = ["hypothesis>=6.100", "mypy>=1.11", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.6"]

@@ -1,7 +1,7 @@
 """``spacy_bert_zh.BertTextCat.v1``: any backbone, and a linear head on its vectors."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from spacy.tokens import Doc
 from thinc.api import Dropout, Model, chain
@@ -29,7 +29,7 @@ def build_bert_text_cat_v1(
         Documents to scores between 0 and 1, shape (documents, labels).
     """
     head = _build_head(exclusive_classes, nO)
-    model = chain(backbone, Dropout(dropout), head)
+    model: Model[list[Doc], Floats2d] = chain(backbone, Dropout(dropout), head)
     model.set_ref("backbone", backbone)
     model.set_ref("output_layer", head)
     model.attrs["multi_label"] = not exclusive_classes
@@ -60,8 +60,8 @@ def _init(model: Model[Floats2d, Floats2d], X: Any = None, Y: Any = None) -> Non
 def _forward(
     model: Model[Floats2d, Floats2d], X: Floats2d, is_train: bool
 ) -> tuple[Floats2d, Callable[[Floats2d], Floats2d]]:
-    W, b = model.get_param("W"), model.get_param("b")
-    logits = model.ops.gemm(X, W, trans2=True) + b
+    W = cast(Floats2d, model.get_param("W"))
+    logits = model.ops.gemm(X, W, trans2=True) + model.get_param("b")
     exclusive = model.attrs["exclusive_classes"]
     scores = model.ops.softmax(logits) if exclusive else model.ops.sigmoid(logits)
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import srsly
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load, load_file, save
+from safetensors import SafetensorError, deserialize
+from safetensors.numpy import load, save
 from tokenizers import Tokenizer
 
 from spacy_bert_zh.errors import BertZhError, missing_extra
-from spacy_bert_zh.pieces import EMBEDDED, load_tokenizer
+from spacy_bert_zh.pieces import EMBEDDED, load_tokenizer, read_json
 
 _FILES = ["config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "*.safetensors"]
 
@@ -44,7 +44,7 @@ class Checkpoint:
             "tokenizer": self.tokenizer.to_str(),
             "weights": save(self.weights or {}),
         }
-        return srsly.msgpack_dumps(message)  # type: ignore[no-any-return]
+        return srsly.msgpack_dumps(message)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Checkpoint":
@@ -53,7 +53,7 @@ class Checkpoint:
         return cls(
             json.loads(message["config"]),
             Tokenizer.from_str(message["tokenizer"]),
-            load(message["weights"]),
+            load(message["weights"]) or None,
         )
 
 
@@ -71,12 +71,12 @@ def load_checkpoint(name: str | None, revision: str = "main") -> Checkpoint:
     folder = EMBEDDED if name is None else _locate(name, revision)
     config = _read_config(folder)
     tokenizer = load_tokenizer(folder)
-    if (size := tokenizer.get_vocab_size()) > config["vocab_size"]:
+    if (size := max(tokenizer.get_vocab().values()) + 1) > config["vocab_size"]:
         raise BertZhError(
             f"The vocabulary in {folder} has {size} pieces, but config.json says vocab_size = "
             f"{config['vocab_size']}: vocabulary and weights are not of the same model"
         )
-    checkpoint = Checkpoint(config, tokenizer, None)
+    checkpoint = Checkpoint({**config, "model_type": "bert"}, tokenizer, None)
     if name is None and not list(folder.glob("*.safetensors")):
         return checkpoint
     return replace(checkpoint, weights=_read_weights(folder, config))
@@ -105,11 +105,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.exists():
         raise BertZhError(f"No config.json in {folder}: not a checkpoint folder")
-    try:
-        config = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise BertZhError(f"{path} is not valid JSON: {error}") from error
-    # Checkpoints named "roberta-wwm" are BERTs, and some say "roberta"; see _read_weights.
+    config = read_json(path)
+    # Checkpoints named "roberta-wwm" are BERTs, and some say "roberta"; see _is_roberta.
     if config.get("model_type", "bert") not in ("bert", "roberta"):
         raise BertZhError(f"{folder} holds a '{config['model_type']}' model, not a BERT")
     if config.get("position_embedding_type", "absolute") != "absolute":
@@ -122,26 +119,45 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise BertZhError(f"{path} lacks {', '.join(sorted(missing))}")
     # A path of the machine that made it, written by some versions of transformers.
     config.pop("_name_or_path", None)
-    return {**config, "model_type": "bert"}
+    return config
 
 
 def _read_weights(folder: Path, config: dict[str, Any]) -> dict[str, NDArray[Any]]:
     paths = sorted(folder.glob("*.safetensors"))
     if not paths:
         raise BertZhError(_no_weights(folder))
-    tensors: dict[str, NDArray[Any]] = {}
+    tensors: dict[str, dict[str, Any]] = {}
     for path in paths:
         try:
-            tensors.update(load_file(path))
+            tensors.update(deserialize(path.read_bytes()))
         except (SafetensorError, OSError) as error:
             raise BertZhError(f"{path} can't be read: {error}") from error
-    if any(key.startswith("roberta.") for key in tensors):
+    if _is_roberta(config, list(tensors)):
         raise BertZhError(f"{folder} holds a RoBERTa with its own layout, not a BERT")
-    weights = {_plain_name(k): v.astype(np.float32) for k, v in tensors.items()}
-    return {k: v for k, v in weights.items() if k.split(".")[0] in _PARTS}
+    named = {_plain_name(key): tensor for key, tensor in tensors.items()}
+    return {
+        key: _to_float32(tensor)
+        for key, tensor in named.items()
+        if key.split(".")[0] in _PARTS and tensor["dtype"] in _FLOATS
+    }
 
 
 _PARTS = ("embeddings", "encoder", "pooler")  # heads of pretraining are left behind
+_FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+
+
+def _to_float32(tensor: dict[str, Any]) -> NDArray[np.float32]:
+    values = np.frombuffer(tensor["data"], _FLOATS[tensor["dtype"]])
+    if tensor["dtype"] == "BF16":  # unknown to NumPy: the upper half of a float32
+        values = (values.astype("<u4") << 16).view("<f4")
+    return values.astype(np.float32, copy=False).reshape(tensor["shape"])
+
+
+def _is_roberta(config: dict[str, Any], keys: list[str]) -> bool:
+    """Whether positions are counted as in RoBERTa (Liu et al. 2019), from the padding id up."""
+    if any(key.startswith(("bert.", "roberta.")) for key in keys):
+        return any(key.startswith("roberta.") for key in keys)
+    return config.get("model_type") == "roberta" and config.get("pad_token_id") == 1
 
 
 def _plain_name(key: str) -> str:

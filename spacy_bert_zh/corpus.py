@@ -30,7 +30,7 @@ def build_shuffled_corpus_v1(
         buffer: Documents held for shuffling; one shard at a time is in memory besides.
         max_length: Tokens from which a document is cut into sentences, as in
             spacy.Corpus.v1; 0 takes it whole.
-        limit: Documents read at most; 0 reads all.
+        limit: Documents read, always the same ones, at most; 0 reads all.
 
     Raises:
         BertZhError: There is nothing at `path`, or the buffer is empty.
@@ -50,15 +50,13 @@ class ShuffledCorpus(Corpus):
         self.buffer = buffer
 
     def read_docbin(self, vocab: Vocab, locs: Iterable[str | Path]) -> Iterator[Doc]:
-        """Yield the documents of all shards, shuffled."""
+        """Yield the documents of all shards, shuffled; with a limit, the same ones each time."""
         shards = list(locs)
-        random.shuffle(shards)
-        limit = self.limit or None
-        # spaCy applies its limit shard by shard, so it is left out of that call.
-        self.limit = 0
-        docs = super().read_docbin(vocab, shards)
-        self.limit = limit or 0
-        yield from shuffle_buffer(islice(docs, limit), self.buffer)
+        if not self.limit:
+            random.shuffle(shards)
+        # Past its limit, spaCy still yields one document of each shard.
+        docs = islice(super().read_docbin(vocab, shards), self.limit or None)
+        yield from shuffle_buffer(docs, self.buffer)
 
 
 def shuffle_buffer(items: Iterable[Item], size: int) -> Iterator[Item]:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +31,14 @@ MAX_BATCH_PIECES = 8192
 CPU_PASS_COST = 64
 """What a forward pass costs on a CPU besides its pieces, in pieces."""
 
+# The last one only pretraining needs.
+_SPECIAL = ("[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]")
+
 # tokenizers warns in each forked child (nlp.pipe with n_process) unless this is set by then.
 if "TOKENIZERS_PARALLELISM" not in os.environ:
     os.register_at_fork(
         before=lambda: os.environ.update(TOKENIZERS_PARALLELISM="false"),
-        after_in_parent=lambda: os.environ.pop("TOKENIZERS_PARALLELISM", None),  # type: ignore[arg-type,return-value]
+        after_in_parent=lambda: os.environ.pop("TOKENIZERS_PARALLELISM", None),
     )
 
 if not Doc.has_extension("bert_textcat"):
@@ -51,27 +55,38 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         folder: A checkpoint in the Hugging Face layout.
 
     Raises:
-        BertZhError: No vocabulary there, or one without the special pieces.
+        BertZhError: No readable vocabulary there, or one without the special pieces.
     """
     whole, vocab = folder / "tokenizer.json", folder / "vocab.txt"
     if whole.exists():
-        tokenizer = Tokenizer.from_file(str(whole))
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
+        tokenizer = _from_json(whole)
     elif vocab.exists():
         tokenizer = _from_vocabulary(vocab, folder / "tokenizer_config.json")
     else:
         raise BertZhError(f"No vocabulary in {folder}: expected vocab.txt or tokenizer.json")
-    for piece in ("[CLS]", "[SEP]", "[PAD]", "[UNK]"):
+    for piece in _SPECIAL[:4]:
         if tokenizer.token_to_id(piece) is None:
             raise BertZhError(f"The vocabulary in {folder} lacks the special piece {piece}")
     return tokenizer
 
 
+def _from_json(path: Path) -> Tokenizer:
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises nothing finer
+        raise BertZhError(f"{path} can't be read: {error}") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
 def _from_vocabulary(path: Path, settings_path: Path) -> Tokenizer:
-    lines = path.read_text("utf-8").rstrip("\n").split("\n")
-    vocab = {line.rstrip("\r"): i for i, line in enumerate(lines)}
-    settings = json.loads(settings_path.read_text("utf-8")) if settings_path.exists() else {}
+    try:
+        lines = path.read_text("utf-8").rstrip("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise BertZhError(f"{path} is not UTF-8: {error}") from error
+    vocab = {line: i for i, line in enumerate(lines)}
+    settings = read_json(settings_path) if settings_path.exists() else {}
     tokenizer = Tokenizer(WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=100))
     tokenizer.normalizer = BertNormalizer(
         lowercase=settings.get("do_lower_case", True),
@@ -79,7 +94,24 @@ def _from_vocabulary(path: Path, settings_path: Path) -> Tokenizer:
         handle_chinese_chars=settings.get("tokenize_chinese_chars", True),
     )
     tokenizer.pre_tokenizer = BertPreTokenizer()
+    # A text that spells one out has it as one piece, as in transformers.
+    tokenizer.add_special_tokens([piece for piece in _SPECIAL if piece in vocab])
     return tokenizer
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        BertZhError: The file holds something else.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise BertZhError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise BertZhError(f"{path} is not a JSON object")
+    return content
 
 
 @dataclass(frozen=True)

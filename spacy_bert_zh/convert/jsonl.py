@@ -45,7 +45,7 @@ def objects(source: Source) -> Iterator[tuple[int, dict[str, Any]] | Reject]:
         rest += piece
         if piece and len(rest) < enough:
             continue
-        done = position = 0
+        done = position = enough = 0
         while (position := _skip(rest, position)) < len(rest):
             line += rest.count("\n", done, position)
             done = position
