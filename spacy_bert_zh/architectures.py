@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from spacy.tokens import Doc
 from thinc.api import Dropout, Model, chain
-from thinc.types import Floats2d
+from thinc.types import Floats1d, Floats2d
 
 # A label added to a trained softmax starts improbable, so the others keep their scores.
 _NEW_LABEL_BIAS = -10.0
@@ -81,9 +81,9 @@ def _resize(model: Model[list[Doc], Floats2d], nO: int) -> Model[list[Doc], Floa
     new = _build_head(old.attrs["exclusive_classes"], nO)
     if old.has_param("W"):
         known, width = old.get_dim("nO"), old.get_dim("nI")
-        W, b = new.ops.alloc2f(nO, width), new.ops.alloc1f(nO)
-        W[:known], b[:known] = old.get_param("W"), old.get_param("b")
-        b[known:] = _NEW_LABEL_BIAS
+        W, b = new.ops.alloc2f(nO, width), new.ops.alloc1f(nO) + _NEW_LABEL_BIAS
+        W[:known] = cast(Floats2d, old.get_param("W"))
+        b[:known] = cast(Floats1d, old.get_param("b"))
         new.set_dim("nI", width)
         new.set_param("W", W)
         new.set_param("b", b)

@@ -129,7 +129,7 @@ def convert(
     ] = None,
     split_by: Annotated[str, typer.Option(help="hash (of the text) or stratified.")] = "hash",
     seed: Annotated[int, typer.Option(help="Of the split and the shuffle.")] = 0,
-    limit: Annotated[int | None, typer.Option(help="At most so many rows a split.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many rows a split; 0 takes all.")] = 0,
     shard_size: Annotated[int, typer.Option(help="Documents in a file.")] = 10_000,
     segment: Annotated[bool, typer.Option(help="jieba's words as tokens.")] = False,
     pos: Annotated[bool, typer.Option(help="jieba's flags as tags, and its words.")] = False,

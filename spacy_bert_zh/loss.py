@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Literal, cast
 
+from spacy.pipeline.textcat import TextCategorizer
 from spacy.pipeline.textcat_multilabel import MultiLabel_TextCategorizer
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
-from thinc.api import Model, Optimizer, set_dropout_rate
+from thinc.api import Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
 from spacy_bert_zh.errors import BertZhError
@@ -15,27 +16,27 @@ from spacy_bert_zh.errors import BertZhError
 ClassWeights = Literal["balanced"] | dict[str, float] | None
 
 
-class BertLoss:
-    """Mix-in for spaCy's TextCategorizer and MultiLabel_TextCategorizer."""
-
-    cfg: dict[str, Any]
-    labels: tuple[str, ...]
-    model: Model[Any, Any]
-    name: str
-    _rehearsal_model: Model[Any, Any] | None
-    _examples_to_truth: Callable[..., Any]
-    _validate_categories: Callable[..., Any]
-    finish_update: Callable[..., Any]
+class BertLoss(TextCategorizer):
+    """What goes between our classes and spaCy's, multi-label ones included."""
 
     def configure(self, class_weights: ClassWeights, label_smoothing: float) -> None:
         """Check the settings and keep them where the component is saved.
 
         Raises:
-            BertZhError: `label_smoothing` is out of range.
+            BertZhError: A value is out of range, or the model is for the other component.
         """
         if not 0.0 <= label_smoothing < 1.0:
             raise BertZhError(f"label_smoothing = {label_smoothing} must be in [0, 1)")
+        table = class_weights if isinstance(class_weights, dict) else {}
+        for label, weight in table.items():
+            if not 0.0 <= weight < float("inf"):
+                raise BertZhError(f"class_weights: {label} = {weight} must be a number from 0 up")
+        if self.model.attrs.get("multi_label", not self._exclusive) == self._exclusive:
+            raise BertZhError(
+                f"'{self.name}' needs a model with exclusive_classes = {self._exclusive}"
+            )
         self.cfg["class_weights"] = class_weights
+        self.cfg["label_weights"] = table
         self.cfg["label_smoothing"] = label_smoothing
 
     def resolve_class_weights(self, get_examples: Callable[[], Iterable[Example]]) -> None:
@@ -46,9 +47,7 @@ class BertLoss:
         """
         weights = self.cfg["class_weights"]
         if weights == "balanced":
-            counts: Counter[str] = Counter()
-            for example in get_examples():
-                counts.update(example.reference.cats)
+            counts = self._count_labels(get_examples())
             if missing := [label for label in self.labels if not counts[label]]:
                 raise BertZhError(
                     f"class_weights = 'balanced' finds no example of {', '.join(missing)}; where "
@@ -56,18 +55,25 @@ class BertLoss:
                     "100: give a table of weights instead"
                 )
             mean = sum(counts.values()) / len(self.labels)
-            self.cfg["class_weights"] = {label: mean / counts[label] for label in self.labels}
+            self.cfg["label_weights"] = {label: mean / counts[label] for label in self.labels}
         elif weights is not None and (unknown := set(weights) - set(self.labels)):
             raise BertZhError(
                 f"class_weights names labels that '{self.name}' doesn't have: "
                 f"{', '.join(sorted(unknown))} (it has {', '.join(self.labels)})"
             )
 
+    def _count_labels(self, examples: Iterable[Example]) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        for example in examples:
+            cats = example.reference.cats
+            counts.update({label: cats.get(label, 0.0) for label in self.labels})
+        return counts
+
     def _smooth(self, truths: Floats2d) -> Floats2d:
         """Mix the targets with the uniform distribution (Szegedy et al. 2016, section 7)."""
         share = self.cfg["label_smoothing"]
         uniform = 1.0 / len(self.labels) if self._exclusive else 0.5
-        return truths * (1.0 - share) + share * uniform  # type: ignore[no-any-return]
+        return cast(Floats2d, truths * (1.0 - share) + share * uniform)
 
     @property
     def _exclusive(self) -> bool:
@@ -76,13 +82,15 @@ class BertLoss:
     def _weights(self, truths: Floats2d) -> Floats2d:
         """Weight of each score in the loss, shape (documents, labels) or (documents, 1)."""
         xp = self.model.ops.xp
-        table = self.cfg["class_weights"] or {}
+        table = self.cfg["label_weights"]
         row = xp.asarray([[table.get(label, 1.0) for label in self.labels]], dtype="float32")
         if self._exclusive:
-            return (truths * row).sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
-        return truths * row + (1.0 - truths)  # type: ignore[no-any-return]
+            return (truths * row).sum(axis=1, keepdims=True)
+        return truths * row + (1.0 - truths)
 
-    def get_loss(self, examples: Iterable[Example], scores: Floats2d) -> tuple[float, Floats2d]:
+    def get_loss(  # type: ignore[override]
+        self, examples: Iterable[Example], scores: Floats2d
+    ) -> tuple[float, Floats2d]:
         """Cross-entropy, averaged over the documents, and its gradient.
 
         Softmax cross-entropy for exclusive classes, the sum of binary cross-entropies for
@@ -98,7 +106,8 @@ class BertLoss:
         examples = list(examples)
         validate_examples(examples, "get_loss")
         self._validate_categories(examples)
-        truths, known = self._examples_to_truth(examples)
+        array, known = self._examples_to_truth(examples)
+        truths = self.model.ops.asarray2f(cast(Floats2d, array))
         xp = self.model.ops.xp
         weights = self._weights(truths) * xp.asarray(known) / max(len(examples), 1)
         targets = self._smooth(truths)
@@ -116,7 +125,7 @@ class BertLoss:
         docs = list(docs)
         if not docs:
             return self.model.ops.alloc2f(0, len(self.labels))
-        return self.model.ops.asarray2f(self.model.predict(docs))
+        return cast(Floats2d, self.model.predict(docs))
 
     def rehearse(
         self,
@@ -132,6 +141,8 @@ class BertLoss:
         """
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, "rehearse")
         docs = [example.predicted for example in examples]
         if self._rehearsal_model is None or not docs:
             return losses

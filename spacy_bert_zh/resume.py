@@ -6,12 +6,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
 from spacy.language import Language
 from thinc.api import Model, Optimizer
+from thinc.types import FloatsXd
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.files import whole
@@ -65,7 +66,7 @@ class TrainingState:
                 f"The checkpoint in {folder} was made with another config: train without "
                 "--resume, or with the config and overrides of that run"
             )
-        return cls(state["step"], [tuple(r) for r in state["results"]], config)  # type: ignore[misc]
+        return cls(state["step"], [tuple(r) for r in state["results"]], config)
 
     def restore(self, folder: Path, nlp: Language, optimizer: Optimizer) -> None:
         """Put weights, optimizer and random states back."""
@@ -81,8 +82,9 @@ class TrainingState:
 
 def _models(nlp: Language) -> Iterator[tuple[str, Model[Any, Any]]]:
     for name, pipe in nlp.pipeline:
-        if getattr(pipe, "is_trainable", False) and isinstance(pipe.model, Model):
-            yield name, pipe.model
+        model = getattr(pipe, "model", None)
+        if getattr(pipe, "is_trainable", False) and isinstance(model, Model):
+            yield name, model
 
 
 class _Names:
@@ -135,12 +137,12 @@ def _optimizer_from_arrays(
     for full, value in tensors.items():
         moment, _, name = full.partition("|")
         if moment in _MOMENTS:
-            getattr(optimizer, moment)[names.key(name)] = ops.asarray(value)
+            getattr(optimizer, moment)[names.key(name)] = ops.asarray(cast(FloatsXd, value))
     optimizer.nr_update.update({names.key(name): count for name, count in counts.items()})
 
 
 def _random_arrays() -> dict[str, np.ndarray]:
-    name, keys, position, has_gauss, gauss = np.random.get_state()
+    _, keys, position, has_gauss, gauss = np.random.get_state()
     arrays = {
         "numpy.keys": np.asarray(keys),
         "numpy.rest": np.asarray([position, has_gauss, gauss], dtype="float64"),

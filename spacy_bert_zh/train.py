@@ -133,7 +133,7 @@ class _Run:
 
     def _logger(self) -> tuple[Callable[[Any], None], Callable[[], None]]:
         with self.nlp.select_pipes(disable=self.settings["frozen_components"]):
-            return self.settings["logger"](self.nlp, sys.stdout, sys.stderr)  # type: ignore[no-any-return]
+            return self.settings["logger"](self.nlp, sys.stdout, sys.stderr)
 
     def _save(self, info: dict[str, Any], is_best: bool) -> None:
         with self.nlp.select_pipes(disable=self.settings["frozen_components"]):

@@ -266,7 +266,7 @@ def test_an_older_output_is_replaced(tmp_path: Path) -> None:
         ({"encoding": "utf-16"}, "iconv -f utf-16"),
         ({"encoding": "base64"}, "--encoding base64 is unknown"),
         ({"normalize": "all"}, "choose one of none, width, nfkc"),
-        ({"limit": 0}, "--limit is 0"),
+        ({"limit": -1}, "--limit is -1"),
         ({"shard_size": -1}, "--shard-size is -1"),
     ],
 )

@@ -4,12 +4,13 @@ One encoder of spacy-transformers then serves textcat, ner and tagger at once.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from spacy.tokens import Doc
-from thinc.api import Model, chain, reduce_mean
+from thinc.api import Model, reduce_mean
 from thinc.types import Floats2d
 
-from spacy_bert_zh.errors import missing_extra
+from spacy_bert_zh.errors import BertZhError, missing_extra
 
 
 def build_shared_backbone_v1(
@@ -28,7 +29,7 @@ def build_shared_backbone_v1(
         gets zeros.
 
     Raises:
-        BertZhError: The extra is not installed.
+        BertZhError: The extra is not installed; from `initialize`, no transformer is there.
     """
     try:
         from spacy_transformers.architectures import transformer_listener_tok2vec_v1
@@ -37,27 +38,45 @@ def build_shared_backbone_v1(
             "spacy_transformers", "shared", "spacy_bert_zh.SharedBackbone.v1"
         ) from None
     tokens = transformer_listener_tok2vec_v1(reduce_mean(), grad_factor, upstream)
-    model = chain(tokens, _mean_of_tokens())
-    model.set_ref("listener", tokens.get_ref("listener"))
-    return model
+    return Model(
+        "shared_backbone",
+        _forward,
+        init=_init,
+        dims={"nO": None},
+        layers=[tokens],
+        refs={"listener": tokens.get_ref("listener")},
+    )
 
 
-def _mean_of_tokens() -> Model[list[Floats2d], Floats2d]:
-    """Mean over the rows of each array; thinc's own needs one width also for no rows."""
-    return Model("mean_of_tokens", _forward)
+def _init(model: Model[list[Doc], Floats2d], X: Any = None, Y: Any = None) -> None:
+    listener = model.get_ref("listener")
+    # The transformer component sets it when it is initialised, which is before its listeners.
+    if not listener.has_dim("nO"):
+        raise BertZhError(
+            "spacy_bert_zh.SharedBackbone.v1 finds no component 'transformer' before it in the "
+            "pipeline to listen to (setting 'upstream')"
+        )
+    model.layers[0].initialize(X)
+    model.set_dim("nO", listener.get_dim("nO"))
 
 
 def _forward(
-    model: Model[list[Floats2d], Floats2d], X: list[Floats2d], is_train: bool
-) -> tuple[Floats2d, Callable[[Floats2d], list[Floats2d]]]:
-    width = max((x.shape[1] for x in X), default=0)
-    Y = model.ops.alloc2f(len(X), width)
-    for i, x in enumerate(X):
-        if x.shape[0]:
-            Y[i] = x.mean(axis=0)
+    model: Model[list[Doc], Floats2d], docs: list[Doc], is_train: bool
+) -> tuple[Floats2d, Callable[[Floats2d], list[Doc]]]:
+    Y = model.ops.alloc2f(len(docs), model.get_dim("nO"))
+    # spacy-transformers can't pool a batch without any token.
+    if not any(len(doc) for doc in docs):
+        return Y, lambda dY: []
+    tokens, get_docs = model.layers[0](docs, is_train)
+    for i, vectors in enumerate(tokens):
+        if len(vectors):
+            Y[i] = vectors.mean(axis=0)
 
-    def backprop(dY: Floats2d) -> list[Floats2d]:
+    def backprop(dY: Floats2d) -> list[Doc]:
         xp = model.ops.xp
-        return [xp.repeat(dY[i : i + 1] / max(len(x), 1), len(x), axis=0) for i, x in enumerate(X)]
+        rows = [dY[i : i + 1] / max(len(x), 1) for i, x in enumerate(tokens)]
+        return get_docs(
+            [xp.repeat(row, len(x), axis=0) for row, x in zip(rows, tokens, strict=True)]
+        )
 
     return Y, backprop

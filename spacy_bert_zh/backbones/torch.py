@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from spacy.tokens import Doc
 from thinc.api import Model, Optimizer, Shim
-from thinc.types import Floats2d
+from thinc.types import Floats2d, FloatsXd
 from thinc.util import get_torch_default_device, torch2xp, xp2torch
 from wasabi import msg
 
@@ -60,8 +61,7 @@ def build_torch_backbone_v1(
         BertZhError: Values that don't go together, or the extra is not installed.
     """
     try:
-        import torch  # noqa: F401
-        import transformers  # noqa: F401
+        import spacy_bert_zh.backbones.torch_bert  # noqa: F401
     except ImportError as error:
         raise missing_extra(
             error.name or "torch", "torch", "spacy_bert_zh.TorchBackbone.v1"
@@ -81,17 +81,27 @@ def build_torch_backbone_v1(
         "layer_decay": layer_decay,
         "gradient_checkpointing": gradient_checkpointing,
     }
-
-    def init(model: Model[list[Doc], Floats2d], X: Any = None, Y: Any = None) -> None:
-        shim = model.shims[0]
-        assert isinstance(shim, TorchShim)
-        if not shim.is_filled:
-            shim.fill(load_checkpoint(name, revision))
-        model.set_dim("nO", shim.width)
-
     return Model(
-        "torch_backbone", _forward, init=init, dims={"nO": None}, shims=[TorchShim(settings)]
+        "torch_backbone",
+        _forward,
+        init=partial(_init, name, revision),
+        dims={"nO": None},
+        shims=[TorchShim(settings)],
     )
+
+
+def _init(
+    name: str | None,
+    revision: str,
+    model: Model[list[Doc], Floats2d],
+    X: Any = None,
+    Y: Any = None,
+) -> None:
+    shim = model.shims[0]
+    assert isinstance(shim, TorchShim)
+    if not shim.is_filled:
+        shim.fill(load_checkpoint(name, revision))
+    model.set_dim("nO", shim.width)
 
 
 def _forward(
@@ -108,7 +118,7 @@ def _forward(
         backprop(xp2torch(dY, device=vectors.device))
         return []
 
-    return model.ops.asarray2f(torch2xp(vectors)), backward
+    return model.ops.asarray2f(cast(Floats2d, torch2xp(vectors))), backward
 
 
 class TorchShim(Shim):
@@ -167,7 +177,7 @@ class TorchShim(Shim):
                 "The BERT backbone has no weights yet: call nlp.initialize(), "
                 "or load a trained pipeline"
             )
-        return self._model  # type: ignore[no-any-return]
+        return self._model
 
     @property
     def width(self) -> int:
@@ -230,9 +240,9 @@ class TorchShim(Shim):
             if parameter.grad is None:
                 continue
             scale = self.cfg["layer_decay"] ** (network.layers + 1 - network.depth(name))
-            weights, _ = optimizer(
-                (self.id, name), torch2xp(parameter.data), torch2xp(parameter.grad), lr_scale=scale
-            )
+            weights = cast(FloatsXd, torch2xp(parameter.data))
+            gradient = cast(FloatsXd, torch2xp(parameter.grad))
+            weights, _ = optimizer((self.id, name), weights, gradient, lr_scale=scale)
             parameter.data = xp2torch(weights, device=parameter.device)
             parameter.grad = None
 

@@ -67,18 +67,19 @@ class PooledBert(nn.Module):
         if not torch.is_grad_enabled():
             return map(table, ids)  # one batch at a time, whatever a document's length
         # Each look-up of its own would make a gradient as large as the whole table.
-        return table(torch.cat(ids)).split([len(part) for part in ids])  # type: ignore[no-any-return]
+        return table(torch.cat(ids)).split([len(part) for part in ids])
 
     def _pool(self, batch: Batch, pieces: torch.Tensor) -> torch.Tensor:
         mask = torch.from_numpy(batch.mask).to(pieces.device)
-        output = self.bert(inputs_embeds=pieces.view(*batch.ids.shape, -1), attention_mask=mask)
+        vectors = pieces.view(*batch.ids.shape, -1)
+        output = self.bert(inputs_embeds=vectors, attention_mask=mask, return_dict=True)
         if self.pooling == "pooler":
-            return output.pooler_output  # type: ignore[no-any-return]
+            return output.pooler_output
         hidden = output.last_hidden_state
         if self.pooling == "cls":
-            return hidden[:, 0]  # type: ignore[no-any-return]
+            return hidden[:, 0]
         weights = mask[:, :, None].to(hidden.dtype)
-        return (hidden * weights).sum(1) / weights.sum(1)  # type: ignore[no-any-return]
+        return (hidden * weights).sum(1) / weights.sum(1)
 
     def depth(self, name: str) -> int:
         """How deep the parameter `name` sits: 0 embeddings, 1 the first layer, …"""

@@ -84,7 +84,7 @@ def _convert(source: Path, folder: Path, options: Options, spool: Spool) -> dict
             _spool(path, split, labelled, options, spool, tally)
     spool.reject_repeated()
     spool.split(options.shares, options.split_by == "stratified")
-    if options.limit is not None:
+    if options.limit:
         spool.limit(options.limit)
     splits = count_splits(spool)
     check_splits(splits, spool, source, options)

@@ -40,7 +40,7 @@ class Options:
         split_by: "hash" splits by a hash of the text, so that a text stays in its split when
             rows are added; "stratified" keeps each label's share the same in every split.
         seed: Seed of the split and the shuffle.
-        limit: At most this many rows for each split, for a quick run.
+        limit: At most this many rows for each split, for a quick run; 0 takes all.
         shard_size: Documents in one file of the output.
         segment: Words by jieba as tokens, instead of characters.
         pos: jieba's part-of-speech flags as tags; implies `segment`.
@@ -69,7 +69,7 @@ class Options:
     split: tuple[float, ...] | None = None
     split_by: str = "hash"
     seed: int = 0
-    limit: int | None = None
+    limit: int = 0
     shard_size: int = 10_000
     segment: bool = False
     pos: bool = False
@@ -82,10 +82,11 @@ class Options:
         _check_encoding(self.encoding)
         if self.label_separator == "":
             raise BertZhError("--label-separator is empty: give the separating text, e.g. '|'")
-        for name in ("limit", "shard_size", "max_length"):
+        for name, least in (("limit", 0), ("shard_size", 1), ("max_length", 1)):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise BertZhError(f"--{name.replace('_', '-')} is {value}: it must be 1 or more")
+            if value < least:
+                option = name.replace("_", "-")
+                raise BertZhError(f"--{option} is {value}: it must be {least} or more")
         self._check_split()
 
     def _check_split(self) -> None:

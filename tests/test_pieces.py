@@ -1,0 +1,197 @@
+"""Word pieces: the same as transformers', nothing lost, nothing too large."""
+
+import json
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import spacy
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from transformers import BertTokenizerFast
+
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.pieces import (
+    EMBEDDED,
+    MAX_BATCH_PIECES,
+    PieceEncoder,
+    batches,
+    load_tokenizer,
+    windows,
+)
+from tests.conftest import GOOD, NOUNS
+
+# What tokenizers stumble over: half- and full-width, emoji, NUL, controls, accents, rare planes.
+ODDITIES = "ＡＢｃ１２３，。￥ \t\n\u3000\x00\x07\x1f\x7f\u200b\ufeff\ufffd😀👍🏽👩‍👩‍👧éÀßİñ臺灣台湾𠮷𪚥 ab##aa[MASK]"
+texts = st.lists(
+    st.sampled_from([*GOOD, *NOUNS, *ODDITIES, "[SEP]", "[PAD]", "unaffable", "a" * 120]) | st.text()
+).map("".join)
+
+
+@pytest.fixture
+def folder(checkpoint: Path, tmp_path: Path) -> Path:
+    """A copy of the checkpoint to change."""
+    return Path(shutil.copytree(checkpoint, tmp_path / "copy"))
+
+
+def pieces(tokenizer: Tokenizer, text: str) -> list[str]:
+    tokens: list[str] = tokenizer.encode(text, add_special_tokens=False).tokens
+    return tokens
+
+
+sizes = st.integers(1, 40).flatmap(lambda size: st.tuples(st.just(size), st.integers(0, size - 1)))
+
+
+@given(length=st.integers(0, 300), shape=sizes)
+def test_windows_cover_every_piece_and_overlap_by_stride(
+    length: int, shape: tuple[int, int]
+) -> None:
+    size, stride = shape
+    spans = windows(length, size, stride)
+    assert spans[0][0] == 0
+    assert spans[-1][1] == length
+    assert all(end - start <= size for start, end in spans)
+    assert all(left[1] - right[0] == stride for left, right in pairwise(spans))
+    assert all(left[1] < right[1] for left, right in pairwise(spans))
+
+
+@given(length=st.integers(0, 300), shape=sizes, limit=st.integers(1, 5))
+def test_max_windows_keeps_the_first(length: int, shape: tuple[int, int], limit: int) -> None:
+    assert windows(length, *shape, limit) == windows(length, *shape)[:limit]
+
+
+@given(
+    lengths=st.lists(st.integers(1, 80)), budget=st.integers(1, 200), pass_cost=st.integers(0, 200)
+)
+def test_batches_hold_each_index_once_within_budget(
+    lengths: list[int], budget: int, pass_cost: int
+) -> None:
+    groups = batches(lengths, budget, pass_cost)
+    order = [index for group in groups for index in group]
+    assert sorted(order) == list(range(len(lengths)))
+    assert [lengths[i] for i in order] == sorted(lengths)
+    for group in groups:
+        assert len(group) == 1 or len(group) * max(lengths[i] for i in group) <= budget
+
+
+def test_costly_passes_are_worth_padding() -> None:
+    assert batches([1, 2, 30], budget=100, pass_cost=1000) == [[0, 1, 2]]
+    assert batches([1, 2, 30], budget=100, pass_cost=10) == [[0, 1], [2]]
+    assert batches([5, 5, 5, 5], budget=10, pass_cost=1000) == [[0, 1], [2, 3]]
+
+
+@given(text=texts)
+def test_same_ids_as_transformers(text: str) -> None:
+    theirs = BertTokenizerFast(str(EMBEDDED / "vocab.txt"))
+    assert (
+        load_tokenizer(EMBEDDED).encode(text, add_special_tokens=False).ids
+        == theirs(text, add_special_tokens=False)["input_ids"]
+    )
+
+
+@given(docs=st.lists(texts, min_size=1, max_size=5), max_windows=st.integers(0, 3))
+def test_batches_hold_every_window_of_every_document(docs: list[str], max_windows: int) -> None:
+    nlp = spacy.blank("zh")
+    tokenizer = load_tokenizer(EMBEDDED)
+    encoder = PieceEncoder(tokenizer, max_length=12, stride=3, max_windows=max_windows)
+    made = [nlp.make_doc(text) for text in docs]
+    found: list[list[list[int]]] = [[] for _ in docs]
+    for batch in encoder(made, note=True):
+        assert batch.ids.shape == batch.mask.shape
+        for ids, mask, row in zip(batch.ids, batch.mask, batch.docs, strict=True):
+            size = mask.sum()
+            assert mask.tolist() == [1] * size + [0] * (len(mask) - size)
+            assert set(ids[size:]) <= {tokenizer.token_to_id("[PAD]")}
+            found[row].append(ids[:size].tolist())
+    cls, sep = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    for doc, rows in zip(made, found, strict=True):
+        ids = tokenizer.encode(doc.text, add_special_tokens=False).ids
+        spans = windows(len(ids), 10, 3, max_windows)
+        assert sorted(rows) == sorted([cls, *ids[start:end], sep] for start, end in spans)
+        assert doc._.bert_textcat == {
+            "pieces": len(ids),
+            "pieces_read": spans[-1][1],
+            "windows": len(spans),
+        }
+
+
+def test_numbers_on_the_document() -> None:
+    nlp = spacy.blank("zh")
+    doc, empty = nlp.make_doc("好" * 25), nlp.make_doc("")
+    PieceEncoder(load_tokenizer(EMBEDDED), 12, 2, max_windows=2)([doc, empty], note=True)
+    assert doc._.bert_textcat == {"pieces": 25, "pieces_read": 18, "windows": 2}
+    assert empty._.bert_textcat == {"pieces": 0, "pieces_read": 0, "windows": 1}
+
+
+def test_no_note_unless_asked() -> None:
+    doc = spacy.blank("zh").make_doc("好")
+    PieceEncoder(load_tokenizer(EMBEDDED), 12, 2)([doc])
+    assert doc._.bert_textcat is None
+
+
+def test_a_pass_is_bounded_whatever_the_batch() -> None:
+    nlp = spacy.blank("zh")
+    docs = [nlp.make_doc("好" * n) for n in (30_000, 1, 500, 500)]
+    made = PieceEncoder(load_tokenizer(EMBEDDED), 512, 64)(docs, pass_cost=10**9)
+    assert max(batch.ids.size for batch in made) <= MAX_BATCH_PIECES
+    assert len(made) > 1
+
+
+def test_tokenizer_json_comes_first_without_its_limits(folder: Path) -> None:
+    tokenizer = load_tokenizer(folder)
+    tokenizer.add_tokens(["牛肉面"])
+    tokenizer.enable_truncation(4)
+    tokenizer.enable_padding(length=32)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    assert pieces(load_tokenizer(folder), "推荐牛肉面推荐") == ["推", "荐", "牛肉面", "推", "荐"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (None, ["a", "##b", "[UNK]"]),
+        ({}, ["a", "##b", "[UNK]"]),
+        ({"do_lower_case": True}, ["a", "##b", "[UNK]"]),
+        ({"do_lower_case": False}, ["[UNK]", "[UNK]"]),
+        ({"tokenize_chinese_chars": False}, ["[UNK]"]),
+    ],
+)
+def test_tokenizer_config_is_honoured(
+    settings: dict[str, bool] | None, expected: list[str], folder: Path
+) -> None:
+    if settings is not None:
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
+    assert pieces(load_tokenizer(folder), "AB囧") == expected
+
+
+def test_windows_line_ends_are_no_part_of_a_piece(folder: Path) -> None:
+    path = folder / "vocab.txt"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert pieces(load_tokenizer(folder), "好吃") == ["好", "吃"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n好".encode(), r"lacks the special piece \[SEP\]"),
+        ("vocab.txt", "[PAD]\n好".encode("gbk"), "vocab.txt is not UTF-8"),
+        ("vocab.txt", b"", "lacks the special piece"),
+        ("tokenizer.json", b"{", "tokenizer.json can't be read"),
+        ("tokenizer.json", b'{"model": {}}', "tokenizer.json can't be read"),
+        ("tokenizer_config.json", b"{", "tokenizer_config.json is not valid JSON"),
+        ("tokenizer_config.json", b"[]", "tokenizer_config.json is not a JSON object"),
+    ],
+)
+def test_broken_vocabularies_are_named(
+    name: str, content: bytes, message: str, folder: Path
+) -> None:
+    (folder / name).write_bytes(content)
+    with pytest.raises(BertZhError, match=message):
+        load_tokenizer(folder)
+
+
+def test_no_vocabulary(tmp_path: Path) -> None:
+    with pytest.raises(BertZhError, match=r"expected vocab\.txt or tokenizer\.json"):
+        load_tokenizer(tmp_path)
