@@ -1,0 +1,150 @@
+"""The project: one command from corpus to wheel, and steps that rerun when they must."""
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import srsly
+
+from tests.conftest import REPOSITORY
+
+PACKAGE = REPOSITORY / "spacy_bert_zh"
+PROJECT = srsly.read_yaml(REPOSITORY / "project.yml")
+# What a config brings in, besides what a command's module imports itself.
+BROUGHT_BY_CONFIG = ["component", "corpus", "portable", "architectures"]
+BROUGHT_BY_CONFIG += ["backbones/torch", "backbones/shared"]
+
+
+def weasel(project: Path, *args: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "weasel", "run", *args],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project, so that the repository stays clean."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in (
+        "project.yml",
+        "requirements.txt",
+        "setup.py",
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+    ):
+        shutil.copy(REPOSITORY / name, folder)
+    for name in ("assets", "configs", "spacy_bert_zh"):
+        shutil.copytree(
+            REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small() -> list[str]:
+    return ["all", ".", "--vars.max_steps", "5", "--vars.limit", "80"]
+
+
+@pytest.fixture(scope="module")
+def first_run(project: Path, small: list[str]) -> str:
+    return weasel(project, *small)
+
+
+def test_all_ends_with_table_report_wheel_and_the_line_to_use(
+    first_run: str, project: Path
+) -> None:
+    end = first_run[first_run.index("evaluate ===") :]
+    assert "macro F1" in end and "accuracy" in end
+    assert all(label in end for label in ("neg", "pos"))
+    assert "metrics/report.html" in end
+    assert "packages/zh_bert_textcat-1.0.0-py3-none-any.whl" in end
+    assert "spacy.load('zh_bert_textcat')" in end
+    assert (project / "metrics/report.html").exists()
+    assert (project / "packages/zh_bert_textcat-1.0.0-py3-none-any.whl").exists()
+    assert "not pretrained" in first_run.replace("\n", " ")
+
+
+def test_nothing_runs_again_without_a_change(
+    first_run: str, project: Path, small: list[str]
+) -> None:
+    assert weasel(project, *small).count("nothing changed") == 4
+
+
+def test_a_changed_variable_or_module_reruns_what_depends_on_it(
+    first_run: str, project: Path, small: list[str]
+) -> None:
+    output = weasel(project, *small, "--vars.version", "1.0.1")
+    assert output.count("nothing changed") == 3
+    assert (project / "packages/zh_bert_textcat-1.0.1-py3-none-any.whl").exists()
+
+    report = project / "spacy_bert_zh" / "report.py"
+    report.write_text(report.read_text("utf-8") + "\n# changed\n", "utf-8")
+    output = weasel(project, *small, "--vars.version", "1.0.1")
+    skipped = [
+        name for name in ("convert", "train", "evaluate", "package") if f"'{name}'" in output
+    ]
+    assert skipped == ["convert", "train"]
+
+
+@pytest.mark.parametrize("command", [command["name"] for command in PROJECT["commands"]])
+def test_deps_name_every_module_that_a_command_runs(command: str) -> None:
+    deps = next(c["deps"] for c in PROJECT["commands"] if c["name"] == command)
+    if command == "convert":
+        start = sorted((PACKAGE / "convert").glob("*.py"))
+    elif command == "package":  # the plugin's wheel holds them all
+        start = [path for path in PACKAGE.rglob("*.py") if path.stat().st_size]
+    else:
+        start = [PACKAGE / f"{name}.py" for name in (command, *BROUGHT_BY_CONFIG)]
+    needed = {str(path.relative_to(REPOSITORY)) for path in closure(start)}
+    assert needed <= set(deps)
+    assert all((REPOSITORY / dep).exists() for dep in deps if dep.startswith("spacy_bert_zh"))
+
+
+def closure(start: list[Path]) -> set[Path]:
+    """The modules of the package that these import, and theirs."""
+    found: set[Path] = set()
+    todo = list(start)
+    while todo:
+        path = todo.pop()
+        if path not in found:
+            found.add(path)
+            todo += imports(path)
+    empty = {PACKAGE / "__init__.py", PACKAGE / "backbones" / "__init__.py"}
+    return found - empty
+
+
+def imports(path: Path) -> list[Path]:
+    names = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    files = [REPOSITORY / Path(*name.split(".")) for name in names if name.startswith("spacy_bert")]
+    candidates = [q for f in files for q in (f.with_suffix(".py"), f / "__init__.py")]
+    return [q for q in candidates if q.is_file()]
+
+
+def test_readme_opens_with_the_two_lines() -> None:
+    lines = (REPOSITORY / "README.md").read_text("utf-8").splitlines()
+    assert lines[2:4] == [
+        "    python -m pip install -r requirements.txt && python -m weasel run all",
+        "    python -m pip install -r requirements-dev.txt && python -m pytest",
+    ]
+
+
+def test_requirements_are_pinned_exactly() -> None:
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        for line in (REPOSITORY / name).read_text("utf-8").splitlines():
+            if line and not line.startswith(("#", "-e ", "-r ")):
+                assert "==" in line, f"{name}: {line}"
