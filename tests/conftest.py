@@ -122,7 +122,7 @@ def train_args(corpus: Path, checkpoint: Path) -> list[str]:
         "paths.labels": corpus / "labels.json",
         "paths.weights": checkpoint,
         "components.bert_textcat.model.backbone.max_length": 64,
-        "training.max_steps": 40,
+        "training.optimizer.learn_rate.total_steps": 40,
         "training.eval_frequency": 10,
         "training.batcher.size": 16,
         "training.optimizer.learn_rate.initial_rate": 5e-3,

@@ -180,8 +180,8 @@ def cut_weights(folder: Path) -> None:
         (write("model.safetensors", b"not tensors"), "model.safetensors can't be read"),
         (write("model.safetensors", b""), "model.safetensors can't be read"),
         (cut_weights, "model.safetensors can't be read"),
-        (set_config(vocab_size=10), "has \\d+ pieces, but config.json says vocab_size = 10"),
-        (repeat_pieces, "has \\d+ pieces, but config.json says"),
+        (set_config(vocab_size=10), r"has \d+ pieces, but config.json says vocab_size = 10"),
+        (repeat_pieces, r"has \d+ pieces, but config.json says"),
         (set_config(position_embedding_type="relative_key"), "'relative_key' is not supported"),
     ],
 )

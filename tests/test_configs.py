@@ -13,7 +13,7 @@ from tests.conftest import REPOSITORY, make_rows
 
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.cfg"))
 SHORT = {
-    "training.max_steps": 30,
+    "training.optimizer.learn_rate.total_steps": 30,
     "training.eval_frequency": 10,
     "training.batcher.size": 16,
     "training.optimizer.learn_rate.initial_rate": 5e-3,
@@ -48,7 +48,7 @@ def test_multilabel_config_learns(corpus: Path, checkpoint: Path, tmp_path: Path
         tmp_path / "out",
         overrides={
             **SHORT,
-            "training.max_steps": 80,
+            "training.optimizer.learn_rate.total_steps": 80,
             "paths.train": str(tmp_path / "train.spacy"),
             "paths.dev": str(tmp_path / "dev.spacy"),
             "paths.labels": str(tmp_path / "labels.json"),

@@ -42,7 +42,9 @@ class PooledBert(nn.Module):
     def __init__(self, config: dict[str, Any], pooling: Pooling) -> None:
         super().__init__()
         self.pooling = pooling
-        self.bert = BertModel(BertConfig(**config), add_pooling_layer=pooling == "pooler")
+        # The cache is for text generation; transformers 5 warns of it under checkpointing.
+        settings = BertConfig(**{**config, "use_cache": False})
+        self.bert = BertModel(settings, add_pooling_layer=pooling == "pooler")
 
     def forward(self, batches: Sequence[Batch], n_docs: int) -> torch.Tensor:
         """Encode all windows; a document's vector is the mean over its windows.
