@@ -1,5 +1,6 @@
 """``spacy_bert_zh.BertTextCat.v1``: any backbone, and a linear head on its vectors."""
 
+import math
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -53,8 +54,14 @@ def _init(model: Model[Floats2d, Floats2d], X: Any = None, Y: Any = None) -> Non
         model.set_dim("nI", X.shape[1])
     if Y is not None:
         model.set_dim("nO", Y.shape[1])
-    model.set_param("W", model.ops.alloc2f(model.get_dim("nO"), model.get_dim("nI")))
-    model.set_param("b", model.ops.alloc1f(model.get_dim("nO")))
+    labels = model.get_dim("nO")
+    model.set_param("W", model.ops.alloc2f(labels, model.get_dim("nI")))
+    bias = model.ops.alloc1f(labels)
+    if not model.attrs["exclusive_classes"]:
+        # Start from one label in all (a prior as in Lin et al. 2017, section 4.1), or the bias
+        # spends the whole of a fine-tuning on the way down from 0.5.
+        bias -= math.log(max(labels - 1, 1))
+    model.set_param("b", bias)
 
 
 def _forward(

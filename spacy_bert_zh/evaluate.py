@@ -1,6 +1,8 @@
 """Measure a trained pipeline on a corpus: metrics.json for programs, report.html for people."""
 
 import json
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import numpy as np
 import spacy
 from spacy.language import Language
 from spacy.pipeline import MultiLabel_TextCategorizer, TextCategorizer
+from spacy.tokens import Doc
 from spacy.training import Corpus
 from spacy.training.corpus import FILE_TYPE, walk_corpus
 from tqdm import tqdm
@@ -158,7 +161,7 @@ def check_corpus(nlp: Language, pipe: TextCategorizer, corpus: Path) -> int:
     # The corpus may be labelled for the pipeline's other text classifiers, too.
     trained = {label for textcat in textcats(nlp) for label in textcat.labels}
     total, unfit, unknown = 0, 0, set()
-    for doc in Corpus(corpus).read_docbin(nlp.vocab, walk_corpus(corpus, FILE_TYPE)):
+    for doc in read_shards(nlp, corpus):
         values = [doc.cats[label] for label in pipe.labels if label in doc.cats]
         total += 1
         unfit += not (0 < sum(values) < 1.001 if is_exclusive(pipe) else values)
@@ -177,6 +180,17 @@ def check_corpus(nlp: Language, pipe: TextCategorizer, corpus: Path) -> int:
             f"'{pipe.name}': label them or leave them out"
         )
     return total
+
+
+def read_shards(nlp: Language, corpus: Path) -> Iterator[Doc]:
+    """Yield the documents of a file or of a folder of shards."""
+    for path in walk_corpus(corpus, FILE_TYPE):
+        try:
+            yield from Corpus(path).read_docbin(nlp.vocab, [path])
+        except (zlib.error, ValueError, KeyError) as error:
+            raise BertZhError(
+                f"{path} is damaged or no DocBin ({error}): convert the corpus again"
+            ) from error
 
 
 def one_hot(values: np.ndarray) -> np.ndarray:

@@ -63,10 +63,15 @@ def plot_classes(metrics: dict[str, Any], predictions: Predictions) -> Markup:
 def plot_lengths(metrics: dict[str, Any]) -> Markup:
     """Accuracy by length of text."""
     bins = metrics["lengths"]
-    names = [f"{one['from']:,}–{one['to']:,}" for one in bins]
+    names = [length_range(one["from"], one["to"]) for one in bins]
     notes = [f"{one['accuracy']:.3f} ({one['texts']:,})" for one in bins]
     values = [one["accuracy"] for one in bins]
     return Markup(to_svg(bars(names, values, notes, "accuracy (texts)")))
+
+
+def length_range(low: int, high: int) -> str:
+    """A range in words; a single number where both ends are one."""
+    return f"{low:,}" if low == high else f"{low:,}–{high:,}"
 
 
 def rank_mistakes(predictions: Predictions) -> np.ndarray:

@@ -18,7 +18,7 @@ import torch
 from spacy.language import Language
 from spacy.tokens import DocBin
 from spacy.training import Example
-from thinc.api import fix_random_seed
+from thinc.api import Adam, fix_random_seed
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
@@ -46,6 +46,18 @@ def make_examples(nlp: Language, count: int, seed: int = 0) -> list[Example]:
         )
         for text, label in make_rows(count, seed)
     ]
+
+
+def teach(nlp: Language, examples: list[Example], epochs: int = 15) -> dict[str, float]:
+    """Train a pipeline in memory; the losses of its last epoch."""
+    nlp.initialize(lambda: examples)
+    optimizer = Adam(0.02)
+    losses: dict[str, float] = {}
+    for _ in range(epochs):
+        losses = {}
+        for start in range(0, len(examples), 16):
+            nlp.update(examples[start : start + 16], sgd=optimizer, losses=losses)
+    return losses
 
 
 def run_cli(*args: object, check: bool = True, **kwargs: object) -> subprocess.CompletedProcess:

@@ -254,6 +254,19 @@ def test_one_of_several_components(
     assert chosen["confusion"] is None
 
 
+def test_a_damaged_shard_is_named(
+    pipelines: dict[str, Path], corpora: dict[str, Path], tmp_path: Path
+) -> None:
+    shard = tmp_path / "corpus" / "00000.spacy"
+    shard.parent.mkdir()
+    source = corpora["textcat"]
+    whole = next(source.rglob("*.spacy")) if source.is_dir() else source
+    shard.write_bytes(whole.read_bytes()[:200])
+    with pytest.raises(BertZhError, match=r"00000\.spacy is damaged"):
+        evaluate(pipelines["textcat"], shard.parent, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_bad_pipelines(
     pipelines: dict[str, Path], corpora: dict[str, Path], tmp_path: Path
 ) -> None:

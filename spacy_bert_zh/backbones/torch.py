@@ -242,7 +242,9 @@ class TorchShim(Shim):
             scale = self.cfg["layer_decay"] ** (network.layers + 1 - network.depth(name))
             weights = cast(FloatsXd, torch2xp(parameter.data))
             gradient = cast(FloatsXd, torch2xp(parameter.grad))
-            weights, _ = optimizer((self.id, name), weights, gradient, lr_scale=scale)
+            # nlp.rehearse hands down a function instead, which only collects gradients.
+            options = {"lr_scale": scale} if isinstance(optimizer, Optimizer) else {}
+            weights, _ = optimizer((self.id, name), weights, gradient, **options)
             parameter.data = xp2torch(weights, device=parameter.device)
             parameter.grad = None
 

@@ -1,7 +1,8 @@
 """The network of the torch backbone: `transformers.BertModel`, pooled to one row a document."""
 
+import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,16 +13,31 @@ from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import Batch
 
-# transformers 4 imports TensorFlow where it finds it, unless told so before its own import.
-_use_tf = os.environ.get("USE_TF")
-os.environ["USE_TF"] = "0"
-try:
-    from transformers import BertConfig, BertModel
-finally:
-    if _use_tf is None:
+
+@contextlib.contextmanager
+def _without_tensorflow() -> Iterator[None]:
+    """Keep transformers 4 from importing TensorFlow too, which it does wherever it finds it.
+
+    It looks into the environment when it is imported itself, and that may have happened:
+    spacy-transformers does so as soon as spaCy collects its plugins.
+    """
+    given = os.environ.get("USE_TF")
+    os.environ["USE_TF"] = "0"
+    from transformers.utils import import_utils
+
+    found = getattr(import_utils, "_tf_available", False)
+    try:
+        import_utils._tf_available = False
+        yield
+    finally:
+        import_utils._tf_available = found
         del os.environ["USE_TF"]
-    else:
-        os.environ["USE_TF"] = _use_tf
+        if given is not None:
+            os.environ["USE_TF"] = given
+
+
+with _without_tensorflow():
+    from transformers import BertConfig, BertModel
 
 # A forked child (nlp.pipe with n_process) inherits OpenMP threads that don't exist there and
 # would wait for them for ever.

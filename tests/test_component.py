@@ -1,0 +1,592 @@
+"""The two factories: all that spaCy documents for textcat, and what we add to it."""
+
+import copy
+import json
+import pickle
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example
+from thinc.api import SGD, Adam, set_dropout_rate
+
+from spacy_bert_zh.component import BertMultiLabelTextCategorizer, BertTextCategorizer
+from spacy_bert_zh.errors import BertZhError
+from tests.conftest import make_examples, teach
+
+Make = Callable[..., Language]
+FACTORIES = ["bert_textcat", "bert_textcat_multilabel"]
+TEXTS = ["味道不错，推荐", "", "这家店太慢，老板服务冷淡", "x"]
+
+
+def pipe_of(nlp: Language) -> Any:
+    """The one component of ours."""
+    ((_, pipe),) = [item for item in nlp.pipeline if item[0] in FACTORIES]
+    return pipe
+
+
+def example_of(nlp: Language, cats: dict[str, float], text: str = "好吃") -> Example:
+    return Example.from_dict(nlp.make_doc(text), {"cats": cats})
+
+
+def initialized(nlp: Language, labels: Iterable[str] = ("a", "b", "c")) -> Any:
+    """The component, with labels and weights."""
+    for label in labels:
+        pipe_of(nlp).add_label(label)
+    nlp.initialize()
+    return pipe_of(nlp)
+
+
+def cats_of(nlp: Language, texts: Iterable[str] = TEXTS, **kwargs: Any) -> list[dict[str, float]]:
+    return [doc.cats for doc in nlp.pipe(texts, **kwargs)]
+
+
+def close(cats: dict[str, float], tolerance: float = 1e-5) -> dict[str, Any]:
+    return {label: pytest.approx(value, abs=tolerance) for label, value in cats.items()}
+
+
+@pytest.fixture(params=FACTORIES)
+def factory(request: pytest.FixtureRequest) -> str:
+    """Each of the two factories."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def taught(factory: str, make_pipeline: Make) -> Language:
+    """A pipeline that has learned good from bad."""
+    nlp = make_pipeline(factory, pooling="mean")
+    teach(nlp, make_examples(nlp, 64))
+    return nlp
+
+
+# Labels and initialisation
+
+
+def test_learns(taught: Language) -> None:
+    scores = taught.evaluate(make_examples(taught, 40, seed=5))
+    assert scores["cats_macro_f"] > 0.9
+    assert scores["cats_score"] > 0.9
+    assert set(scores["cats_f_per_type"]) == {"neg", "pos"}
+
+
+def test_labels_come_from_the_examples_in_their_order(factory: str, make_pipeline: Make) -> None:
+    nlp = make_pipeline(factory)
+    examples = [example_of(nlp, {"z": 1.0, "a": 0.0}), example_of(nlp, {"m": 1.0, "z": 0.0})]
+    nlp.initialize(lambda: examples)
+    assert pipe_of(nlp).labels == ("z", "a", "m")
+    assert pipe_of(nlp).label_data == ("z", "a", "m")
+    assert list(nlp("好").cats) == ["z", "a", "m"]
+
+
+def test_labels_may_be_given(factory: str, make_pipeline: Make, tmp_path: Path) -> None:
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(["pos", "neg", "other"]))
+    nlp = make_pipeline(factory)
+    labels = {"@readers": "spacy.read_labels.v1", "path": str(path)}
+    nlp.config["initialize"]["components"][factory] = {"labels": labels}
+    examples = make_examples(nlp, 4)
+    nlp.initialize(lambda: examples)
+    assert pipe_of(nlp).labels == ("pos", "neg", "other")
+
+
+def test_labels_before_and_after_initialization(factory: str, make_pipeline: Make) -> None:
+    nlp = make_pipeline(factory, pooling="mean")
+    pipe = pipe_of(nlp)
+    assert pipe.add_label("first") == 1
+    assert pipe.add_label("first") == 0
+    teach(nlp, make_examples(nlp, 16), epochs=2)
+    assert pipe.labels == ("first", "neg", "pos")
+    before = nlp("好吃").cats
+    assert pipe.add_label("last") == 1
+    after = nlp("好吃").cats
+    assert after.pop("last") < 1e-3
+    assert after == close(before, 1e-3)
+    with pytest.raises(ValueError, match="E187"):
+        pipe.add_label(3)
+
+
+def test_a_label_added_later_is_learned(factory: str, make_pipeline: Make) -> None:
+    nlp = make_pipeline(factory)
+    initialized(nlp, ["a", "b"]).add_label("c")
+    examples = [example_of(nlp, {"a": 0.0, "b": 0.0, "c": 1.0})]
+    optimizer = nlp.resume_training(sgd=Adam(0.05))
+    for _ in range(40):
+        nlp.update(examples, sgd=optimizer)
+    assert nlp("好吃").cats["c"] > 0.9
+
+
+def test_initialized_twice(factory: str, make_pipeline: Make) -> None:
+    nlp = make_pipeline(factory, settings={"class_weights": "balanced"})
+    pipe = pipe_of(nlp)
+    one = [example_of(nlp, {"a": 1.0, "b": 0.0}), example_of(nlp, {"a": 0.0, "b": 1.0})]
+    nlp.initialize(lambda: one)
+    assert pipe.cfg["label_weights"] == {"a": 1.0, "b": 1.0}
+    more = [*one, *one, example_of(nlp, {"a": 0.0, "b": 0.0, "c": 1.0})]
+    nlp.initialize(lambda: more)
+    assert pipe.labels == ("a", "b", "c")
+    assert pipe.cfg["label_weights"] == close({"a": 5 / 6, "b": 5 / 6, "c": 5 / 3})
+    assert nlp("好").cats == close(dict.fromkeys("abc", 1 / 3))
+
+
+def test_positive_label(make_pipeline: Make) -> None:
+    def scores(positive: str) -> dict[str, Any]:
+        nlp = make_pipeline(pooling="mean")
+        nlp.config["initialize"]["components"]["bert_textcat"] = {"positive_label": positive}
+        teach(nlp, make_examples(nlp, 16), epochs=1)
+        assert pipe_of(nlp).cfg["positive_label"] == positive
+        return nlp.evaluate(make_examples(nlp, 16, seed=3))
+
+    assert scores("pos")["cats_score_desc"] == "F (pos)"
+    with pytest.raises(ValueError, match="E920"):
+        scores("none")
+
+
+def test_one_label_is_enough_for_multilabel_only(make_pipeline: Make) -> None:
+    multi = make_pipeline("bert_textcat_multilabel")
+    multi.initialize(lambda: [example_of(multi, {"a": 1.0})])
+    assert multi("好").cats == {"a": 0.5}
+    single = make_pipeline()
+    with pytest.raises(ValueError, match="E867"):
+        single.initialize(lambda: [example_of(single, {"a": 1.0})])
+
+
+def test_uninitialized_says_what_to_do(factory: str, make_pipeline: Make) -> None:
+    with pytest.raises(BertZhError, match=r"call nlp\.initialize\(\), or load a trained pipeline"):
+        make_pipeline(factory)("好")
+
+
+def test_added_bare_it_works_offline_and_says_so_if_unpretrained(
+    factory: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nlp = spacy.blank("zh")
+    initialized_pipe = nlp.add_pipe(factory)
+    assert isinstance(initialized_pipe, BertTextCategorizer | BertMultiLabelTextCategorizer)
+    initialized(nlp)
+    pretrained = list((Path(__file__).parents[1] / "assets" / "bert_small").glob("*.safetensors"))
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("not pretrained yet" in said) != bool(pretrained)
+    assert set(nlp("好").cats) == {"a", "b", "c"}
+
+
+# Settings
+
+
+def test_unknown_backbone(make_pipeline: Make) -> None:
+    with pytest.raises(Exception, match=r"Could not find function 'no\.such\.v1'"):
+        make_pipeline(**{"@architectures": "no.such.v1"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"label_smoothing": 1.0}, r"label_smoothing = 1\.0 must be in \[0, 1\)"),
+        ({"label_smoothing": -0.1}, r"label_smoothing = -0\.1 must be in"),
+        ({"class_weights": {"a": -1.0}}, r"class_weights: a = -1\.0 must be a number from 0 up"),
+        ({"class_weights": {"none": 2.0}}, "names labels that '.*' doesn't have: none .* a, b, c"),
+        ({"class_weights": "balanced"}, "'balanced' finds no example of a, b, c"),
+    ],
+)
+def test_settings_out_of_range(
+    settings: dict[str, Any], message: str, factory: str, make_pipeline: Make
+) -> None:
+    with pytest.raises(BertZhError, match=message):
+        initialized(make_pipeline(factory, settings))
+
+
+def test_class_weights_are_balanced_or_a_table(factory: str, make_pipeline: Make) -> None:
+    with pytest.raises(Exception, match="class_weights"):
+        make_pipeline(factory, {"class_weights": "unbalanced"})
+
+
+def test_head_of_the_other_component_is_refused(factory: str, make_pipeline: Make) -> None:
+    exclusive = factory == "bert_textcat"
+    nlp = spacy.blank("zh")
+    with pytest.raises(BertZhError, match=f"'{factory}' needs .* exclusive_classes = {exclusive}"):
+        nlp.add_pipe(factory, config={"model": {"exclusive_classes": not exclusive}})
+
+
+def test_threshold_is_kept_and_used_for_the_scores(make_pipeline: Make) -> None:
+    def recall(threshold: float) -> float:
+        nlp = make_pipeline("bert_textcat_multilabel", {"threshold": threshold})
+        assert initialized(nlp).cfg["threshold"] == threshold
+        value: float = nlp.evaluate([example_of(nlp, {"a": 1.0, "b": 0.0})])["cats_micro_r"]
+        return value
+
+    assert recall(0.3) == 1.0  # untrained, each of three labels has a third
+    assert recall(0.4) == 0.0
+    assert spacy.blank("zh").add_pipe("bert_textcat").cfg["threshold"] == 0.0  # type: ignore[attr-defined]
+    multi = spacy.blank("zh").add_pipe("bert_textcat_multilabel")
+    assert multi.cfg["threshold"] == 0.5  # type: ignore[attr-defined]
+
+
+# The loss
+
+
+def numbers(pipe: Any, cats: list[dict[str, float]], scores: Any) -> tuple[float, np.ndarray]:
+    nlp = spacy.blank("zh")
+    examples = [example_of(nlp, row) for row in cats]
+    loss, gradient = pipe.get_loss(examples, np.asarray(scores, dtype="float32"))
+    return loss, gradient
+
+
+def cross_entropy(targets: np.ndarray, scores: np.ndarray, exclusive: bool) -> np.ndarray:
+    terms = targets * np.log(scores)
+    if not exclusive:
+        terms += (1 - targets) * np.log(1 - scores)
+    return -terms
+
+
+ROWS = [{"a": 1.0, "b": 0.0, "c": 0.0}, {"a": 0.0, "b": 0.0, "c": 1.0}]
+TRUTHS = np.asarray([[1.0, 0, 0], [0, 0, 1.0]])
+SCORES = np.asarray([[0.5, 0.3, 0.2], [0.1, 0.3, 0.6]])
+
+
+def test_loss_is_cross_entropy(factory: str, make_pipeline: Make) -> None:
+    pipe = initialized(make_pipeline(factory))
+    loss, gradient = numbers(pipe, ROWS, SCORES)
+    assert loss == pytest.approx(cross_entropy(TRUTHS, SCORES, factory == "bert_textcat").sum() / 2)
+    np.testing.assert_allclose(gradient, (SCORES - TRUTHS) / 2, atol=1e-6)
+
+
+def test_class_weights_scale_documents_or_labels(factory: str, make_pipeline: Make) -> None:
+    pipe = initialized(make_pipeline(factory, {"class_weights": {"a": 3.0, "c": 0.5}}))
+    loss, gradient = numbers(pipe, ROWS, SCORES)
+    exclusive = factory == "bert_textcat"
+    # All labels of a document weigh as its own; else each weighs where it is true.
+    weights = [[3.0], [0.5]] if exclusive else [[3.0, 1, 1], [1, 1, 0.5]]
+    losses = cross_entropy(TRUTHS, SCORES, exclusive) * weights
+    assert loss == pytest.approx(losses.sum() / 2)
+    np.testing.assert_allclose(gradient, (SCORES - TRUTHS) * weights / 2, atol=1e-6)
+
+
+def test_balanced_weights_make_up_for_rare_labels(factory: str, make_pipeline: Make) -> None:
+    nlp = make_pipeline(factory, {"class_weights": "balanced"})
+    cats = [{"a": 1.0, "b": 0.0, "c": 0.0}] * 6 + [{"a": 0.0, "b": 1.0, "c": 0.0}] * 2
+    examples = [example_of(nlp, row) for row in [*cats, {"a": 0.0, "b": 0.0, "c": 1.0}]]
+    nlp.initialize(lambda: examples)
+    # As scikit-learn's compute_class_weight: n / (classes × count)
+    expected = {"a": 9 / (3 * 6), "b": 9 / (3 * 2), "c": 9 / (3 * 1)}
+    assert pipe_of(nlp).cfg["label_weights"] == close(expected)
+    _, gradient = numbers(pipe_of(nlp), [cats[0]], [[0.2, 0.4, 0.4]])
+    assert gradient[0, 0] == pytest.approx((0.2 - 1.0) * 0.5)
+
+
+def test_labels_outside_the_given_ones_do_not_count(factory: str, make_pipeline: Make) -> None:
+    nlp = make_pipeline(factory, {"class_weights": "balanced"})
+    nlp.config["initialize"]["components"][factory] = {"labels": ["a", "b"]}
+    examples = [example_of(nlp, {label: 1.0}) for label in "aabbzzzz"]
+    nlp.initialize(lambda: examples)
+    assert pipe_of(nlp).cfg["label_weights"] == {"a": 1.0, "b": 1.0}
+
+
+def test_balance_helps_a_rare_label(make_pipeline: Make) -> None:
+    def recall(class_weights: str | None) -> float:
+        nlp = make_pipeline(settings={"class_weights": class_weights}, pooling="mean")
+        examples = make_examples(nlp, 80)
+        rare = [eg for eg in examples if eg.reference.cats["pos"]][:4]
+        common = [eg for eg in examples if eg.reference.cats["neg"]]
+        teach(nlp, [*common, *rare], epochs=6)
+        scores = nlp.evaluate(make_examples(nlp, 40, seed=5))
+        value: float = scores["cats_f_per_type"]["pos"]["r"]
+        return value
+
+    assert recall("balanced") > recall(None)
+
+
+def test_label_smoothing(factory: str, make_pipeline: Make) -> None:
+    pipe = initialized(make_pipeline(factory, {"label_smoothing": 0.3}))
+    _, gradient = numbers(pipe, ROWS, SCORES)
+    exclusive = factory == "bert_textcat"
+    targets = 0.7 * TRUTHS + (0.1 if exclusive else 0.15)
+    np.testing.assert_allclose(gradient, (SCORES - targets) / 2, atol=1e-6)
+    loss, still = numbers(pipe, ROWS, targets)
+    assert np.abs(still).max() < 1e-6
+    assert loss == pytest.approx(cross_entropy(targets, targets, exclusive).sum() / 2, rel=1e-5)
+
+
+def test_soft_targets_are_met(factory: str, make_pipeline: Make) -> None:
+    """The loss is least, and its gradient zero, where the scores are the targets."""
+    pipe = initialized(make_pipeline(factory))
+    target = {"a": 0.6, "b": 0.3, "c": 0.1}
+    row = np.asarray([list(target.values())])
+    least, gradient = numbers(pipe, [target], row)
+    assert np.abs(gradient).max() < 1e-6
+    for other in ([[0.5, 0.3, 0.2]], [[0.7, 0.2, 0.1]], [[0.58, 0.31, 0.11]]):
+        assert numbers(pipe, [target], other)[0] > least
+
+
+def test_soft_targets_are_learned(factory: str, make_pipeline: Make) -> None:
+    nlp = make_pipeline(factory)
+    initialized(nlp)
+    target = {"a": 0.6, "b": 0.3, "c": 0.1}
+    optimizer = Adam(0.02)
+    for _ in range(60):
+        nlp.update([example_of(nlp, target)], sgd=optimizer)
+    assert nlp("好吃").cats == close(target, 0.05)
+
+
+def test_what_is_not_annotated_has_no_gradient(make_pipeline: Make) -> None:
+    multi = initialized(make_pipeline("bert_textcat_multilabel"))
+    _, gradient = numbers(multi, [{"a": 1.0}, {}], SCORES)
+    np.testing.assert_allclose(gradient, [[(0.5 - 1) / 2, 0, 0], [0, 0, 0]], atol=1e-6)
+    single = initialized(make_pipeline())
+    loss, gradient = numbers(single, [{}, ROWS[1]], SCORES)
+    assert loss == pytest.approx(-np.log(0.6) / 2)
+    assert not gradient[0].any()
+    assert gradient[1].any()
+
+
+@pytest.mark.parametrize(
+    ("cats", "message"),
+    [
+        ({"a": 1.0, "b": 1.0}, "takes one label a document, .* '好吃' add up to 2, not 1; .*multi"),
+        ({"a": 0.3, "b": 0.2}, "add up to 0.5, not 1"),
+        ({"a": 1.5, "b": 0.0}, "give 'a' the value 1.5: it must be between 0 and 1"),
+        ({"a": -0.5, "b": 1.0}, "give 'a' the value -0.5"),
+        ({"a": float("nan"), "b": 1.0}, "give 'a' the value nan"),
+    ],
+)
+def test_cats_that_are_no_distribution(
+    cats: dict[str, float], message: str, make_pipeline: Make
+) -> None:
+    nlp = make_pipeline()
+    with pytest.raises(BertZhError, match=message):
+        nlp.initialize(lambda: [example_of(nlp, cats)])
+    initialized(nlp)
+    with pytest.raises(BertZhError, match=message):
+        nlp.update([example_of(nlp, cats)])
+
+
+def test_multilabel_cats_need_only_be_probabilities(make_pipeline: Make) -> None:
+    nlp = make_pipeline("bert_textcat_multilabel")
+    initialized(nlp)
+    assert nlp.update([example_of(nlp, {"a": 1.0, "b": 1.0, "c": 0.4})])
+    with pytest.raises(BertZhError, match=r"give 'c' the value 1\.2"):
+        nlp.update([example_of(nlp, {"c": 1.2})])
+
+
+# Training
+
+
+def test_update(factory: str, make_pipeline: Make) -> None:
+    nlp = make_pipeline(factory)
+    examples = make_examples(nlp, 8)
+    nlp.initialize(lambda: examples)
+    pipe, before = pipe_of(nlp), cats_of(nlp)
+    losses = {factory: 1.0, "another": 2.0}
+    assert pipe.update(examples, losses=losses, drop=0.5) is losses
+    first = np.log(2) * (1 if factory == "bert_textcat" else 2)  # a coin, for each label if many
+    assert losses == {factory: pytest.approx(1.0 + first), "another": 2.0}
+
+    assert cats_of(nlp) == before  # without an optimizer, there are only gradients
+    pipe.finish_update(SGD(0.5))
+    assert cats_of(nlp) != before
+    assert pipe.update([], sgd=SGD(0.5)) == {factory: 0.0}
+
+
+def test_dropout_comes_from_the_update(make_pipeline: Make) -> None:
+    nlp = make_pipeline()
+    examples = make_examples(nlp, 8)
+    nlp.initialize(lambda: examples)
+    dropout = pipe_of(nlp).model.layers[1]
+    assert dropout.attrs["dropout_rate"] == 0.1
+    pipe_of(nlp).update(examples, drop=0.4)
+    assert dropout.attrs["dropout_rate"] == 0.4
+    set_dropout_rate(pipe_of(nlp).model, 0.0)
+    assert dropout.attrs["dropout_rate"] == 0.0
+
+
+def test_training_is_the_same_from_the_same_seed(factory: str, make_pipeline: Make) -> None:
+    def train() -> list[dict[str, float]]:
+        spacy.util.fix_random_seed(7)
+        nlp = make_pipeline(factory)
+        teach(nlp, make_examples(nlp, 32), epochs=2)
+        return cats_of(nlp)
+
+    assert train() == train()
+
+
+def test_averaged_weights_are_used_in_the_block_only(taught: Language) -> None:
+    optimizer = Adam(0.02, use_averages=True)
+    for _ in range(3):
+        taught.update(make_examples(taught, 16), sgd=optimizer)
+    plain = cats_of(taught)
+    with taught.use_params(optimizer.averages):
+        averaged, saved = cats_of(taught), taught.to_bytes()
+    assert averaged != plain
+    assert cats_of(taught) == plain
+    assert cats_of(copy.deepcopy(taught).from_bytes(saved)) == averaged
+
+
+def test_rehearsal_pulls_back(taught: Language, factory: str) -> None:
+    examples = make_examples(taught, 16)
+    assert taught.rehearse(examples) == {factory: 0.0}  # nothing to remember yet
+    taught.resume_training()
+    remembered = cats_of(taught)
+
+    def distance() -> float:
+        pairs = zip(cats_of(taught), remembered, strict=True)
+        return sum(abs(now["pos"] - then["pos"]) for now, then in pairs)
+
+    flipped = [
+        {"neg": eg.reference.cats["pos"], "pos": eg.reference.cats["neg"]} for eg in examples
+    ]
+    wrong = [example_of(taught, cats, eg.text) for cats, eg in zip(flipped, examples, strict=True)]
+    optimizer = Adam(0.01)
+    for _ in range(4):
+        taught.update(wrong, sgd=optimizer)
+    gone = distance()
+    for _ in range(20):
+        losses = taught.rehearse(examples, sgd=optimizer)
+    assert losses[factory] > 0
+    assert distance() < gone / 4
+
+
+def test_rehearsal_needs_no_layer_decay(make_pipeline: Make) -> None:
+    """spaCy lets a function collect its gradients that knows no learning rate of a layer."""
+    nlp = make_pipeline(layer_decay=0.5)
+    examples = make_examples(nlp, 4)
+    teach(nlp, examples, epochs=1)
+    nlp.resume_training()
+    assert nlp.rehearse(examples, sgd=Adam(0.01))["bert_textcat"] >= 0
+
+
+def test_rehearsal_of_nothing(taught: Language, factory: str) -> None:
+    taught.resume_training()
+    pipe = pipe_of(taught)
+    assert pipe.rehearse([]) == {factory: 0.0}
+    with pytest.raises(TypeError, match="E978"):
+        pipe.rehearse([taught.make_doc("好")])
+
+
+# In a pipeline
+
+
+def test_each_document_as_if_alone(taught: Language) -> None:
+    together = cats_of(taught)
+    assert together == [close(taught(text).cats) for text in TEXTS]
+    assert cats_of(taught, batch_size=2) == [close(cats) for cats in together]
+    assert cats_of(taught, n_process=2, batch_size=2) == [close(cats) for cats in together]
+    assert cats_of(taught, []) == []
+
+
+def test_cats_of_other_components_stay(taught: Language) -> None:
+    doc = taught.make_doc("好吃")
+    doc.cats = {"theirs": 0.3}
+    assert set(taught(doc).cats) == {"theirs", "neg", "pos"}
+
+
+def test_disabled_and_selected(taught: Language, factory: str) -> None:
+    with taught.select_pipes(disable=factory):
+        assert taught("好吃").cats == {}
+    assert taught("好吃").cats
+    assert cats_of(taught, ["好吃"], disable=[factory]) == [{}]
+    taught.disable_pipe(factory)
+    assert taught("好吃").cats == {}
+
+
+def test_an_error_handler_gets_what_fails(factory: str, make_pipeline: Make) -> None:
+    nlp, seen = make_pipeline(factory), []
+    nlp.set_error_handler(lambda name, pipe, docs, error: seen.append((name, len(docs), error)))
+    assert list(nlp.pipe(["好", "吃"])) == []
+    ((name, count, error),) = seen
+    assert (name, count) == (factory, 2)
+    assert isinstance(error, BertZhError)
+
+
+def test_scores_without_a_pipeline(taught: Language) -> None:
+    examples = make_examples(taught, 8)
+    for example in examples:
+        example.predicted = taught(example.text)
+    assert pipe_of(taught).score(examples)["cats_score"] == taught.evaluate(examples)["cats_score"]
+
+
+# Saving and loading
+
+
+def loaded_from_bytes(nlp: Language, _: Path) -> Language:
+    return spacy.blank("zh").from_config(nlp.config).from_bytes(nlp.to_bytes())
+
+
+def loaded_from_disk(nlp: Language, path: Path) -> Language:
+    nlp.to_disk(path)
+    return spacy.load(path)
+
+
+def pickled(nlp: Language, _: Path) -> Language:
+    made = pickle.loads(pickle.dumps(nlp))
+    assert isinstance(made, Language)
+    return made
+
+
+def copied(nlp: Language, _: Path) -> Language:
+    return copy.deepcopy(nlp)
+
+
+@pytest.mark.parametrize("way", [loaded_from_bytes, loaded_from_disk, pickled, copied])
+def test_every_way_to_save_keeps_every_score(
+    way: Callable[[Language, Path], Language], taught: Language, tmp_path: Path
+) -> None:
+    made = way(taught, tmp_path / "saved")
+    assert cats_of(made) == cats_of(taught)
+    assert pipe_of(made).labels == pipe_of(taught).labels
+    assert pipe_of(made).cfg == pipe_of(taught).cfg
+
+
+def test_component_alone(
+    taught: Language, factory: str, make_pipeline: Make, tmp_path: Path
+) -> None:
+    pipe = pipe_of(taught)
+    pipe.to_disk(tmp_path / "pipe")
+    by_disk, by_bytes, without = (pipe_of(make_pipeline(factory, pooling="mean")) for _ in range(3))
+    by_disk.from_disk(tmp_path / "pipe")
+    by_bytes.from_bytes(pipe.to_bytes())
+    docs = [taught.make_doc(text) for text in TEXTS]
+    for made in (by_disk, by_bytes):
+        np.testing.assert_array_equal(made.predict(docs), pipe.predict(docs))
+    without.from_bytes(pipe.to_bytes(exclude=["model"]), exclude=["model"])
+    assert without.labels == pipe.labels
+    with pytest.raises(BertZhError, match="no weights yet"):
+        without.predict(docs)
+
+
+def test_settings_survive(factory: str, make_pipeline: Make, tmp_path: Path) -> None:
+    settings = {"class_weights": "balanced", "label_smoothing": 0.2}
+    nlp = make_pipeline(factory, settings)
+    examples = make_examples(nlp, 8)[:7]
+    nlp.initialize(lambda: examples)
+    nlp.to_disk(tmp_path)
+    cfg = pipe_of(spacy.load(tmp_path)).cfg
+    assert cfg["class_weights"] == "balanced"
+    assert cfg["label_smoothing"] == 0.2
+    assert cfg["label_weights"] == close({"neg": 7 / 8, "pos": 7 / 6})
+
+
+def test_no_local_folder_is_saved(taught: Language, checkpoint: Path, tmp_path: Path) -> None:
+    taught.to_disk(tmp_path)
+    folder = str(checkpoint.parent).encode()
+    assert folder not in taught.to_bytes()
+    assert not [
+        path for path in tmp_path.rglob("*") if path.is_file() and folder in path.read_bytes()
+    ]
+    backbone = spacy.load(tmp_path).config["components"][taught.pipe_names[0]]["model"]["backbone"]
+    assert backbone["name"] == checkpoint.name
+
+
+def test_sourced_into_another_pipeline(taught: Language, factory: str) -> None:
+    other = spacy.blank("zh")
+    other.add_pipe(factory, source=taught)
+    assert cats_of(other) == cats_of(taught)
+
+
+def test_documents_keep_their_numbers_when_saved(taught: Language) -> None:
+    doc = taught("好吃" * 40)
+    again = Doc(taught.vocab).from_bytes(doc.to_bytes())
+    assert again._.bert_textcat == {"pieces": 80, "pieces_read": 80, "windows": 2}
+    assert again.cats == doc.cats

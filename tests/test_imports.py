@@ -1,0 +1,201 @@
+"""Light imports, the rules of who may import whom, and every registered name."""
+
+import ast
+import importlib
+import importlib.metadata
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import spacy
+from spacy.cli._util import app as spacy_app
+from spacy.language import Language
+from spacy.util import registry
+from typer.main import get_command
+
+from tests.conftest import REPOSITORY
+
+PACKAGE = REPOSITORY / "spacy_bert_zh"
+COMMANDS = {"convert", "evaluate", "package", "train"}
+
+# Says which module of ours asks for a heavy package; thinc and other plugins may do so.
+WATCH = """
+import sys
+HEAVY = {"torch", "transformers", "tensorflow", "keras", "onnxruntime", "sklearn", "matplotlib",
+         "jieba", "opencc", "pyarrow", "huggingface_hub", "spacy_transformers"}
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        frame = sys._getframe(1)
+        while name in HEAVY and frame:
+            owner = frame.f_globals.get("__name__", "").split(".")[0]
+            if owner in ("spacy", "thinc", "spacy_transformers"):
+                break
+            if owner == "spacy_bert_zh":
+                print(name, "by", frame.f_globals["__name__"])
+                break
+            frame = frame.f_back
+
+sys.meta_path.insert(0, Watch())
+"""
+
+
+def python(code: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **environment},
+    )
+    return done.stdout
+
+
+def test_nothing_heavy_is_imported_before_it_is_used() -> None:
+    modules = "spacy_bert_zh", "spacy_bert_zh.component", "spacy_bert_zh.architectures"
+    imports = "\n".join(f"import {name}" for name in modules)
+    blank = (
+        "import spacy; nlp = spacy.blank('zh'); print('factory', nlp.has_factory('bert_textcat'))"
+    )
+    assert python(f"{WATCH}\n{imports}\n{blank}") == "factory True\n"
+
+
+@pytest.mark.parametrize("module", ["pieces", "checkpoint", "cli", "corpus", "portable"])
+def test_modules_without_an_engine_stay_light(module: str) -> None:
+    assert python(f"{WATCH}\nimport spacy_bert_zh.{module}") == ""
+
+
+def test_the_watch_would_notice() -> None:
+    noticed = python(f"{WATCH}\nimport spacy_bert_zh.backbones.torch_bert")
+    assert "transformers by spacy_bert_zh.backbones.torch_bert" in noticed
+
+
+def test_tensorflow_stays_out_of_the_torch_backbone(tmp_path: Path) -> None:
+    """transformers 4 imports TensorFlow where it is installed; here, one that says so."""
+    (tmp_path / "tensorflow").mkdir()
+    (tmp_path / "tensorflow" / "__init__.py").write_text("raise SystemExit('tensorflow imported')")
+    metadata = tmp_path / "tensorflow-2.21.0.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: tensorflow\nVersion: 2.21.0\n")
+    code = """
+import os, sys
+del os.environ["USE_TF"]
+import spacy
+nlp = spacy.blank("zh")
+nlp.add_pipe("bert_textcat").add_label("a")
+nlp.get_pipe("bert_textcat").add_label("b")
+nlp.initialize()
+nlp("好")
+print("tensorflow" in sys.modules, "USE_TF" in os.environ)
+"""
+    assert python(code, PYTHONPATH=str(tmp_path)).splitlines()[-1] == "False False"
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
+        yield name.removesuffix(".__init__"), path
+
+
+MODULES = dict(modules())
+
+
+def own_imports(name: str, *, at_import: bool = False) -> set[str]:
+    """Modules of ours that a module names, wherever in it, or only in what runs at its import."""
+    tree = ast.parse(MODULES[name].read_text("utf-8"))
+    nodes = tree.body if at_import else ast.walk(tree)
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"relative import in {name}"
+            module = node.module or ""
+            parts = {f"{module}.{alias.name}" for alias in node.names}
+            found.update(parts & MODULES.keys() or {module})
+    return {module for module in found if module.split(".")[0] == "spacy_bert_zh"}
+
+
+def test_pieces_import_nothing_of_ours_but_errors() -> None:
+    assert own_imports("spacy_bert_zh.pieces") == {"spacy_bert_zh.errors"}
+    assert own_imports("spacy_bert_zh.errors") == set()
+
+
+def test_backbones_never_import_each_other() -> None:
+    backbones = [name for name in MODULES if name.startswith("spacy_bert_zh.backbones.")]
+    assert len(backbones) >= 3
+    for name in backbones:
+        others = {
+            other.split(".")[2]
+            for other in own_imports(name)
+            if other.startswith("spacy_bert_zh.backbones.")
+        }
+        # A glue file imports its own engine's network: torch.py and torch_bert.py.
+        assert others <= {f"{name.split('.')[2]}_bert"}, name
+
+
+@pytest.mark.parametrize("module", ["component", "architectures", "loss", "pieces", "checkpoint"])
+def test_the_engine_comes_from_the_config_alone(module: str) -> None:
+    named = own_imports(f"spacy_bert_zh.{module}")
+    assert not {name for name in named if name.startswith("spacy_bert_zh.backbones")}
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_a_command_imports_no_other_command(command: str) -> None:
+    start = f"spacy_bert_zh.{command}"
+    for name in MODULES:
+        if name == start or name.startswith(f"{start}."):
+            used = {other.split(".")[1] for other in own_imports(name) if "." in other}
+            assert not used & (COMMANDS - {command}), name
+
+
+def test_the_command_line_imports_commands_only_when_they_run() -> None:
+    assert own_imports("spacy_bert_zh.cli", at_import=True) == {"spacy_bert_zh.errors"}
+
+
+ENTRY_POINTS = [
+    entry
+    for entry in importlib.metadata.distribution("spacy-bert-zh").entry_points
+    if entry.group.startswith("spacy_")
+]
+REGISTRIES = {
+    "spacy_architectures": registry.architectures,
+    "spacy_readers": registry.readers,
+    "spacy_callbacks": registry.callbacks,
+}
+
+
+@pytest.mark.parametrize("entry", ENTRY_POINTS, ids=lambda entry: entry.name)
+def test_every_entry_point_is_what_its_group_promises(
+    entry: importlib.metadata.EntryPoint,
+) -> None:
+    assert f'"{entry.name} = ' in (REPOSITORY / "setup.py").read_text("utf-8")
+    made = entry.load()
+    if entry.group in REGISTRIES:
+        assert REGISTRIES[entry.group].get(entry.name) is made
+        # A registered function is called after its name: build_torch_backbone_v1.
+        name = entry.name.removeprefix("spacy_bert_zh.").replace(".", "_")
+        assert made.__name__.replace("_", "") == f"build{name.lower()}".replace("_", "")
+    elif entry.group == "spacy_factories":
+        assert spacy.blank("zh").get_factory_meta(entry.name).factory == entry.name
+        assert Language.has_factory(entry.name)
+    else:
+        assert entry.group == "spacy_cli"
+        assert "bert-zh" in get_command(spacy_app).commands  # type: ignore[attr-defined]
+
+
+def test_every_group_is_there() -> None:
+    groups = {entry.group for entry in ENTRY_POINTS}
+    assert groups == {*REGISTRIES, "spacy_factories", "spacy_cli"}
+
+
+def test_every_module_can_be_imported() -> None:
+    for name in MODULES:
+        optional = {"spacy_bert_zh.plots": "matplotlib", "spacy_bert_zh.backbones.shared": ""}
+        if package := optional.get(name):
+            pytest.importorskip(package)
+        if not name.endswith("__main__"):
+            importlib.import_module(name)
