@@ -172,55 +172,41 @@ _SCORE_WEIGHTS: dict[str, float | None] = {
 }
 
 
-@Language.factory(
+def _factory(
+    component: type[BertTextCategorizer] | type[BertMultiLabelTextCategorizer],
+) -> Callable[..., BertLoss]:
+    def make(
+        nlp: Language,
+        name: str,
+        model: Model[list[Doc], Floats2d],
+        threshold: float,
+        scorer: Callable[..., Any] | None,
+        class_weights: Literal["balanced"] | dict[str, float] | None,
+        label_smoothing: float,
+    ) -> BertLoss:
+        return component(
+            nlp.vocab,
+            model,
+            name,
+            threshold=threshold,
+            scorer=scorer,
+            class_weights=class_weights,
+            label_smoothing=label_smoothing,
+        )
+
+    return make
+
+
+make_bert_textcat = Language.factory(
     "bert_textcat",
     assigns=["doc.cats"],
     default_config=_default_config(True, 0.0, "spacy.textcat_scorer.v2"),
     default_score_weights=_SCORE_WEIGHTS,
-)
-def make_bert_textcat(
-    nlp: Language,
-    name: str,
-    model: Model[list[Doc], Floats2d],
-    threshold: float,
-    scorer: Callable[..., Any] | None,
-    class_weights: Literal["balanced"] | dict[str, float] | None,
-    label_smoothing: float,
-) -> BertTextCategorizer:
-    """Build the component ``bert_textcat``."""
-    return BertTextCategorizer(
-        nlp.vocab,
-        model,
-        name,
-        threshold=threshold,
-        scorer=scorer,
-        class_weights=class_weights,
-        label_smoothing=label_smoothing,
-    )
+)(_factory(BertTextCategorizer))
 
-
-@Language.factory(
+make_bert_textcat_multilabel = Language.factory(
     "bert_textcat_multilabel",
     assigns=["doc.cats"],
     default_config=_default_config(False, 0.5, "spacy.textcat_multilabel_scorer.v2"),
     default_score_weights=_SCORE_WEIGHTS,
-)
-def make_bert_textcat_multilabel(
-    nlp: Language,
-    name: str,
-    model: Model[list[Doc], Floats2d],
-    threshold: float,
-    scorer: Callable[..., Any] | None,
-    class_weights: Literal["balanced"] | dict[str, float] | None,
-    label_smoothing: float,
-) -> BertMultiLabelTextCategorizer:
-    """Build the component ``bert_textcat_multilabel``."""
-    return BertMultiLabelTextCategorizer(
-        nlp.vocab,
-        model,
-        name,
-        threshold=threshold,
-        scorer=scorer,
-        class_weights=class_weights,
-        label_smoothing=label_smoothing,
-    )
+)(_factory(BertMultiLabelTextCategorizer))

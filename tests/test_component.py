@@ -428,10 +428,11 @@ def test_rehearsal_pulls_back(taught: Language, factory: str) -> None:
     examples = make_examples(taught, 16)
     assert taught.rehearse(examples) == {factory: 0.0}  # nothing to remember yet
     taught.resume_training()
-    remembered = cats_of(taught)
+    texts = [example.text for example in examples]
+    remembered = cats_of(taught, texts)
 
     def distance() -> float:
-        pairs = zip(cats_of(taught), remembered, strict=True)
+        pairs = zip(cats_of(taught, texts), remembered, strict=True)
         return sum(abs(now["pos"] - then["pos"]) for now, then in pairs)
 
     flipped = [
@@ -441,7 +442,7 @@ def test_rehearsal_pulls_back(taught: Language, factory: str) -> None:
     optimizer = Adam(0.01)
     for _ in range(4):
         taught.update(wrong, sgd=optimizer)
-    gone = distance()
+    gone, optimizer = distance(), Adam(0.01)
     for _ in range(20):
         losses = taught.rehearse(examples, sgd=optimizer)
     assert losses[factory] > 0

@@ -24,7 +24,10 @@ from spacy_bert_zh.pieces import (
 from tests.conftest import GOOD, NOUNS
 
 # What tokenizers stumble over: half- and full-width, emoji, NUL, controls, accents, rare planes.
-ODDITIES = "ＡＢｃ１２３，。￥ \t\n\u3000\x00\x07\x1f\x7f\u200b\ufeff\ufffd😀👍🏽👩‍👩‍👧éÀßİñ臺灣台湾𠮷𪚥 ab##aa[MASK]"
+ODDITIES = (
+    "ＡＢｃ１２３，。￥ \t\n\u3000\x00\x07\x1f\x7f"
+    "\u200b\ufeff\ufffd😀👍🏽👩‍👩‍👧éÀßİñ臺灣台湾𠮷𪚥 ab##aa[MASK]"
+)
 texts = st.lists(
     st.sampled_from([*GOOD, *NOUNS, *ODDITIES, "[SEP]", "[PAD]", "unaffable", "a" * 120])
     | st.text()

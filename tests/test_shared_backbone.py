@@ -97,9 +97,10 @@ def test_saved_and_loaded(nlp: Language, tmp_path: Path) -> None:
         assert loaded(doc.text).cats == {k: pytest.approx(v, abs=1e-5) for k, v in doc.cats.items()}
 
 
-def test_two_listeners_share_one_transformer(checkpoint: Path) -> None:
+def test_three_listeners_share_one_transformer(checkpoint: Path) -> None:
     nlp = build(checkpoint)
-    listener = {"@architectures": "spacy-transformers.TransformerListener.v1", "grad_factor": 1.0}
+    # The tagger sums its gradient over the tokens, which would drown ours in the transformer.
+    listener = {"@architectures": "spacy-transformers.TransformerListener.v1", "grad_factor": 0.01}
     nlp.add_pipe(
         "tagger",
         config={"model": {"tok2vec": {**listener, "pooling": {"@layers": "reduce_mean.v1"}}}},
@@ -112,11 +113,13 @@ def test_two_listeners_share_one_transformer(checkpoint: Path) -> None:
         cats = {name: float(name == label) for name in ("neg", "pos")}
         examples.append(Example.from_dict(doc, {"tags": tags, "cats": cats}))
     last = teach(nlp, examples)
-    for name in ("bert_textcat", "bert_textcat_multilabel"):
-        assert last[name] < 4 * 0.6  # four batches, each of less than two thirds of a coin's loss
+    for name, labels in (("bert_textcat", 1), ("bert_textcat_multilabel", 2)):
+        coin = 4 * labels * np.log(2)  # over the four batches of an epoch
+        assert last[name] < 0.75 * coin
     doc = nlp("味道不错，推荐")
     assert doc.cats["pos"] > 0.5
-    assert [token.tag_ for token in doc if token.text == "，"] == ["P"]
+    assert {token.tag_ for token in doc} <= {"P", "N"}
+    assert nlp.evaluate(examples)["tag_acc"] > 0.8
 
 
 def test_without_a_transformer_it_says_so() -> None:
