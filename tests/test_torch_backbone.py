@@ -6,7 +6,9 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,8 @@ from thinc.types import Floats2d
 from transformers import BertConfig, BertModel
 
 from spacy_bert_zh.backbones.torch import TorchShim, build_torch_backbone_v1
-from spacy_bert_zh.backbones.torch_bert import PooledBert
+from spacy_bert_zh.backbones.torch_bert import PooledBert, build_network
+from spacy_bert_zh.checkpoint import load_checkpoint
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import load_tokenizer, windows
 from tests.conftest import make_examples
@@ -356,3 +359,12 @@ def test_config_may_ask_for_tuples(still: Path, build: Build, tmp_path: Path) ->
     (tmp_path / "config.json").write_text(json.dumps({**config, "return_dict": False}))
     vectors = build(name=str(tmp_path)).predict(make_docs())
     np.testing.assert_array_equal(vectors, build().predict(make_docs()))
+
+
+@pytest.mark.parametrize(
+    "change", [{"hidden_act": "gelu_of_mine"}, {"num_attention_heads": 3}, {"vocab_size": "many"}]
+)
+def test_a_config_without_sense_is_one_clear_line(checkpoint: Path, change: dict[str, Any]) -> None:
+    good = load_checkpoint(str(checkpoint))
+    with pytest.raises(BertZhError, match=r"config\.json doesn't describe a BERT"):
+        build_network(replace(good, config={**good.config, **change}), "cls")

@@ -129,9 +129,14 @@ def build_network(checkpoint: Checkpoint, pooling: Pooling) -> PooledBert:
     """Build the network and fill it with the checkpoint's weights.
 
     Raises:
-        BertZhError: Weights are missing or have the wrong shape; it names them.
+        BertZhError: The config makes no sense, or weights are missing or have the wrong
+            shape; it names them.
     """
-    network = PooledBert(checkpoint.config, pooling)
+    try:
+        network = PooledBert(checkpoint.config, pooling)
+    except Exception as error:  # transformers and its parts have no error class in common
+        reason = " ".join(str(error).split())
+        raise BertZhError(f"config.json doesn't describe a BERT: {reason}") from error
     if checkpoint.weights is None:
         return network
     state = network.bert.state_dict()
