@@ -27,7 +27,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     license_files=["LICENSE"],
-    python_requires=">=3.10",
+    python_requires=">=3.11",
     packages=[*find_packages(include=["spacy_bert_zh*"]), "spacy_bert_zh.assets"],
     # The weights that ship stand in the repository's assets/ and travel inside the wheel.
     package_dir={"spacy_bert_zh.assets": "assets"},
