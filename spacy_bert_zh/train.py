@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from spacy.training.initialize import init_nlp
 from thinc.api import Config, ConfigValidationError, fix_random_seed, set_gpu_allocator
 from wasabi import msg
 
-from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import remove, whole
 from spacy_bert_zh.resume import TrainingState
 
@@ -55,6 +56,7 @@ def train(
     """
     config = _load_config(config_path, overrides or {})
     _check_paths(config.interpolate())
+    _check_extras(config)
     with _readable_errors(config_path):
         msg.divider("Initializing pipeline")
         nlp = init_nlp(config, use_gpu=use_gpu)
@@ -195,6 +197,13 @@ def _check_paths(config: Config) -> None:
             raise BertZhError(f"corpora.{name}.path is not set: give it with --paths.{name} FOLDER")
         if not Path(corpus["path"]).exists():
             raise BertZhError(f"corpora.{name}.path: no such file or folder: {corpus['path']}")
+
+
+def _check_extras(config: Config) -> None:
+    """Name the extra of a component that spaCy can only call an unknown factory."""
+    factories = {part.get("factory") for part in config.get("components", {}).values()}
+    if "transformer" in factories and find_spec("spacy_transformers") is None:
+        raise missing_extra("spacy_transformers", "shared", "the component 'transformer'")
 
 
 @contextmanager

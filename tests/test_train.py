@@ -95,6 +95,16 @@ def test_bad_settings_are_one_clear_line(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_config_of_another_extra_names_it(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "spacy_transformers", None)  # as if not installed
+    paths = {"paths.train": str(corpus / "train"), "paths.dev": str(corpus / "dev")}
+    with pytest.raises(BertZhError, match=r"pip install \"spacy-bert-zh\[shared\]\""):
+        train(CONFIG.with_name("shared.cfg"), tmp_path / "out", overrides=paths)
+    assert not (tmp_path / "out").exists()
+
+
 def test_bad_settings_exit_with_1(train_args: list[str], tmp_path: Path) -> None:
     done = run_cli("train", "no.cfg", "-o", tmp_path / "out", *train_args, check=False)
     assert done.returncode == 1
