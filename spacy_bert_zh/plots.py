@@ -8,7 +8,7 @@ import io
 import re
 import unicodedata
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -136,6 +136,27 @@ def bars(names: Sequence[str], values: Sequence[float], notes: Sequence[str], ti
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(title, loc="left", fontsize=FONT_SIZE)
+    return figure
+
+
+@matplotlib.rc_context(STYLE)
+def curves(series: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str) -> Figure:
+    """Draw curves over a common axis, the first one thin and the others with points.
+
+    Args:
+        series: Points (x, y) by name; an empty one is left out.
+        x: What the horizontal axis measures.
+        y: What the vertical axis measures.
+    """
+    figure, axes = _axes(5, 2.6, left=0.6, bottom=0.5)
+    for number, (name, points) in enumerate(series.items()):
+        if points:
+            style = {"marker": "o", "markersize": 3} if number else {"linewidth": 0.8, "alpha": 0.6}
+            axes.plot(*zip(*points, strict=True), label=name, color=ACCENT, **style)
+    axes.set_xlabel(x)
+    axes.set_title(y, loc="left", fontsize=FONT_SIZE)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
     return figure
 
 

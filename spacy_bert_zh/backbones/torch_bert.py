@@ -15,7 +15,7 @@ from spacy_bert_zh.pieces import Batch
 
 
 @contextlib.contextmanager
-def _without_tensorflow() -> Iterator[None]:
+def without_tensorflow() -> Iterator[None]:
     """Keep transformers 4 from importing TensorFlow too, which it does wherever it finds it.
 
     It looks into the environment when it is imported itself, and that may have happened:
@@ -36,7 +36,7 @@ def _without_tensorflow() -> Iterator[None]:
             os.environ["USE_TF"] = given
 
 
-with _without_tensorflow():
+with without_tensorflow():
     from transformers import BertConfig, BertModel
 
 # A forked child (nlp.pipe with n_process) inherits OpenMP threads that don't exist there and

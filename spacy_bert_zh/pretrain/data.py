@@ -1,0 +1,136 @@
+"""The batches of pretraining, each a function of the step and the seed alone."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch.utils.data import DataLoader, Dataset
+
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.masking import Replacements
+from spacy_bert_zh.pieces import _SPECIAL
+from spacy_bert_zh.pretrain.options import Options
+from spacy_bert_zh.pretrain.packing import Corpus, Plan, Specials, lay_out, mask_rows, pack
+
+PACKING, MASKING = range(2)
+"""What a random stream is for: the word after the seed."""
+
+
+class Batches(Dataset[dict[str, torch.Tensor]]):
+    """Step by step, this process's share of the rows, packed anew in each epoch.
+
+    Args:
+        corpus: The documents.
+        tokenizer: For the special pieces and those to replace by.
+        options: Length, batch size, masking and seed.
+        rank: Number of this process.
+        world: How many processes there are; together they see the same rows as one would.
+    """
+
+    def __init__(
+        self, corpus: Corpus, tokenizer: Tokenizer, options: Options, rank: int, world: int
+    ) -> None:
+        if options.batch_size % world:
+            raise BertZhError(
+                f"--batch-size {options.batch_size} can't be divided among {world} processes"
+            )
+        self._corpus = corpus
+        self._options = options
+        self._rank, self._world = rank, world
+        self._specials = Specials(*(tokenizer.token_to_id(p) for p in ("[CLS]", "[SEP]", "[PAD]")))
+        self._replacements = make_replacements(tokenizer, options)
+        self._plans: dict[int, Plan] = {}
+
+    @property
+    def size(self) -> int:
+        """Rows of a step, over all processes."""
+        return self._options.batch_size
+
+    def __len__(self) -> int:
+        """Full steps of the first epoch."""
+        return len(self._plan(0)) // self.size
+
+    def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
+        size = self._options.batch_size
+        share = range(step * size + self._rank, (step + 1) * size, self._world)
+        arrays = self._make([self._find(number) for number in share])
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+    def _find(self, number: int) -> tuple[int, int]:
+        """The epoch and the row in it of a row counted from the start."""
+        epoch = 0
+        while number >= (rows := len(self._plan(epoch))):
+            number, epoch = number - rows, epoch + 1
+        return epoch, number
+
+    def _plan(self, epoch: int) -> Plan:
+        if epoch not in self._plans:
+            rng = np.random.default_rng([self._options.seed, PACKING, epoch])
+            self._plans[epoch] = pack(self._corpus.documents, self._options.length, rng)
+        return self._plans[epoch]
+
+    def _make(self, places: list[tuple[int, int]]) -> dict[str, NDArray[np.int64]]:
+        options = self._options
+        parts = [
+            lay_out(self._corpus, self._plan(epoch), [row], options.length, self._specials)
+            for epoch, row in places
+        ]
+        rows = type(parts[0])(
+            *(
+                np.concatenate([getattr(part, name) for part in parts])
+                for name in ("ids", "positions", "documents", "words")
+            )
+        )
+        seeds = [[options.seed, MASKING, epoch, row] for epoch, row in places]
+        return mask_rows(rows, seeds, options.mask_rate, options.ngrams, self._replacements)
+
+
+def load_batches(batches: Batches, start: int, stop: int, workers: int) -> DataLoader[Any]:
+    """Make the batches of the steps from `start` to `stop` ahead of their use."""
+    batches[start]  # packs the epoch before the workers are forked
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=range(start, stop),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def make_replacements(tokenizer: Tokenizer, options: Options) -> Replacements:
+    """What may replace a chosen piece: any piece that isn't special, or similar characters."""
+    vocabulary = tokenizer.get_vocab()
+    ordinary = [
+        i
+        for piece, i in vocabulary.items()
+        if piece not in _SPECIAL and not piece.startswith("[unused")
+    ]
+    pieces = np.asarray(sorted(ordinary), dtype=np.int64)
+    mask = vocabulary["[MASK]"]
+    if not options.similar:
+        return Replacements(mask, pieces)
+    similar = _read_similar(options.similar, vocabulary)
+    size = max(vocabulary.values()) + 1
+    counts = np.asarray([len(similar.get(i, ())) for i in range(size)], dtype=np.int64)
+    ends = np.cumsum(counts)
+    flat = [other for i in range(size) for other in similar.get(i, ())]
+    spans = np.stack([ends - counts, ends], axis=1)
+    return Replacements(mask, pieces, spans, np.asarray(flat, dtype=np.int64))
+
+
+def _read_similar(paths: tuple[Path, ...], vocabulary: dict[str, int]) -> dict[int, list[int]]:
+    similar: dict[int, set[int]] = {}
+    for path in paths:
+        for line in path.read_text("utf-8").splitlines():
+            character, _, others = line.strip().partition(" ")
+            if character in vocabulary:
+                known = {vocabulary[other] for other in others if other in vocabulary}
+                similar.setdefault(vocabulary[character], set()).update(known)
+    if not any(similar.values()):
+        listed = ", ".join(map(str, paths))
+        raise BertZhError(f"--similar {listed}: no line 'character similar-characters'")
+    return {i: sorted(others) for i, others in similar.items()}

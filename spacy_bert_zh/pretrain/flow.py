@@ -1,0 +1,136 @@
+"""The way from a corpus to a checkpoint folder."""
+
+import json
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+from wasabi import msg
+
+from spacy_bert_zh.errors import BertZhError, missing_extra
+from spacy_bert_zh.files import whole
+from spacy_bert_zh.pieces import load_tokenizer
+from spacy_bert_zh.pretrain.options import Options
+from spacy_bert_zh.pretrain.vocabulary import (
+    DEFAULT_SIZE,
+    pieces_of,
+    read_vocabulary,
+    train_vocabulary,
+)
+
+
+def pretrain(corpus: Path, output: Path, options: Options, restart: bool = False) -> Path:
+    """Pretrain a BERT on raw text by masked language modelling.
+
+    Prepared data, the checkpoint and the metrics stand in ``OUTPUT.work`` while it runs; a
+    run that was killed goes on from there, to the same weights as if it had not been. Under
+    torchrun each process takes its share of every batch.
+
+    Args:
+        corpus: A file or folder.
+        output: The folder to make, in the Hugging Face layout, with the MLM head.
+        options: How to read, mask and learn.
+        restart: Begin anew, whatever an earlier run left.
+
+    Returns:
+        `output`.
+
+    Raises:
+        BertZhError: The corpus, the vocabulary or the checkpoint can't be used, or the disk
+            is full.
+    """
+    try:
+        import accelerate  # noqa: F401
+    except ImportError:
+        raise missing_extra("accelerate", "pretrain", "pretrain") from None
+    if not corpus.exists():
+        raise BertZhError(f"No such file or folder: {corpus}")
+    if output.exists() and not (output / "config.json").exists() and any(output.iterdir()):
+        raise BertZhError(f"{output} exists and isn't a checkpoint: choose another folder")
+    work = output.with_name(f"{output.name}.work")
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        return _pretrain(corpus, output, work, options, restart)
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        raise BertZhError(f"pretrain stopped at {what}") from error
+
+
+def _pretrain(corpus: Path, output: Path, work: Path, options: Options, restart: bool) -> Path:
+    # These need torch.
+    from spacy_bert_zh.pretrain.network import MaskedBert
+    from spacy_bert_zh.pretrain.output import write_checkpoint
+    from spacy_bert_zh.pretrain.prepare import fingerprint, prepare
+    from spacy_bert_zh.pretrain.state import check_same_run, remove_state
+    from spacy_bert_zh.pretrain.training import Training, build_accelerator
+
+    accelerator = build_accelerator(options)
+    with accelerator.main_process_first():
+        if restart and accelerator.is_main_process:
+            remove_state(work)
+        tokenizer = _tokenizer(corpus, options, work)
+        data = prepare(corpus, tokenizer, options, work)
+    settings = _settings(options, fingerprint(corpus, options, tokenizer.to_str()))
+    check_same_run(work, settings)
+    network = MaskedBert(_model(tokenizer, options))
+    training = Training(network, data, tokenizer, options, work, settings, accelerator)
+    training.run()
+    if accelerator.is_main_process:
+        write_checkpoint(output, work, network, tokenizer, options, data.counts)
+        remove_state(work)
+    accelerator.wait_for_everyone()
+    return output
+
+
+def _tokenizer(corpus: Path, options: Options, work: Path) -> Tokenizer:
+    from spacy_bert_zh.pretrain.prepare import corpus_texts, fingerprint
+
+    if options.checkpoint:
+        return load_tokenizer(options.checkpoint)
+    given = options.vocabulary.read_text("utf-8") if options.vocabulary else None
+    if options.vocabulary and not options.vocab_size:
+        return read_vocabulary(options.vocabulary)
+    cached = work / f"vocab-{fingerprint(corpus, options, given, options.vocab_size)}.txt"
+    if not cached.exists():
+        texts = corpus_texts(corpus, options, Counter())
+        trained = train_vocabulary(texts, options.vocab_size or DEFAULT_SIZE, options.vocabulary)
+        with whole(cached) as part:
+            part.write_text("\n".join(pieces_of(trained)) + "\n", "utf-8")
+    return read_vocabulary(cached)
+
+
+def _settings(options: Options, data: str) -> dict[str, Any]:
+    """What two halves of one run must have in common."""
+    free = ("workers", "save_every", "log_every", "half", "compile")
+    settings = {name: value for name, value in asdict(options).items() if name not in free}
+    return json.loads(json.dumps({**settings, "data": data}, default=str))
+
+
+def _model(tokenizer: Tokenizer, options: Options) -> Any:
+    import torch
+
+    from spacy_bert_zh.pretrain.network import load_model, new_model
+
+    torch.manual_seed(options.seed)
+    if options.checkpoint:
+        model, has_head = load_model(options.checkpoint, options.dropout)
+        if not has_head:
+            msg.warn(f"{options.checkpoint} has no MLM head: this run starts with a new one")
+        if options.length > model.config.max_position_embeddings:
+            raise BertZhError(
+                f"--length {options.length} is more than the {options.checkpoint}'s "
+                f"{model.config.max_position_embeddings} positions"
+            )
+        return model
+    config = {
+        "vocab_size": tokenizer.get_vocab_size(),
+        "hidden_size": options.hidden_size,
+        "num_hidden_layers": options.layers,
+        "num_attention_heads": options.heads,
+        "intermediate_size": 4 * options.hidden_size,
+        "max_position_embeddings": options.max_positions,
+        "pad_token_id": tokenizer.token_to_id("[PAD]"),
+    }
+    return new_model(config, options.dropout)

@@ -1,0 +1,128 @@
+"""The network of pretraining: `transformers.BertForMaskedLM` over packed rows."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from spacy_bert_zh.backbones.torch_bert import without_tensorflow
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.pretrain.packing import IGNORED
+
+with without_tensorflow():
+    from transformers import BertConfig, BertForMaskedLM
+
+
+class MaskedBert(nn.Module):
+    """BERT with its masked-language-modelling head (Devlin et al. 2019, section 3.1).
+
+    Args:
+        model: The model, of which only the embeddings, the encoder and the head are used.
+    """
+
+    def __init__(self, model: BertForMaskedLM) -> None:
+        super().__init__()
+        self.model = model
+
+    def encode(
+        self, ids: torch.Tensor, positions: torch.Tensor, documents: torch.Tensor
+    ) -> torch.Tensor:
+        """Hidden states of packed rows, where a piece attends to its own document only.
+
+        Args:
+            ids: Word-piece ids; shape (rows, length).
+            positions: Positions within the documents; the same shape.
+            documents: Numbers of the documents; the same shape.
+
+        Returns:
+            Shape (rows, length, hidden size).
+        """
+        bert = self.model.bert
+        apart = documents[:, None, :, None] != documents[:, None, None, :]
+        embedded = bert.embeddings(input_ids=ids, position_ids=positions)
+        mask = embedded.new_zeros(apart.shape)
+        mask = mask.masked_fill(apart, torch.finfo(mask.dtype).min)
+        return bert.encoder(embedded, attention_mask=mask).last_hidden_state
+
+    def forward(
+        self,
+        ids: torch.Tensor,
+        positions: torch.Tensor,
+        documents: torch.Tensor,
+        where: torch.Tensor,
+        labels: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Predict the masked pieces; the head runs at their places alone.
+
+        Args:
+            ids: See `encode`.
+            positions: See `encode`.
+            documents: See `encode`.
+            where: Places to predict, counted through all rows; shape (places,).
+            labels: The pieces to find there, or `packing.IGNORED`; shape (places,).
+
+        Returns:
+            The sum of the cross-entropies in nats, and the number of pieces found.
+        """
+        hidden = self.encode(ids, positions, documents).flatten(0, 1)
+        scores = self.model.cls(hidden.index_select(0, where)).float()
+        loss = functional.cross_entropy(scores, labels, ignore_index=IGNORED, reduction="sum")
+        return loss, (scores.argmax(-1) == labels).sum()
+
+
+def flops(config: dict[str, Any], length: int, rate: float) -> float:
+    """Multiplications and additions to learn from one piece: three times a forward pass.
+
+    Counts what the masked language model needs: every matrix product of the encoder,
+    attention over whole rows, and the head at the masked places (Kaplan et al. 2020,
+    table 1, without its approximations).
+    """
+    hidden, layers = config["hidden_size"], config["num_hidden_layers"]
+    layer = 4 * hidden * hidden + 2 * hidden * config["intermediate_size"] + 2 * length * hidden
+    head = rate * (hidden * hidden + hidden * config["vocab_size"])
+    return 3 * 2 * (layers * layer + head)
+
+
+def new_model(config: dict[str, Any], dropout: float) -> BertForMaskedLM:
+    """A model with random weights, drawn from torch's generator.
+
+    Raises:
+        BertZhError: The sizes don't fit together.
+    """
+    try:
+        return BertForMaskedLM(_settings(config, dropout))
+    except ValueError as error:
+        raise BertZhError(f"The network can't be built: {error}") from error
+
+
+def load_model(folder: Path, dropout: float) -> tuple[BertForMaskedLM, bool]:
+    """The model of a checkpoint folder, and whether its MLM head was there too.
+
+    Raises:
+        BertZhError: The folder's weights can't be read.
+    """
+    try:
+        config = BertConfig.from_pretrained(folder)
+        settings = _settings(config.to_dict(), dropout)
+        model, report = BertForMaskedLM.from_pretrained(
+            folder,
+            config=settings,
+            output_loading_info=True,
+            use_safetensors=True,
+            local_files_only=True,
+            torch_dtype=torch.float32,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise BertZhError(f"--checkpoint {folder} can't be loaded: {reason}") from error
+    missing = list(report["missing_keys"])
+    if lost := [name for name in missing if not name.startswith("cls.")]:
+        raise BertZhError(f"--checkpoint {folder} lacks the weights {', '.join(lost[:3])}")
+    return model, not missing
+
+
+def _settings(config: dict[str, Any], dropout: float) -> BertConfig:
+    rates = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+    return BertConfig(**{**config, **rates, "use_cache": False})

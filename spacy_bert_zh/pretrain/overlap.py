@@ -1,0 +1,79 @@
+"""Texts that a model will be judged by, kept out of what it learns from."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spacy_bert_zh.errors import BertZhError
+
+RUN = 12
+"""Two texts are near-duplicates if they share so many characters in a row."""
+
+_BASE = np.uint64(0x9E3779B97F4A7C15)
+
+
+class Overlap:
+    """Tells whether a text equals, or nearly equals, one of a given set.
+
+    Only letters, digits and characters count, without case. Shorter texts than `RUN` are
+    compared whole. The runs of a text are compared by 64-bit hashes.
+
+    Args:
+        texts: The texts to keep out.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        plain = [_plain(text) for text in texts]
+        self._whole = set(plain) - {""}
+        hashes = [_runs(text) for text in plain]
+        self._runs = np.unique(np.concatenate(hashes)) if hashes else _runs("")
+
+    def __len__(self) -> int:
+        return len(self._whole)
+
+    def find(self, text: str) -> str | None:
+        """"exact", "near", or None."""
+        plain = _plain(text)
+        if plain in self._whole:
+            return "exact"
+        if len(self._runs) and len(runs := _runs(plain)):
+            at = np.searchsorted(self._runs, runs).clip(max=len(self._runs) - 1)
+            if (self._runs[at] == runs).any():
+                return "near"
+        return None
+
+
+def read_texts(folders: Sequence[Path]) -> Iterator[str]:
+    """Yield the texts of DocBins, as `convert` writes them.
+
+    Raises:
+        BertZhError: There is none.
+    """
+    import spacy
+    from spacy.tokens import DocBin
+
+    vocab = spacy.blank("zh").vocab
+    for folder in folders:
+        files = sorted(folder.rglob("*.spacy")) if folder.is_dir() else [folder]
+        if not files:
+            raise BertZhError(f"--exclude {folder} holds no .spacy file: see 'convert'")
+        for file in files:
+            for doc in DocBin().from_disk(file).get_docs(vocab):
+                yield doc.text
+
+
+def _plain(text: str) -> str:
+    return "".join(filter(str.isalnum, text.lower()))
+
+
+def _runs(text: str) -> NDArray[np.uint64]:
+    """A hash of each stretch of `RUN` characters."""
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
+    count = max(len(codes) - RUN + 1, 0)
+    hashes = np.zeros(count, dtype=np.uint64)
+    for i in range(RUN):
+        hashes = hashes * _BASE + codes[i : i + count]
+        hashes ^= hashes >> np.uint64(29)
+    return hashes

@@ -1,0 +1,197 @@
+"""Documents → rows of full length, and rows → masked batches. NumPy only.
+
+A row holds several documents, each in its own [CLS] … [SEP]; attention and positions
+stay inside a document (see `network.MaskedBert`), so packing changes speed, not results.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spacy_bert_zh.masking import SPECIAL, Replacements, choose, corrupt
+
+IGNORED = -100
+"""The label of a place that only fills the batch up."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A tokenised corpus, usually mapped from disk.
+
+    Attributes:
+        pieces: The word-piece ids of all documents, one after the other.
+        starts: Whether a piece is the first of a word; the same shape.
+        documents: Where each document starts in `pieces`, and the end of the last one.
+    """
+
+    pieces: NDArray[np.integer]
+    starts: NDArray[np.bool_]
+    documents: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.documents) - 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which stretches of the corpus make up which row.
+
+    Attributes:
+        begin: Where each stretch begins in `Corpus.pieces`.
+        size: How many pieces it has.
+        rows: Where each row begins in `begin` and `size`, and the end of the last one.
+    """
+
+    begin: NDArray[np.int64]
+    size: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows) - 1
+
+
+def pack(documents: NDArray[np.int64], length: int, rng: np.random.Generator) -> Plan:
+    """Pack documents into rows of at most `length` pieces, best fit first, in random order.
+
+    A document longer than a row is cut into stretches. Nothing is left out.
+
+    Args:
+        documents: As in `Corpus`.
+        length: Pieces of a row, [CLS] and [SEP] of every stretch included.
+        rng: Shuffles documents and rows.
+    """
+    begin, size = _stretches(documents, length - 2)
+    order = rng.permutation(len(begin))
+    by_size: list[list[int]] = [[] for _ in range(length - 1)]
+    for stretch, pieces in zip(order.tolist(), size[order].tolist(), strict=True):
+        by_size[pieces].append(stretch)
+    rows = _fill_rows(by_size, length)
+    shuffled = [rows[i] for i in rng.permutation(len(rows)).tolist()]
+    members = np.asarray([stretch for row in shuffled for stretch in row], dtype=np.int64)
+    ends = np.cumsum([len(row) for row in shuffled], dtype=np.int64)
+    return Plan(begin[members], size[members], np.concatenate([[0], ends]))
+
+
+def _stretches(documents: NDArray[np.int64], most: int) -> tuple[NDArray, NDArray]:
+    lengths = np.diff(documents)
+    counts = -(-lengths // most)
+    owner = np.repeat(np.arange(len(lengths)), counts)
+    number = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+    begin = documents[:-1][owner] + number * most
+    return begin, np.minimum(most, documents[1:][owner] - begin)
+
+
+def _fill_rows(by_size: list[list[int]], length: int) -> list[list[int]]:
+    """Best-fit decreasing, by buckets of equal size: linear in the number of stretches."""
+    # For each room, the size to look at first; sizes only run out, so it only falls.
+    largest = list(range(len(by_size)))
+    rows: list[list[int]] = []
+
+    def fitting(room: int) -> int:
+        size = largest[room]
+        while size and not by_size[size]:
+            size = largest[size - 1]
+        largest[room] = size
+        return size
+
+    while size := fitting(length - 2):
+        row, room = [], length - 2
+        while size:
+            row.append(by_size[size].pop())
+            room -= size + 2
+            size = fitting(room) if room > 0 else 0
+        rows.append(row)
+    return rows
+
+
+@dataclass(frozen=True)
+class Specials:
+    """The ids of the special pieces."""
+
+    cls: int
+    sep: int
+    pad: int
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Packed rows before masking; every array has the shape (rows, length).
+
+    Attributes:
+        ids: Word-piece ids.
+        positions: Position within the document, from 0 at its [CLS].
+        documents: Number of the document within the row; -1 on padding.
+        words: Number of the word within the row, `SPECIAL` outside the text.
+    """
+
+    ids: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    documents: NDArray[np.int64]
+    words: NDArray[np.int64]
+
+
+def lay_out(
+    corpus: Corpus, plan: Plan, numbers: Sequence[int], length: int, specials: Specials
+) -> Rows:
+    """Write the rows `numbers` of a plan out."""
+    shape = (len(numbers), length)
+    rows = Rows(
+        np.full(shape, specials.pad, dtype=np.int64),
+        np.zeros(shape, dtype=np.int64),
+        np.full(shape, -1, dtype=np.int64),
+        np.full(shape, SPECIAL, dtype=np.int64),
+    )
+    for i, number in enumerate(numbers):
+        at = 0
+        for j in range(plan.rows[number], plan.rows[number + 1]):
+            begin, size = int(plan.begin[j]), int(plan.size[j])
+            text = slice(at + 1, at + 1 + size)
+            whole = slice(at, at + size + 2)
+            rows.ids[i, at] = specials.cls
+            rows.ids[i, text] = corpus.pieces[begin : begin + size]
+            rows.ids[i, at + size + 1] = specials.sep
+            rows.positions[i, whole] = np.arange(size + 2)
+            rows.documents[i, whole] = j - plan.rows[number]
+            # A word that the cut went through counts from the cut.
+            rows.words[i, text] = at + np.cumsum(corpus.starts[begin : begin + size])
+            at += size + 2
+    return rows
+
+
+def mask_rows(
+    rows: Rows,
+    seeds: Sequence[Sequence[int]],
+    rate: float,
+    ngrams: Sequence[float],
+    replacements: Replacements,
+) -> dict[str, NDArray[np.int64]]:
+    """Mask each row by a generator of its own, so that it doesn't matter who else is there.
+
+    Returns:
+        The arguments of `network.MaskedBert`: `ids`, `positions`, `documents`, each of shape
+        (rows, length), and `where` and `labels`, the flat places to predict and the ids to
+        find there, filled up to a fixed size with `IGNORED`.
+    """
+    count, length = rows.ids.shape
+    ids = rows.ids.copy()
+    chosen = np.zeros(rows.ids.shape, dtype=bool)
+    for i, seed in enumerate(seeds):
+        rng = np.random.default_rng(seed)
+        chosen[i] = choose(rows.words[i], rate, rng, ngrams)
+        ids[i] = corrupt(ids[i], chosen[i], replacements, rng)
+    places = np.flatnonzero(chosen)
+    # A fixed size, so that a compiled network and an accelerator see one shape only.
+    size = max(count * round(rate * length), len(places))
+    where = np.zeros(size, dtype=np.int64)
+    labels = np.full(size, IGNORED, dtype=np.int64)
+    where[: len(places)] = places
+    labels[: len(places)] = rows.ids.ravel()[places]
+    return {
+        "ids": ids,
+        "positions": rows.positions,
+        "documents": rows.documents,
+        "where": where,
+        "labels": labels,
+    }

@@ -1,0 +1,285 @@
+"""Raw text → tokenised documents with word boundaries, once, by several processes, on disk."""
+
+import hashlib
+import json
+import multiprocessing
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from tqdm import tqdm
+
+from spacy_bert_zh.convert.cleaning import fault, make_cleaner
+from spacy_bert_zh.convert.formats import get_format
+from spacy_bert_zh.convert.options import Options as ReadingOptions
+from spacy_bert_zh.convert.rows import Reject
+from spacy_bert_zh.convert.source import Source
+from spacy_bert_zh.errors import BertZhError, missing_extra
+from spacy_bert_zh.files import whole
+from spacy_bert_zh.pieces import read_json
+from spacy_bert_zh.pretrain.overlap import Overlap, read_texts
+from spacy_bert_zh.pretrain.options import Options
+from spacy_bert_zh.pretrain.packing import Corpus
+
+MOST_UNKNOWN = 0.01
+# The share of unknown pieces is judged from here on.
+ENOUGH_PIECES = 1_000_000
+BLOCK = 200_000
+PARTS = ("train", "held_out")
+
+
+@dataclass
+class Prepared:
+    """A corpus on disk.
+
+    Attributes:
+        train: What is learnt from.
+        held_out: What is measured on.
+        counts: Documents, pieces, characters and what was left out, for the record.
+    """
+
+    train: Corpus
+    held_out: Corpus
+    counts: dict[str, Any]
+
+
+def corpus_texts(corpus: Path, options: Options, counts: Counter[str]) -> Iterator[str]:
+    """Yield the clean texts of a corpus and count what can't be used."""
+    reading = ReadingOptions(format=options.format, encoding=options.encoding, unlabelled=True)
+    clean, form = make_cleaner(reading), get_format(options.format)
+    files = list(form.files(corpus))
+    if not files:
+        raise BertZhError(f"{corpus} has no file of the format {options.format}")
+    total = sum(file.stat().st_size for file in files)
+    with tqdm(total=total, unit="B", unit_scale=True, desc=corpus.name, disable=None) as bar:
+        for file in files:
+            for row in form.read(Source(file, corpus, options.encoding, bar.update), reading):
+                counts["read"] += 1
+                reason = row.reason if isinstance(row, Reject) else None
+                text = "" if isinstance(row, Reject) else clean(row.text)
+                if reason := reason or fault(text, None):
+                    counts[f"rejected: {reason}"] += 1
+                else:
+                    yield text
+
+
+def prepare(corpus: Path, tokenizer: Tokenizer, options: Options, work: Path) -> Prepared:
+    """Tokenise a corpus, or take what an earlier call with the same input left in `work`.
+
+    Raises:
+        BertZhError: The corpus is empty, or the vocabulary doesn't fit it.
+    """
+    folder = work / f"data-{fingerprint(corpus, options, tokenizer.to_str())}"
+    if not (folder / "counts.json").exists():
+        counts: Counter[str] = Counter()
+        with whole(folder) as part:
+            part.mkdir()
+            _tokenise(corpus_texts(corpus, options, counts), tokenizer, options, part, counts)
+            _check(counts, corpus)
+            (part / "counts.json").write_text(json.dumps(counts, indent=2) + "\n", "utf-8")
+    return Prepared(*(_load(folder / part) for part in PARTS), read_json(folder / "counts.json"))
+
+
+def fingerprint(corpus: Path, options: Options, *further: Any) -> str:
+    """A short text that changes with the input files, how they are read, and `further`."""
+    inputs = [*get_format(options.format).files(corpus)]
+    inputs += [file for path in options.exclude for file in sorted(path.rglob("*.spacy"))]
+    known = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in inputs]
+    settings = [options.format, options.encoding, options.held_out, options.seed]
+    content = json.dumps([known, settings, *further])
+    return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
+
+
+@dataclass
+class _Block:
+    """The documents of a stretch of the corpus, in its order."""
+
+    pieces: list[NDArray[np.integer]] = field(default_factory=list)
+    starts: list[NDArray[np.bool_]] = field(default_factory=list)
+    held_out: list[bool] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+class _Worker:
+    """Turns texts into pieces with word boundaries."""
+
+    def __init__(self, tokenizer: str, overlap: Overlap, held_out: float, seed: int, cache: str):
+        try:
+            import jieba
+        except ImportError:
+            raise missing_extra("jieba", "pretrain", "whole-word masking") from None
+        jieba.setLogLevel("ERROR")
+        self._words = jieba.Tokenizer()
+        self._words.tmp_dir = cache
+        self._tokenizer = Tokenizer.from_str(tokenizer)
+        self._overlap = overlap
+        self._held_out = held_out
+        self._salt = seed.to_bytes(16, "little", signed=True)
+        self._unknown = self._tokenizer.token_to_id("[UNK]")
+        small = self._tokenizer.get_vocab_size() <= 1 << 16
+        self.dtype = np.dtype(np.uint16 if small else np.uint32)
+
+    def __call__(self, texts: list[str]) -> _Block:
+        block = _Block()
+        kept = [text for text in texts if not self._excluded(text, block.counts)]
+        encodings = self._tokenizer.encode_batch(kept, add_special_tokens=False)
+        for text, encoding in zip(kept, encodings, strict=True):
+            if not encoding.ids:
+                block.counts["rejected: no piece"] += 1
+                continue
+            pieces = np.asarray(encoding.ids, dtype=self.dtype)
+            begin = np.asarray(encoding.offsets, dtype=np.int64)[:, 0]
+            starts = self._boundaries(text)[begin]
+            starts[0] = True
+            block.pieces.append(pieces)
+            block.starts.append(starts)
+            block.held_out.append(self._is_held_out(text))
+            self._count(text, pieces, encoding.offsets, block.counts)
+        return block
+
+    def _excluded(self, text: str, counts: Counter[str]) -> bool:
+        found = self._overlap.find(text) if len(self._overlap) else None
+        if found:
+            counts[f"excluded: {found} match"] += 1
+        return found is not None
+
+    def _boundaries(self, text: str) -> NDArray[np.bool_]:
+        lengths = np.fromiter(map(len, self._words.cut(text)), dtype=np.int64)
+        boundaries = np.zeros(len(text) + 1, dtype=bool)
+        boundaries[np.cumsum(lengths) - lengths] = True
+        return boundaries
+
+    def _is_held_out(self, text: str) -> bool:
+        digest = hashlib.blake2b(text.encode(), digest_size=8, salt=self._salt).digest()
+        return int.from_bytes(digest, "big") < self._held_out * (1 << 64)
+
+    def _count(
+        self, text: str, pieces: NDArray[Any], offsets: list[tuple[int, int]], counts: Counter[str]
+    ) -> None:
+        counts["documents"] += 1
+        counts["characters"] += len(text)
+        counts["pieces"] += len(pieces)
+        unknown = np.flatnonzero(pieces == self._unknown)
+        counts["unknown"] += len(unknown)
+        counts.update(f"unknown {text[slice(*offsets[i])][:1]}" for i in unknown.tolist())
+
+
+_worker: _Worker
+
+
+def _start_worker(*settings: Any) -> None:
+    global _worker
+    _worker = _Worker(*settings)
+
+
+def _work(texts: list[str]) -> _Block:
+    return _worker(texts)
+
+
+def _tokenise(
+    texts: Iterator[str],
+    tokenizer: Tokenizer,
+    options: Options,
+    folder: Path,
+    counts: Counter[str],
+) -> None:
+    overlap = Overlap(read_texts(options.exclude))
+    with TemporaryDirectory() as cache, ExitStack() as stack:
+        settings = (tokenizer.to_str(), overlap, options.held_out, options.seed, cache)
+        writers = {part: stack.enter_context(_write(folder / part)) for part in PARTS}
+        for block in _map(_blocks(texts), options.workers, settings):
+            counts.update(block.counts)
+            for pieces, starts, held in zip(
+                block.pieces, block.starts, block.held_out, strict=True
+            ):
+                writers[PARTS[held]](pieces, starts)
+            if counts["pieces"] >= ENOUGH_PIECES:
+                _check_unknown(counts)
+
+
+def _map(blocks: Iterable[list[str]], workers: int, settings: tuple[Any, ...]) -> Iterator[_Block]:
+    """Work on the blocks, in order, few of them in memory at a time."""
+    if not workers:
+        yield from map(_Worker(*settings), blocks)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _start_worker, settings) as pool:
+        yield from _map_ahead(pool, blocks, 3 * workers)
+
+
+def _map_ahead(pool: Executor, blocks: Iterable[list[str]], ahead: int) -> Iterator[_Block]:
+    waiting: deque[Future[_Block]] = deque()
+    for block in blocks:
+        waiting.append(pool.submit(_work, block))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _blocks(texts: Iterable[str]) -> Iterator[list[str]]:
+    block: list[str] = []
+    size = 0
+    for text in texts:
+        block.append(text)
+        size += len(text)
+        if size >= BLOCK:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
+
+
+@contextmanager
+def _write(folder: Path) -> Iterator[Callable[[NDArray[Any], NDArray[Any]], None]]:
+    """Yield a function that appends a document."""
+    folder.mkdir()
+    ends = [0]
+    with open(folder / "pieces", "wb") as pieces_file, open(folder / "starts", "wb") as starts_file:
+
+        def write(pieces: NDArray[Any], starts: NDArray[Any]) -> None:
+            pieces_file.write(pieces.tobytes())
+            starts_file.write(starts.tobytes())
+            ends.append(ends[-1] + len(pieces))
+
+        yield write
+    np.save(folder / "documents.npy", np.asarray(ends, dtype=np.int64), allow_pickle=False)
+
+
+def _load(folder: Path) -> Corpus:
+    documents = np.load(folder / "documents.npy", allow_pickle=False)
+    size = int(documents[-1])
+    width = (folder / "pieces").stat().st_size // max(size, 1)
+    dtype = np.uint16 if width <= 2 else np.uint32
+    if not size:
+        return Corpus(np.zeros(0, dtype), np.zeros(0, bool), documents)
+    return Corpus(
+        np.memmap(folder / "pieces", dtype=dtype, mode="r", shape=(size,)),
+        np.memmap(folder / "starts", dtype=bool, mode="r", shape=(size,)),
+        documents,
+    )
+
+
+def _check(counts: Counter[str], corpus: Path) -> None:
+    if not counts["documents"]:
+        raise BertZhError(f"{corpus} has no text to learn from ({counts['read']} rows read)")
+    _check_unknown(counts)
+
+
+def _check_unknown(counts: Counter[str]) -> None:
+    share = counts["unknown"] / counts["pieces"]
+    if share > MOST_UNKNOWN:
+        names = Counter({key: n for key, n in counts.items() if key.startswith("unknown ")})
+        examples = "".join(key[len("unknown ") :] for key, _ in names.most_common(10))
+        raise BertZhError(
+            f"The vocabulary turns {share:.1%} of the text into [UNK], most often {examples}: "
+            "train one on this corpus (leave --vocabulary out), or make --vocab-size larger"
+        )

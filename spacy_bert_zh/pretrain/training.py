@@ -1,0 +1,239 @@
+"""The loop: Accelerate for devices, precision and several processes; nothing of its own."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, InitProcessGroupKwargs
+from tokenizers import Tokenizer
+from torch import nn
+
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.pretrain.data import Batches, load_batches
+from spacy_bert_zh.pretrain.monitor import METRICS, Monitor, measure_peak, perplexity
+from spacy_bert_zh.pretrain.network import MaskedBert, flops
+from spacy_bert_zh.pretrain.options import Options
+from spacy_bert_zh.pretrain.packing import IGNORED
+from spacy_bert_zh.pretrain.prepare import Prepared
+from spacy_bert_zh.pretrain.state import load_state, save_state
+
+CLIP = 1.0
+HELD_OUT_ROWS = 512
+
+
+class Training:
+    """One pretraining, from its checkpoint or from the start, to its last step.
+
+    Args:
+        model: The network; its parameters are changed in place.
+        data: What to learn and to measure on.
+        tokenizer: The tokenizer of the data.
+        options: How to learn.
+        work: Folder of checkpoint and metrics.
+        settings: What a checkpoint must agree with to be gone on from.
+        accelerator: Devices and processes.
+    """
+
+    def __init__(
+        self,
+        model: MaskedBert,
+        data: Prepared,
+        tokenizer: Tokenizer,
+        options: Options,
+        work: Path,
+        settings: dict[str, Any],
+        accelerator: Accelerator,
+    ) -> None:
+        self._model = model.to(accelerator.device)
+        self._options = options
+        self._work = work
+        self._settings = settings
+        self._accelerator = accelerator
+        rank, world = accelerator.process_index, accelerator.num_processes
+        self._batches = Batches(data.train, tokenizer, options, rank, world)
+        few = replace(options, batch_size=8 * world)
+        self._held_out = Batches(data.held_out, tokenizer, few, rank, world)
+        self._optimizers = build_optimizers(model, options)
+        network = torch.compile(model) if self._compiles() else model
+        self._network, *self._prepared = accelerator.prepare(network, *self._optimizers)
+        config = model.model.config.to_dict()
+        self._flops = flops(config, options.length, options.mask_rate)
+        self._peak = measure_peak(accelerator.device, self._dtype())
+
+    def run(self) -> None:
+        """Train to the last step, leaving checkpoint and metrics in the work folder."""
+        meta = load_state(self._work, self._model, self._optimizers)
+        start = meta["step"] if meta else 0
+        main = self._accelerator.is_main_process
+        monitor = Monitor(self._work / METRICS, start, self._options.steps, main)
+        window = _Window(self._accelerator, time.perf_counter())
+        try:
+            for step, batch in self._steps(start):
+                loss, found, places = self._learn(step, batch)
+                window.add(loss, found, places, batch["documents"])
+                monitor.step()
+                last = step == self._options.steps
+                if last or step % self._options.log_every == 0:
+                    monitor.log({"step": step, **self._rates(step), **window.take(self._share)})
+                if last or step % self._options.save_every == 0:
+                    if measured := self.measure():
+                        monitor.log({"step": step, **self._rates(step), **measured})
+                    self._save(step)
+                    window.restart()
+        finally:
+            monitor.close()
+
+    def measure(self) -> dict[str, float]:
+        """Cross-entropy, perplexity and accuracy on the documents held out, or nothing."""
+        steps = min(HELD_OUT_ROWS // self._held_out.size, len(self._held_out))
+        sums = torch.zeros(3, dtype=torch.float64, device=self._accelerator.device)
+        self._network.eval()
+        with torch.inference_mode():
+            for step in range(steps):
+                batch = self._to_device(self._held_out[step])
+                loss, found = self._network(**batch)
+                places = (batch["labels"] != IGNORED).sum()
+                sums += torch.stack([loss.double(), found.double(), places.double()])
+        self._network.train()
+        loss, found, places = self._accelerator.reduce(sums, "sum").tolist()
+        if not places:
+            return {}
+        mean = loss / places
+        return {
+            "held_out_loss": mean,
+            "held_out_perplexity": perplexity(mean),
+            "held_out_accuracy": found / places,
+        }
+
+    def _steps(self, start: int) -> Iterator[tuple[int, dict[str, torch.Tensor]]]:
+        loader = load_batches(self._batches, start, self._options.steps, self._options.workers)
+        for step, batch in enumerate(loader, start + 1):
+            yield step, self._to_device(batch)
+
+    def _to_device(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {k: v.to(self._accelerator.device, non_blocking=True) for k, v in batch.items()}
+
+    def _learn(self, step: int, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        options = self._options
+        # Dropout is the only randomness left, and thus also a function of seed and step.
+        torch.manual_seed(hash((options.seed, step, self._accelerator.process_index)))
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = options.learn_rate * schedule(step, options)
+        loss, found = self._network(**batch)
+        places = (batch["labels"] != IGNORED).sum()
+        # The mean over the places of all processes, which need not have equally many.
+        world = self._accelerator.num_processes
+        total = self._accelerator.reduce(places, "sum")
+        self._accelerator.backward(loss * world / total)
+        self._accelerator.clip_grad_norm_(self._model.parameters(), CLIP)
+        for optimizer in self._prepared:
+            optimizer.step()
+            optimizer.zero_grad()
+        return loss.detach(), found, places
+
+    def _save(self, step: int) -> None:
+        if self._accelerator.is_main_process:
+            meta = {"step": step, "settings": self._settings}
+            save_state(self._work, self._model, self._optimizers, meta)
+        self._accelerator.wait_for_everyone()
+
+    def _rates(self, step: int) -> dict[str, float]:
+        options = self._options
+        tokens = step * options.batch_size * options.length
+        return {"tokens": tokens, "learn_rate": options.learn_rate * schedule(step, options)}
+
+    def _share(self, tokens_per_second: float) -> float:
+        """The share of the peak that a speed over all processes needs."""
+        return tokens_per_second * self._flops / (self._peak * self._accelerator.num_processes)
+
+    def _dtype(self) -> torch.dtype:
+        bf16 = self._accelerator.mixed_precision == "bf16"
+        return torch.bfloat16 if bf16 else torch.float32
+
+    def _compiles(self) -> bool:
+        given = self._options.compile
+        return self._accelerator.device.type == "cuda" if given is None else given
+
+
+@dataclass
+class _Window:
+    """What happened since the last line of metrics."""
+
+    accelerator: Accelerator
+    start: float
+    sums: list[torch.Tensor] = field(default_factory=list)
+
+    def add(self, *values: torch.Tensor) -> None:
+        loss, found, places, documents = values
+        pieces = (documents >= 0).sum()
+        self.sums.append(torch.stack([loss.double(), *(v.double() for v in (found, places, pieces))]))
+
+    def take(self, share: Any) -> dict[str, float]:
+        sums = self.accelerator.reduce(torch.stack(self.sums).sum(0), "sum")
+        loss, found, places, pieces = sums.tolist()
+        speed = pieces / (time.perf_counter() - self.start)
+        self.restart()
+        return {
+            "loss": loss / places,
+            "accuracy": found / places,
+            "tokens_per_second": speed,
+            "mfu": share(speed),
+        }
+
+    def restart(self) -> None:
+        self.start = time.perf_counter()
+        self.sums = []
+
+
+def schedule(step: int, options: Options) -> float:
+    """The learning rate's factor: up in a line, then down in a line to nearly nothing."""
+    rise = max(round(options.warmup * options.steps), 1)
+    if step <= rise:
+        return step / rise
+    return (options.steps - step + 1) / (options.steps - rise + 1)
+
+
+def build_optimizers(model: nn.Module, options: Options) -> list[torch.optim.Optimizer]:
+    """AdamW with weight decay on matrices only, or Muon for the layers' matrices beside it."""
+    named = list(model.named_parameters())
+    muon = [p for n, p in named if options.optimizer == "muon" and ".encoder." in n and p.ndim == 2]
+    taken = {id(p) for p in muon}
+    rest = [p for _, p in named if id(p) not in taken]
+    groups = [
+        {"params": [p for p in rest if p.ndim > 1], "weight_decay": options.weight_decay},
+        {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(groups, lr=options.learn_rate, betas=(0.9, 0.98), eps=1e-6)
+    ]
+    if muon:
+        settings = {"lr": options.learn_rate, "weight_decay": options.weight_decay}
+        optimizers.append(torch.optim.Muon(muon, adjust_lr_fn="match_rms_adamw", **settings))
+    return optimizers
+
+
+def build_accelerator(options: Options) -> Accelerator:
+    """The devices and processes that torchrun, `accelerate launch` or neither gives.
+
+    Raises:
+        BertZhError: bf16 is asked for where the hardware hasn't got it.
+    """
+    bf16 = options.precision == "bf16" or (options.precision == "auto" and _has_bf16())
+    if options.precision == "bf16" and not _has_bf16():
+        raise BertZhError("--precision bf16: this hardware hasn't got it; use fp32 or auto")
+    return Accelerator(
+        mixed_precision="bf16" if bf16 else "no",
+        # The other processes wait while the first one prepares the data.
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=7))],
+    )
+
+
+def _has_bf16() -> bool:
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

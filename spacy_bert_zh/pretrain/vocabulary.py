@@ -1,0 +1,108 @@
+"""The vocabulary: given, extended, or trained on the corpus."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.trainers import WordPieceTrainer
+
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.pieces import load_tokenizer
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+DEFAULT_SIZE = 8_000
+# Enough text to rank pieces by; more makes no difference to a list of some thousands.
+SAMPLE = 20_000_000
+_SETTINGS = {"do_lower_case": True, "tokenizer_class": "BertTokenizer", "model_max_length": 512}
+
+
+def read_vocabulary(path: Path) -> Tokenizer:
+    """Build BERT's tokenizer around a ``vocab.txt``.
+
+    Raises:
+        BertZhError: A special piece is missing, or a line occurs twice.
+    """
+    lines = path.read_text("utf-8").rstrip("\n").split("\n")
+    return tokenizer_of(lines, str(path))
+
+
+def train_vocabulary(texts: Iterable[str], size: int, given: Path | None = None) -> Tokenizer:
+    """Train a word-piece vocabulary: every Chinese character is a piece of its own, and
+    frequent letters and digits join.
+
+    Args:
+        texts: The corpus; no more than `SAMPLE` characters are read.
+        size: Pieces in all, the special ones included; the most used ones stay.
+        given: A ``vocab.txt`` whose lines all stay, in their order.
+
+    Raises:
+        BertZhError: The size leaves no room.
+    """
+    kept = given.read_text("utf-8").rstrip("\n").split("\n") if given else list(SPECIAL)
+    if size <= len(kept):
+        what = f"more than the {len(kept):,} of {given}" if given else "more than the special ones"
+        raise BertZhError(f"--vocab-size {size}: it must be {what}")
+    sample = list(_limited(texts))
+    candidates = _candidates(sample, 2 * size)
+    used: Counter[int] = Counter()
+    for encoding in candidates.encode_batch_fast(sample, add_special_tokens=False):
+        used.update(encoding.ids)
+    known = set(kept)
+    ranked = (candidates.id_to_token(i) for i, _ in used.most_common())
+    added = [piece for piece in ranked if piece not in known][: size - len(kept)]
+    return tokenizer_of(kept + added, "the trained vocabulary")
+
+
+def _candidates(sample: list[str], size: int) -> Tokenizer:
+    """More pieces than wanted: all characters, and what word-piece training joins."""
+    blank = tokenizer_of(list(SPECIAL), "the special pieces")
+    trained = Tokenizer(WordPiece(unk_token="[UNK]"))
+    trained.normalizer, trained.pre_tokenizer = blank.normalizer, blank.pre_tokenizer
+    alphabet = {character for text in sample for character in text}
+    trainer = WordPieceTrainer(
+        vocab_size=size + len(alphabet), special_tokens=list(SPECIAL), show_progress=False
+    )
+    trained.train_from_iterator(sample, trainer)
+    return trained
+
+
+def tokenizer_of(lines: list[str], where: str) -> Tokenizer:
+    """BERT's tokenizer around a list of pieces.
+
+    Raises:
+        BertZhError: A special piece is missing, or a piece occurs twice.
+    """
+    if len(set(lines)) < len(lines):
+        twice = next(line for i, line in enumerate(lines) if line in lines[:i])
+        raise BertZhError(f"{where} has the piece {twice!r} twice")
+    with TemporaryDirectory() as folder:
+        write_vocabulary(lines, Path(folder))
+        tokenizer = load_tokenizer(Path(folder))
+    if tokenizer.token_to_id("[MASK]") is None:
+        raise BertZhError(f"{where} lacks the special piece [MASK]")
+    return tokenizer
+
+
+def write_vocabulary(lines: Iterable[str], folder: Path) -> None:
+    """Write ``vocab.txt`` and ``tokenizer_config.json``."""
+    (folder / "vocab.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    settings = json.dumps(_SETTINGS, indent=2)
+    (folder / "tokenizer_config.json").write_text(settings + "\n", "utf-8")
+
+
+def pieces_of(tokenizer: Tokenizer) -> list[str]:
+    """The pieces in the order of their ids."""
+    return sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)
+
+
+def _limited(texts: Iterable[str]) -> Iterable[str]:
+    left = SAMPLE
+    for text in texts:
+        if left <= 0:
+            return
+        yield text
+        left -= len(text)
