@@ -91,8 +91,8 @@ def pretrain(
     dropout: Annotated[float | None, typer.Option(help="While pretraining.")] = None,
     mask_rate: Annotated[float | None, typer.Option(help="Share of pieces to predict.")] = None,
     ngrams: Annotated[str, typer.Option(help="Shares of 1, 2, … words masked at once.")] = "",
-    similar: Annotated[list[Path], typer.Option(help="Replace by similar characters.")] = [],  # noqa: B006
-    exclude: Annotated[list[Path], typer.Option(help="Converted texts not to learn.")] = [],  # noqa: B006
+    similar: Annotated[list[Path] | None, typer.Option(help="Files of similar characters.")] = None,
+    exclude: Annotated[list[Path] | None, typer.Option(help="Converted texts to avoid.")] = None,
     held_out: Annotated[float | None, typer.Option(help="Share of texts to measure on.")] = None,
     seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
@@ -104,13 +104,12 @@ def pretrain(
     restart: Annotated[bool, typer.Option(help="Don't go on from a cut-off run.")] = False,
 ) -> None:
     """Pretrain a BERT on raw text; goes on where it was cut off. Also under torchrun."""
-    options = {key: value for key, value in locals().items()}
+    options = {**locals(), "similar": tuple(similar or ()), "exclude": tuple(exclude or ())}
     from spacy_bert_zh.pretrain import make_options
     from spacy_bert_zh.pretrain import pretrain as run
 
     for name in ("corpus", "output", "restart"):
         del options[name]
-    options.update(similar=tuple(similar), exclude=tuple(exclude))
     typer.echo(run(corpus, output, make_options(**options), restart))
 
 

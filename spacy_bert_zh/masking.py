@@ -75,7 +75,9 @@ def _end_of_gram(
     starts: NDArray[np.int64], sizes: NDArray[np.int64], first: int, length: int
 ) -> int:
     end = first + 1
-    while end < min(first + length, len(starts)) and starts[end] == starts[end - 1] + sizes[end - 1]:
+    while (
+        end < min(first + length, len(starts)) and starts[end] == starts[end - 1] + sizes[end - 1]
+    ):
         end += 1
     return end
 

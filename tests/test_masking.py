@@ -76,8 +76,10 @@ def test_ngrams_choose_neighbours():
     words = np.arange(400)
     alone = choose(words, 0.15, np.random.default_rng(0))
     grams = choose(words, 0.15, np.random.default_rng(0), (0, 0, 0, 1.0))
+
     def neighbours(chosen):
         return int((chosen[1:] & chosen[:-1]).sum())
+
     assert neighbours(grams) > 2 * neighbours(alone)
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from wasabi import msg
 
@@ -53,6 +54,8 @@ def pretrain(corpus: Path, output: Path, options: Options, restart: bool = False
     try:
         work.mkdir(parents=True, exist_ok=True)
         return _pretrain(corpus, output, work, options, restart)
+    except SafetensorError as error:  # how safetensors reports a full disk
+        raise BertZhError(f"pretrain stopped at writing its weights: {error}") from error
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         raise BertZhError(f"pretrain stopped at {what}") from error
@@ -61,7 +64,7 @@ def pretrain(corpus: Path, output: Path, options: Options, restart: bool = False
 def _pretrain(corpus: Path, output: Path, work: Path, options: Options, restart: bool) -> Path:
     # These need torch.
     from spacy_bert_zh.pretrain.network import MaskedBert
-    from spacy_bert_zh.pretrain.output import write_checkpoint
+    from spacy_bert_zh.pretrain.output import describe_hardware, write_checkpoint
     from spacy_bert_zh.pretrain.prepare import fingerprint, prepare
     from spacy_bert_zh.pretrain.state import check_same_run, remove_state
     from spacy_bert_zh.pretrain.training import Training, build_accelerator
@@ -78,7 +81,10 @@ def _pretrain(corpus: Path, output: Path, work: Path, options: Options, restart:
     training = Training(network, data, tokenizer, options, work, settings, accelerator)
     training.run()
     if accelerator.is_main_process:
-        write_checkpoint(output, work, network, tokenizer, options, data.counts)
+        hardware = describe_hardware(
+            accelerator.device, accelerator.num_processes, accelerator.mixed_precision
+        )
+        write_checkpoint(output, work, network, tokenizer, options, data.counts, hardware)
         remove_state(work)
     accelerator.wait_for_everyone()
     return output

@@ -90,7 +90,9 @@ def draw_loss(lines: list[dict[str, Any]]) -> str:
     from spacy_bert_zh.plots import curves, to_svg
 
     train = [(line["tokens"], line["loss"]) for line in lines if "loss" in line]
-    held_out = [(line["tokens"], line["held_out_loss"]) for line in lines if "held_out_loss" in line]
+    held_out = [
+        (line["tokens"], line["held_out_loss"]) for line in lines if "held_out_loss" in line
+    ]
     series = {"training": train, "held out": held_out}
     figure = curves(series, "word pieces read", "cross-entropy of masked pieces (nats)")
     return to_svg(figure)

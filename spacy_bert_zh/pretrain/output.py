@@ -1,11 +1,13 @@
 """What a pretraining leaves: a Hugging Face folder with a model card."""
 
+import platform
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 
+import spacy_bert_zh
 from spacy_bert_zh.files import whole
 from spacy_bert_zh.pretrain.monitor import METRICS, draw_loss, read_metrics
 from spacy_bert_zh.pretrain.network import MaskedBert
@@ -13,6 +15,53 @@ from spacy_bert_zh.pretrain.options import Options
 from spacy_bert_zh.pretrain.vocabulary import pieces_of, write_vocabulary
 
 FINE_TUNING_DROPOUT = 0.1
+
+_CARD = """\
+---
+language: zh
+pipeline_tag: fill-mask
+library_name: transformers
+---
+
+# Chinese BERT, {layers} layers × {hidden_size}
+
+A BERT (Devlin et al. 2019) for Chinese with its masked-language-modelling head, pretrained from
+{origin} by spacy-bert-zh {version}.
+
+| | |
+| --- | --- |
+| parameters | {parameters:,} ({dtype}) |
+| vocabulary | {vocab_size:,} word pieces |
+| longest text | {max_positions:,} pieces; trained on rows of {length} |
+
+## Training
+
+| | |
+| --- | --- |
+| corpus | {documents:,} documents, {characters:,} characters, {pieces:,} pieces |
+| left out | {left_out} |
+| pieces seen | {seen:,} (rows × length; {epochs:.2f} times the corpus) |
+| objective | whole words by jieba, {mask_rate:.0%} masked{masking} |
+| optimiser | {optimizer}, rate {learn_rate:g}, {steps:,} steps of {batch_size} rows, seed {seed} |
+| hardware | {hardware} |
+| time | {time} |
+| held out | {held_out} |
+
+Loss curve: `loss.svg`; every figure: `metrics.jsonl`.
+
+## Use
+
+```python
+nlp.add_pipe("bert_textcat", config={{"model": {{"backbone": {{"name": "path/of/this/folder"}}}}}})
+```
+
+`transformers.AutoModel` and `AutoModelForMaskedLM` load it too.
+
+## Limits
+
+It has learnt the views, the errors and the gaps of its texts. Fill in here where they come from
+and under which licence before you pass it on.
+"""
 
 
 def write_checkpoint(
@@ -22,17 +71,109 @@ def write_checkpoint(
     tokenizer: Tokenizer,
     options: Options,
     counts: dict[str, Any],
+    hardware: str,
 ) -> None:
-    """Write the model so that transformers and `TorchBackbone` load it."""
+    """Write the model so that transformers and `TorchBackbone` load it.
+
+    Args:
+        output: The folder to make or replace.
+        work: Where the metrics are.
+        network: The trained network.
+        tokenizer: Its tokenizer.
+        options: Of the run, for the card.
+        counts: Of the corpus, for the card.
+        hardware: What it ran on, for the card.
+    """
     model = network.model
     model.config.hidden_dropout_prob = FINE_TUNING_DROPOUT
     model.config.attention_probs_dropout_prob = FINE_TUNING_DROPOUT
+    lines = read_metrics(work / METRICS)
     with whole(output) as folder:
         folder.mkdir()
-        model.to(torch.float16 if options.half else torch.float32)
+        network.to(torch.float16 if options.half else torch.float32)
         model.save_pretrained(folder, safe_serialization=True)
+        (folder / "model.safetensors").chmod(0o644)  # written for the owner alone
         tokenizer.save(str(folder / "tokenizer.json"))
         write_vocabulary(pieces_of(tokenizer), folder)
-        lines = read_metrics(work / METRICS)
         (folder / METRICS).write_text((work / METRICS).read_text("utf-8"), "utf-8")
         (folder / "loss.svg").write_text(draw_loss(lines), "utf-8")
+        card = render_card(model, options, counts, lines, hardware)
+        (folder / "README.md").write_text(card, "utf-8")
+
+
+def render_card(
+    model: Any, options: Options, counts: dict[str, Any], lines: list[dict[str, Any]], hardware: str
+) -> str:
+    """Describe a pretrained model to those who find it, in Markdown."""
+    config = model.config
+    seen = lines[-1]["tokens"]
+    return _CARD.format(
+        layers=config.num_hidden_layers,
+        hidden_size=config.hidden_size,
+        origin=f"the checkpoint {options.checkpoint.name}" if options.checkpoint else "scratch",
+        version=spacy_bert_zh.__version__,
+        parameters=model.num_parameters(),
+        dtype=str(model.dtype).removeprefix("torch."),
+        vocab_size=config.vocab_size,
+        max_positions=config.max_position_embeddings,
+        length=options.length,
+        documents=counts["documents"],
+        characters=counts["characters"],
+        pieces=counts["pieces"],
+        left_out=_left_out(counts),
+        seen=seen,
+        epochs=seen / counts["pieces"],
+        mask_rate=options.mask_rate,
+        masking=_masking(options),
+        optimizer=options.optimizer,
+        learn_rate=options.learn_rate,
+        steps=options.steps,
+        batch_size=options.batch_size,
+        seed=options.seed,
+        hardware=hardware,
+        time=_time(lines),
+        held_out=_held_out(lines),
+    )
+
+
+def describe_hardware(device: torch.device, processes: int, precision: str) -> str:
+    """The device's kind and number, for the record."""
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    else:
+        name = f"{platform.processor() or platform.machine()} ({torch.get_num_threads()} threads)"
+    return f"{processes} × {name}, {precision}, torch {torch.__version__}"
+
+
+def _left_out(counts: dict[str, Any]) -> str:
+    reasons = {k: n for k, n in counts.items() if k.startswith(("excluded", "rejected"))}
+    return ", ".join(f"{n:,} {reason}" for reason, n in reasons.items()) or "nothing"
+
+
+def _masking(options: Options) -> str:
+    parts = []
+    if len(options.ngrams) > 1:
+        parts.append("; n-grams " + "/".join(f"{share:g}" for share in options.ngrams))
+    if options.similar:
+        parts.append("; similar characters in place of [MASK]")
+    return "".join(parts)
+
+
+def _time(lines: list[dict[str, Any]]) -> str:
+    seconds = [line["seconds"] for line in lines if "seconds" in line]
+    speeds = sorted(line["tokens_per_second"] for line in lines if "tokens_per_second" in line)
+    if not seconds or not speeds:
+        return "not recorded"
+    median = speeds[len(speeds) // 2]
+    return f"{seconds[-1] / 60:,.0f} minutes; {median:,.0f} pieces/s in the median"
+
+
+def _held_out(lines: list[dict[str, Any]]) -> str:
+    measured = [line for line in lines if "held_out_loss" in line]
+    if not measured:
+        return "not measured: no document was held out"
+    last = measured[-1]
+    return (
+        f"perplexity {last['held_out_perplexity']:.2f}, "
+        f"masked pieces found {last['held_out_accuracy']:.1%}"
+    )

@@ -34,7 +34,7 @@ class Overlap:
         return len(self._whole)
 
     def find(self, text: str) -> str | None:
-        """"exact", "near", or None."""
+        """ "exact", "near", or None."""
         plain = _plain(text)
         if plain in self._whole:
             return "exact"

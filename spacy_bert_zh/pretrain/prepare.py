@@ -25,8 +25,8 @@ from spacy_bert_zh.convert.source import Source
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import whole
 from spacy_bert_zh.pieces import read_json
-from spacy_bert_zh.pretrain.overlap import Overlap, read_texts
 from spacy_bert_zh.pretrain.options import Options
+from spacy_bert_zh.pretrain.overlap import Overlap, read_texts
 from spacy_bert_zh.pretrain.packing import Corpus
 
 MOST_UNKNOWN = 0.01
@@ -85,7 +85,8 @@ def prepare(corpus: Path, tokenizer: Tokenizer, options: Options, work: Path) ->
             _tokenise(corpus_texts(corpus, options, counts), tokenizer, options, part, counts)
             _check(counts, corpus)
             (part / "counts.json").write_text(json.dumps(counts, indent=2) + "\n", "utf-8")
-    return Prepared(*(_load(folder / part) for part in PARTS), read_json(folder / "counts.json"))
+    train, held_out = (_load(folder / part) for part in PARTS)
+    return Prepared(train, held_out, read_json(folder / "counts.json"))
 
 
 def fingerprint(corpus: Path, options: Options, *further: Any) -> str:
@@ -116,7 +117,7 @@ class _Worker:
             import jieba
         except ImportError:
             raise missing_extra("jieba", "pretrain", "whole-word masking") from None
-        jieba.setLogLevel("ERROR")
+        jieba.setLogLevel("CRITICAL")  # a cache it can't write is no error
         self._words = jieba.Tokenizer()
         self._words.tmp_dir = cache
         self._tokenizer = Tokenizer.from_str(tokenizer)

@@ -49,7 +49,7 @@ def load_state(
     folder = work / NAME
     if not (folder / "meta.json").exists():
         return None
-    parameters = dict(model.named_parameters())
+    parameters: dict[str, torch.Tensor] = dict(model.named_parameters())
     states: list[dict[int, dict[str, torch.Tensor]]] = [{} for _ in optimizers]
     with torch.no_grad():
         for name, tensor in load_file(folder / "state.safetensors").items():

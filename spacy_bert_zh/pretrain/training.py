@@ -68,6 +68,7 @@ class Training:
         """Train to the last step, leaving checkpoint and metrics in the work folder."""
         meta = load_state(self._work, self._model, self._optimizers)
         start = meta["step"] if meta else 0
+        self._began = time.perf_counter() - (meta["seconds"] if meta else 0.0)
         main = self._accelerator.is_main_process
         monitor = Monitor(self._work / METRICS, start, self._options.steps, main)
         window = _Window(self._accelerator, time.perf_counter())
@@ -138,14 +139,19 @@ class Training:
 
     def _save(self, step: int) -> None:
         if self._accelerator.is_main_process:
-            meta = {"step": step, "settings": self._settings}
+            seconds = time.perf_counter() - self._began
+            meta = {"step": step, "seconds": seconds, "settings": self._settings}
             save_state(self._work, self._model, self._optimizers, meta)
         self._accelerator.wait_for_everyone()
 
     def _rates(self, step: int) -> dict[str, float]:
         options = self._options
         tokens = step * options.batch_size * options.length
-        return {"tokens": tokens, "learn_rate": options.learn_rate * schedule(step, options)}
+        return {
+            "tokens": tokens,
+            "seconds": time.perf_counter() - self._began,
+            "learn_rate": options.learn_rate * schedule(step, options),
+        }
 
     def _share(self, tokens_per_second: float) -> float:
         """The share of the peak that a speed over all processes needs."""
@@ -171,7 +177,9 @@ class _Window:
     def add(self, *values: torch.Tensor) -> None:
         loss, found, places, documents = values
         pieces = (documents >= 0).sum()
-        self.sums.append(torch.stack([loss.double(), *(v.double() for v in (found, places, pieces))]))
+        self.sums.append(
+            torch.stack([loss.double(), *(v.double() for v in (found, places, pieces))])
+        )
 
     def take(self, share: Any) -> dict[str, float]:
         sums = self.accelerator.reduce(torch.stack(self.sums).sum(0), "sum")
@@ -212,8 +220,14 @@ def build_optimizers(model: nn.Module, options: Options) -> list[torch.optim.Opt
         torch.optim.AdamW(groups, lr=options.learn_rate, betas=(0.9, 0.98), eps=1e-6)
     ]
     if muon:
-        settings = {"lr": options.learn_rate, "weight_decay": options.weight_decay}
-        optimizers.append(torch.optim.Muon(muon, adjust_lr_fn="match_rms_adamw", **settings))
+        optimizers.append(
+            torch.optim.Muon(
+                muon,
+                lr=options.learn_rate,
+                weight_decay=options.weight_decay,
+                adjust_lr_fn="match_rms_adamw",  # AdamW's rate then suits both
+            )
+        )
     return optimizers
 
 
@@ -227,6 +241,8 @@ def build_accelerator(options: Options) -> Accelerator:
     if options.precision == "bf16" and not _has_bf16():
         raise BertZhError("--precision bf16: this hardware hasn't got it; use fp32 or auto")
     return Accelerator(
+        # Without this, Accelerate ignores torchrun's processes where there is no GPU.
+        cpu=not torch.accelerator.is_available(),
         mixed_precision="bf16" if bf16 else "no",
         # The other processes wait while the first one prepares the data.
         kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=7))],
