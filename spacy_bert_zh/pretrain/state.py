@@ -49,16 +49,15 @@ def load_state(
     folder = work / NAME
     if not (folder / "meta.json").exists():
         return None
-    parameters: dict[str, torch.Tensor] = dict(model.named_parameters())
+    parameters = dict(model.named_parameters())
     states: list[dict[int, dict[str, torch.Tensor]]] = [{} for _ in optimizers]
-    with torch.no_grad():
-        for name, tensor in load_file(folder / "state.safetensors").items():
-            kind, *rest = name.split("|")
-            if kind == "model":
-                parameters[rest[0]].copy_(tensor)
-            else:
-                which, number, key = rest
-                states[int(which)].setdefault(int(number), {})[key] = tensor
+    for name, tensor in load_file(folder / "state.safetensors").items():
+        kind, *rest = name.split("|")
+        if kind == "model":
+            parameters[rest[0]].data.copy_(tensor)
+        else:
+            which, number, key = rest
+            states[int(which)].setdefault(int(number), {})[key] = tensor
     for optimizer, state in zip(optimizers, states, strict=True):
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})
