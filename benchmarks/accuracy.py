@@ -82,12 +82,14 @@ def main(
     jobs: Annotated[int, typer.Option(help="Runs at a time, one thread each.")] = 2,
     table_only: Annotated[bool, typer.Option("--table", help="Only print the table.")] = False,
 ) -> None:
-    """Run what is missing, then print the table."""
+    """Convert the corpora, run what is missing, then print the table."""
     results = work / "results.jsonl"
+    names = only.split(",") if only else list(CORPORA)
     cells = [
         (name, kind, int(seed))
         for kind in kinds.split(",")
-        for name in (only.split(",") if only else CORPORA)
+        if kind
+        for name in names
         for seed in seeds.split(",")
         # Nothing is random about the SVM but which few texts it sees.
         if kind != SVM or CORPORA[name].per_class or seed == seeds.split(",")[0]
@@ -107,7 +109,7 @@ def main(
         print(json.dumps(row), flush=True)
 
     if not table_only:
-        for name in dict.fromkeys(name for name, _, _ in cells):
+        for name in names:
             convert(name, data, work)
         with ThreadPoolExecutor(jobs) as pool:
             list(pool.map(run, [cell for cell in cells if cell not in done]))

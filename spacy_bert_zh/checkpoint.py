@@ -5,7 +5,7 @@ reads what any other wrote.
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +29,19 @@ class Checkpoint:
     Attributes:
         config: The keys of ``config.json``.
         tokenizer: Its word-piece tokenizer.
-        weights: Tensors named as in `transformers.BertModel`, float32; None stands for
-            the embedded default while it has no pretrained weights.
+        weights: Tensors named as in `transformers.BertModel`, float32.
     """
 
     config: dict[str, Any]
     tokenizer: Tokenizer
-    weights: dict[str, NDArray[Any]] | None
+    weights: dict[str, NDArray[Any]]
 
     def to_bytes(self) -> bytes:
         """Serialise config, tokenizer and weights (as safetensors); never pickle."""
         message = {
             "config": json.dumps(self.config, sort_keys=True),
             "tokenizer": self.tokenizer.to_str(),
-            "weights": save(self.weights or {}),
+            "weights": save(self.weights),
         }
         return srsly.msgpack_dumps(message)
 
@@ -53,7 +52,7 @@ class Checkpoint:
         return cls(
             json.loads(message["config"]),
             Tokenizer.from_str(message["tokenizer"]),
-            load(message["weights"]) or None,
+            load(message["weights"]),
         )
 
 
@@ -76,10 +75,8 @@ def load_checkpoint(name: str | None, revision: str = "main") -> Checkpoint:
             f"The vocabulary in {folder} has {size} pieces, but config.json says vocab_size = "
             f"{config['vocab_size']}: vocabulary and weights are not of the same model"
         )
-    checkpoint = Checkpoint({**config, "model_type": "bert"}, tokenizer, None)
-    if name is None and not list(folder.glob("*.safetensors")):
-        return checkpoint
-    return replace(checkpoint, weights=_read_weights(folder, config))
+    weights = _read_weights(folder, config)
+    return Checkpoint({**config, "model_type": "bert"}, tokenizer, weights)
 
 
 def _locate(name: str, revision: str) -> Path:

@@ -20,6 +20,7 @@ try:
     from matplotlib.axes import Axes
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
 except ImportError:
     raise missing_extra("matplotlib", "plots", "Drawing plots") from None
 
@@ -154,6 +155,7 @@ def curves(series: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str) 
             style = {"marker": "o", "markersize": 3} if number else {"linewidth": 0.8, "alpha": 0.6}
             axes.plot(*zip(*points, strict=True), label=name, color=ACCENT, **style)
     axes.set_xlabel(x)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_title(y, loc="left", fontsize=FONT_SIZE)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)

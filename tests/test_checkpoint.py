@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import deserialize
 from safetensors.torch import load_file, save_file
 from transformers import (
     AlbertConfig,
@@ -29,6 +30,7 @@ from transformers import (
 from spacy_bert_zh.backbones.torch_bert import build_network
 from spacy_bert_zh.checkpoint import Checkpoint, load_checkpoint
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.pieces import EMBEDDED
 
 Change = Callable[[Path], object]
 
@@ -244,19 +246,40 @@ def test_unknown_names_are_one_line(name: str, message: str) -> None:
 def test_round_trip_keeps_every_bit(checkpoint: Path) -> None:
     before = load_checkpoint(str(checkpoint))
     after = Checkpoint.from_bytes(before.to_bytes())
-    assert before.weights is not None
     assert after.config == before.config
     assert after.tokenizer.to_str() == before.tokenizer.to_str()
     assert_same(after, before.weights)
     assert after.to_bytes() == before.to_bytes()
 
 
-def test_the_default_may_be_without_weights() -> None:
+def test_the_checkpoint_that_ships_is_small_half_precision_and_pretrained() -> None:
+    file = EMBEDDED / "model.safetensors"
+    assert file.stat().st_size <= 24_000_000
+    assert {t["dtype"] for _, t in deserialize(file.read_bytes())} == {"F16"}
     default = load_checkpoint(None)
-    assert default.config["model_type"] == "bert"
-    assert default.tokenizer.get_vocab_size() <= default.config["vocab_size"]
-    again = Checkpoint.from_bytes(Checkpoint(default.config, default.tokenizer, None).to_bytes())
-    assert again.weights is None
+    assert default.tokenizer.get_vocab_size() == default.config["vocab_size"]
+
+    def similarity(one: str, other: str) -> float:
+        table = default.weights["embeddings.word_embeddings.weight"]
+        a, b = (table[default.tokenizer.token_to_id(piece)] for piece in (one, other))
+        return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+    # Random weights know no meaning.
+    assert similarity("猫", "狗") > similarity("猫", "税") + 0.1
+    assert similarity("红", "蓝") > similarity("红", "议") + 0.1
+
+
+def test_the_masked_language_head_ships_too() -> None:
+    from transformers import AutoModelForMaskedLM
+
+    model, report = AutoModelForMaskedLM.from_pretrained(EMBEDDED, output_loading_info=True)
+    assert not report["missing_keys"]
+    tokenizer = load_checkpoint(None).tokenizer
+    ids = tokenizer.encode("[CLS]中华人民共和[MASK]成立[SEP]", add_special_tokens=False).ids
+    with torch.inference_mode():
+        scores = model.float()(input_ids=torch.tensor([ids])).logits[0]
+    best = scores[ids.index(tokenizer.token_to_id("[MASK]"))].topk(5).indices.tolist()
+    assert tokenizer.token_to_id("国") in best
 
 
 def test_no_path_of_another_machine_is_kept(folder: Path) -> None:

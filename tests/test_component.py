@@ -14,6 +14,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from thinc.api import SGD, Adam, set_dropout_rate
 
+from spacy_bert_zh.checkpoint import load_checkpoint
 from spacy_bert_zh.component import BertMultiLabelTextCategorizer, BertTextCategorizer
 from spacy_bert_zh.errors import BertZhError
 from tests.conftest import close, example_of, initialized, make_examples, pipe_of, teach
@@ -130,17 +131,16 @@ def test_uninitialized_says_what_to_do(factory: str, make_pipeline: Make) -> Non
         make_pipeline(factory)("好")
 
 
-def test_added_bare_it_works_offline_and_says_so_if_unpretrained(
-    factory: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_added_bare_it_starts_offline_from_the_weights_that_ship(factory: str) -> None:
     nlp = spacy.blank("zh")
-    initialized_pipe = nlp.add_pipe(factory)
-    assert isinstance(initialized_pipe, BertTextCategorizer | BertMultiLabelTextCategorizer)
+    pipe = nlp.add_pipe(factory)
+    assert isinstance(pipe, BertTextCategorizer | BertMultiLabelTextCategorizer)
     initialized(nlp)
-    pretrained = list((Path(__file__).parents[1] / "assets" / "bert_small").glob("*.safetensors"))
-    said = " ".join(capsys.readouterr().out.split())
-    assert ("not pretrained yet" in said) != bool(pretrained)
     assert set(nlp("好").cats) == {"a", "b", "c"}
+    shim = next(shim for node in pipe.model.walk() for shim in node.shims)
+    shipped = load_checkpoint(None).weights["embeddings.word_embeddings.weight"]
+    table = shim.network.bert.get_input_embeddings().weight.detach().numpy()
+    assert (table == shipped).all()
 
 
 # Settings

@@ -426,3 +426,10 @@ def test_the_same_seed_gives_the_same_model(text, tmp_path):
     assert same(*folders)
     other = pretrain(text, tmp_path / "other", tiny(dropout=0.1, seed=1))
     assert not same(folders[0], other)
+
+
+def test_a_large_corpus_is_sampled_evenly(monkeypatch):
+    monkeypatch.setattr("spacy_bert_zh.pretrain.vocabulary.SAMPLE", 1_000)
+    early, late = ["甲乙丙丁戊"] * 1000, ["子丑寅卯辰"] * 1000
+    pieces = pieces_of(train_vocabulary([*early, *late], 15))
+    assert {"甲", "子"} <= set(pieces)

@@ -12,7 +12,6 @@ from spacy.tokens import Doc
 from thinc.api import Model, Optimizer, Shim
 from thinc.types import Floats2d, FloatsXd
 from thinc.util import get_torch_default_device, torch2xp, xp2torch
-from wasabi import msg
 
 from spacy_bert_zh.checkpoint import Checkpoint, load_checkpoint
 from spacy_bert_zh.errors import BertZhError, missing_extra
@@ -142,8 +141,6 @@ class TorchShim(Shim):
                 f"Backbone: max_length = {self.cfg['max_length']}, but the checkpoint has "
                 f"only {positions} positions"
             )
-        if checkpoint.weights is None:
-            msg.warn("The default backbone starts from random weights: it is not pretrained yet")
         network = build_network(checkpoint, self.cfg["pooling"])
         network.freeze(self.cfg["freeze_layers"])
         if self.cfg["gradient_checkpointing"]:
@@ -152,7 +149,7 @@ class TorchShim(Shim):
             )
         self._model = network.to(get_torch_default_device())
         # The weights live in the network from here on.
-        self._checkpoint = replace(checkpoint, weights=None)
+        self._checkpoint = replace(checkpoint, weights={})
         self._encoder = PieceEncoder(
             checkpoint.tokenizer,
             self.cfg["max_length"],

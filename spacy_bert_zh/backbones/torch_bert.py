@@ -137,8 +137,6 @@ def build_network(checkpoint: Checkpoint, pooling: Pooling) -> PooledBert:
     except Exception as error:  # transformers and its parts have no error class in common
         reason = " ".join(str(error).split())
         raise BertZhError(f"config.json doesn't describe a BERT: {reason}") from error
-    if checkpoint.weights is None:
-        return network
     state = network.bert.state_dict()
     wrong = [
         f"{name} {_shape(checkpoint.weights.get(name))} instead of {_shape(tensor)}"

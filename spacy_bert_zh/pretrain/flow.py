@@ -62,10 +62,11 @@ def pretrain(corpus: Path, output: Path, options: Options, restart: bool = False
 def _pretrain(corpus: Path, output: Path, work: Path, options: Options, restart: bool) -> Path:
     # These need torch.
     from spacy_bert_zh.pretrain.network import MaskedBert
+    from spacy_bert_zh.pretrain.optimization import build_accelerator
     from spacy_bert_zh.pretrain.output import describe_hardware, write_checkpoint
     from spacy_bert_zh.pretrain.prepare import fingerprint, prepare
     from spacy_bert_zh.pretrain.state import check_same_run, remove_state
-    from spacy_bert_zh.pretrain.training import Training, build_accelerator
+    from spacy_bert_zh.pretrain.training import Training
 
     accelerator = build_accelerator(options)
     with accelerator.main_process_first():

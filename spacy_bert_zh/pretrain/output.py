@@ -15,6 +15,8 @@ from spacy_bert_zh.pretrain.options import Options
 from spacy_bert_zh.pretrain.vocabulary import pieces_of, write_vocabulary
 
 FINE_TUNING_DROPOUT = 0.1
+# Attention without dropout takes torch's fast path, also in training.
+ATTENTION_DROPOUT = 0.0
 
 _CARD = """\
 ---
@@ -86,7 +88,7 @@ def write_checkpoint(
     """
     model = network.model
     model.config.hidden_dropout_prob = FINE_TUNING_DROPOUT
-    model.config.attention_probs_dropout_prob = FINE_TUNING_DROPOUT
+    model.config.attention_probs_dropout_prob = ATTENTION_DROPOUT
     lines = read_metrics(work / METRICS)
     with whole(output) as folder:
         folder.mkdir()

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,12 +22,13 @@ from spacy_bert_zh.convert.formats import get_format
 from spacy_bert_zh.convert.options import Options as ReadingOptions
 from spacy_bert_zh.convert.rows import Reject
 from spacy_bert_zh.convert.source import Source
-from spacy_bert_zh.errors import BertZhError, missing_extra
+from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.files import whole
 from spacy_bert_zh.pieces import read_json
 from spacy_bert_zh.pretrain.options import Options
 from spacy_bert_zh.pretrain.overlap import Overlap, read_texts
 from spacy_bert_zh.pretrain.packing import Corpus
+from spacy_bert_zh.pretrain.worker import Block, Worker
 
 MOST_UNKNOWN = 0.01
 # The share of unknown pieces is judged from here on.
@@ -99,89 +100,15 @@ def fingerprint(corpus: Path, options: Options, *further: Any) -> str:
     return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
 
 
-@dataclass
-class _Block:
-    """The documents of a stretch of the corpus, in its order."""
-
-    pieces: list[NDArray[np.integer]] = field(default_factory=list)
-    starts: list[NDArray[np.bool_]] = field(default_factory=list)
-    held_out: list[bool] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-
-
-class _Worker:
-    """Turns texts into pieces with word boundaries."""
-
-    def __init__(self, tokenizer: str, overlap: Overlap, held_out: float, seed: int, cache: str):
-        try:
-            import jieba
-        except ImportError:
-            raise missing_extra("jieba", "pretrain", "whole-word masking") from None
-        jieba.setLogLevel("CRITICAL")  # a cache it can't write is no error
-        self._words = jieba.Tokenizer()
-        self._words.tmp_dir = cache
-        self._tokenizer = Tokenizer.from_str(tokenizer)
-        self._overlap = overlap
-        self._held_out = held_out
-        self._salt = seed.to_bytes(16, "little", signed=True)
-        self._unknown = self._tokenizer.token_to_id("[UNK]")
-        small = self._tokenizer.get_vocab_size() <= 1 << 16
-        self.dtype = np.dtype(np.uint16 if small else np.uint32)
-
-    def __call__(self, texts: list[str]) -> _Block:
-        block = _Block()
-        kept = [text for text in texts if not self._excluded(text, block.counts)]
-        encodings = self._tokenizer.encode_batch(kept, add_special_tokens=False)
-        for text, encoding in zip(kept, encodings, strict=True):
-            if not encoding.ids:
-                block.counts["rejected: no piece"] += 1
-                continue
-            pieces = np.asarray(encoding.ids, dtype=self.dtype)
-            begin = np.asarray(encoding.offsets, dtype=np.int64)[:, 0]
-            starts = self._boundaries(text)[begin]
-            starts[0] = True
-            block.pieces.append(pieces)
-            block.starts.append(starts)
-            block.held_out.append(self._is_held_out(text))
-            self._count(text, pieces, encoding.offsets, block.counts)
-        return block
-
-    def _excluded(self, text: str, counts: Counter[str]) -> bool:
-        found = self._overlap.find(text) if len(self._overlap) else None
-        if found:
-            counts[f"excluded: {found} match"] += 1
-        return found is not None
-
-    def _boundaries(self, text: str) -> NDArray[np.bool_]:
-        lengths = np.fromiter(map(len, self._words.cut(text)), dtype=np.int64)
-        boundaries = np.zeros(len(text) + 1, dtype=bool)
-        boundaries[np.cumsum(lengths) - lengths] = True
-        return boundaries
-
-    def _is_held_out(self, text: str) -> bool:
-        digest = hashlib.blake2b(text.encode(), digest_size=8, salt=self._salt).digest()
-        return int.from_bytes(digest, "big") < self._held_out * (1 << 64)
-
-    def _count(
-        self, text: str, pieces: NDArray[Any], offsets: list[tuple[int, int]], counts: Counter[str]
-    ) -> None:
-        counts["documents"] += 1
-        counts["characters"] += len(text)
-        counts["pieces"] += len(pieces)
-        unknown = np.flatnonzero(pieces == self._unknown)
-        counts["unknown"] += len(unknown)
-        counts.update(f"unknown {text[slice(*offsets[i])][:1]}" for i in unknown.tolist())
-
-
-_worker: _Worker
+_worker: Worker
 
 
 def _start_worker(*settings: Any) -> None:
     global _worker
-    _worker = _Worker(*settings)
+    _worker = Worker(*settings)
 
 
-def _work(texts: list[str]) -> _Block:
+def _work(texts: list[str]) -> Block:
     return _worker(texts)
 
 
@@ -206,18 +133,18 @@ def _tokenise(
                 _check_unknown(counts)
 
 
-def _map(blocks: Iterable[list[str]], workers: int, settings: tuple[Any, ...]) -> Iterator[_Block]:
+def _map(blocks: Iterable[list[str]], workers: int, settings: tuple[Any, ...]) -> Iterator[Block]:
     """Work on the blocks, in order, few of them in memory at a time."""
     if not workers:
-        yield from map(_Worker(*settings), blocks)
+        yield from map(Worker(*settings), blocks)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, _start_worker, settings) as pool:
         yield from _map_ahead(pool, blocks, 3 * workers)
 
 
-def _map_ahead(pool: Executor, blocks: Iterable[list[str]], ahead: int) -> Iterator[_Block]:
-    waiting: deque[Future[_Block]] = deque()
+def _map_ahead(pool: Executor, blocks: Iterable[list[str]], ahead: int) -> Iterator[Block]:
+    waiting: deque[Future[Block]] = deque()
     for block in blocks:
         waiting.append(pool.submit(_work, block))
         if len(waiting) > ahead:

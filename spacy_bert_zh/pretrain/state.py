@@ -26,7 +26,9 @@ def save_state(
 
     Every random choice is a function of seed and step, so nothing else is needed.
     """
-    tensors = {f"model|{name}": parameter for name, parameter in model.named_parameters()}
+    tensors: dict[str, torch.Tensor] = {
+        f"model|{name}": parameter for name, parameter in model.named_parameters()
+    }
     for which, optimizer in enumerate(optimizers):
         for number, moments in optimizer.state_dict()["state"].items():
             for key, value in moments.items():

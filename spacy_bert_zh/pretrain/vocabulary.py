@@ -35,7 +35,7 @@ def train_vocabulary(texts: Iterable[str], size: int, given: Path | None = None)
     frequent letters and digits join.
 
     Args:
-        texts: The corpus; no more than `SAMPLE` characters are read.
+        texts: The corpus; an even sample of `SAMPLE` characters at most is used.
         size: Pieces in all, the special ones included; the most used ones stay.
         given: A ``vocab.txt`` whose lines all stay, in their order.
 
@@ -46,7 +46,7 @@ def train_vocabulary(texts: Iterable[str], size: int, given: Path | None = None)
     if size <= len(kept):
         what = f"more than the {len(kept):,} of {given}" if given else "more than the special ones"
         raise BertZhError(f"--vocab-size {size}: it must be {what}")
-    sample = list(_limited(texts))
+    sample = _thinned(texts)
     candidates = _candidates(sample, 2 * size)
     used: Counter[int] = Counter()
     for encoding in candidates.encode_batch_fast(sample, add_special_tokens=False):
@@ -99,10 +99,16 @@ def pieces_of(tokenizer: Tokenizer) -> list[str]:
     return sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)
 
 
-def _limited(texts: Iterable[str]) -> Iterable[str]:
-    left = SAMPLE
-    for text in texts:
-        if left <= 0:
-            return
-        yield text
-        left -= len(text)
+def _thinned(texts: Iterable[str]) -> list[str]:
+    """Every text, or of a large corpus every second, fourth, … one."""
+    kept: list[str] = []
+    size, stride = 0, 1
+    for number, text in enumerate(texts):
+        if number % stride:
+            continue
+        kept.append(text)
+        size += len(text)
+        while size > SAMPLE and len(kept) > 1:
+            kept, stride = kept[::2], 2 * stride
+            size = sum(map(len, kept))
+    return kept
