@@ -76,6 +76,7 @@ def pretrain(
         str, typer.Option("--format", "-f", help="text, jsonl, ccnet, sogou, or any of convert's.")
     ] = "text",
     encoding: Annotated[str | None, typer.Option(help="Of the input; else detected.")] = None,
+    text_columns: Annotated[str, typer.Option(help="One or more, between commas.")] = "",
     checkpoint: Annotated[Path | None, typer.Option(help="Go on from this checkpoint.")] = None,
     vocabulary: Annotated[Path | None, typer.Option(help="vocab.txt; else one is trained.")] = None,
     vocab_size: Annotated[int | None, typer.Option(help="Pieces in all.")] = None,

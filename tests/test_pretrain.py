@@ -262,6 +262,14 @@ def test_every_format_with_texts_is_read(tmp_path, name, form, write):
     assert counts["unknown"] == 0
 
 
+def test_text_columns_can_be_named(tmp_path):
+    path = tmp_path / "raw.csv"
+    path.write_text("甲,乙\n一二三,四五六\n", "utf-8")
+    tokenizer = train_vocabulary(["一二三四五六"], 20)
+    data = prepare(path, tokenizer, tiny(format="csv", text_columns="乙", held_out=0.0), tmp_path)
+    assert [tokenizer.id_to_token(i) for i in data.train.pieces] == ["四", "五", "六"]
+
+
 def test_texts_of_the_evaluation_are_left_out(tmp_path):
     judged = "央行今日宣布下调存款准备金率零点五个百分点"
     nlp = spacy.blank("zh")

@@ -25,6 +25,7 @@ class Options:
     Args:
         format: Format of the corpus, one of `convert`'s that has texts.
         encoding: Encoding of the input; None detects it for each file.
+        text_columns: Columns or keys of the text; empty detects.
         checkpoint: Go on from this checkpoint folder, with its sizes and vocabulary.
         vocabulary: A ``vocab.txt``; None trains one.
         vocab_size: Pieces of a vocabulary trained here. With `vocabulary` given, its lines
@@ -59,6 +60,7 @@ class Options:
 
     format: str = "text"
     encoding: str | None = None
+    text_columns: tuple[str, ...] = ()
     checkpoint: Path | None = None
     vocabulary: Path | None = None
     vocab_size: int = 0
@@ -115,7 +117,9 @@ class Options:
                 raise BertZhError(f"No such file or folder: {path}")
 
 
-def make_options(preset: str, *, ngrams: str = "", **others: Any) -> Options:
+def make_options(
+    preset: str, *, ngrams: str = "", text_columns: str = "", **others: Any
+) -> Options:
     """Build options from a preset and a command line, where None means the preset's.
 
     Raises:
@@ -126,6 +130,8 @@ def make_options(preset: str, *, ngrams: str = "", **others: Any) -> Options:
     given = {name: value for name, value in others.items() if value is not None}
     if ngrams:
         given["ngrams"] = _numbers(ngrams)
+    if text_columns:
+        given["text_columns"] = tuple(part.strip() for part in text_columns.split(","))
     return Options(**{**PRESETS[preset], **given})
 
 

@@ -54,7 +54,12 @@ class Prepared:
 
 def corpus_texts(corpus: Path, options: Options, counts: Counter[str]) -> Iterator[str]:
     """Yield the clean texts of a corpus and count what can't be used."""
-    reading = ReadingOptions(format=options.format, encoding=options.encoding, unlabelled=True)
+    reading = ReadingOptions(
+        format=options.format,
+        encoding=options.encoding,
+        text_columns=options.text_columns,
+        unlabelled=True,
+    )
     clean, form = make_cleaner(reading), get_format(options.format)
     files = list(form.files(corpus))
     if not files:
@@ -95,8 +100,8 @@ def fingerprint(corpus: Path, options: Options, *further: Any) -> str:
     inputs = [*get_format(options.format).files(corpus)]
     inputs += [file for path in options.exclude for file in sorted(path.rglob("*.spacy"))]
     known = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in inputs]
-    settings = [options.format, options.encoding, options.held_out, options.seed]
-    content = json.dumps([known, settings, *further])
+    reading = (options.format, options.encoding, options.text_columns)
+    content = json.dumps([known, reading, options.held_out, options.seed, *further])
     return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
 
 
