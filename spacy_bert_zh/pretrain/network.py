@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from torch.nn import functional
 
@@ -114,7 +115,7 @@ def load_model(folder: Path, dropout: float) -> tuple[BertForMaskedLM, bool]:
             local_files_only=True,
             torch_dtype=torch.float32,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise BertZhError(f"--checkpoint {folder} can't be loaded: {reason}") from error
     missing = list(report["missing_keys"])

@@ -54,7 +54,7 @@ def build_accelerator(options: Options) -> Accelerator:
         raise BertZhError("--precision bf16: this hardware hasn't got it; use fp32 or auto")
     return Accelerator(
         # Without this, Accelerate ignores torchrun's processes where there is no GPU.
-        cpu=not torch.accelerator.is_available(),
+        cpu=not torch.cuda.is_available(),
         mixed_precision="bf16" if bf16 else "no",
         # The other processes wait while the first one prepares the data.
         kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=7))],
@@ -63,5 +63,5 @@ def build_accelerator(options: Options) -> Accelerator:
 
 def _has_bf16() -> bool:
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -16,6 +16,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "small": {"layers": 6, "hidden_size": 512, "heads": 8, "steps": 100_000, "learn_rate": 5e-4},
     "base": {"layers": 12, "hidden_size": 768, "heads": 12, "steps": 500_000, "learn_rate": 2e-4},
 }
+SIZES = ("layers", "hidden_size", "heads", "max_positions")
+# Weights that know the language already are easily lost at the rates of a beginning.
+FURTHER_RATE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,10 @@ class Options:
     def __post_init__(self) -> None:
         _at_least(1, self, "layers", "hidden_size", "heads", "batch_size", "steps")
         _at_least(1, self, "save_every", "log_every")
-        _at_least(0, self, "vocab_size", "workers")
+        _at_least(0, self, "vocab_size", "workers", "seed")
         _at_least(4, self, "length")
         _between(self, "mask_rate", 0.01, 0.9)
+        _between(self, "learn_rate", 1e-9, 1.0)
         _between(self, "held_out", 0.0, 0.5)
         _between(self, "dropout", 0.0, 0.9)
         _between(self, "warmup", 0.0, 1.0)
@@ -128,11 +132,16 @@ def make_options(
     if preset not in PRESETS:
         raise BertZhError(f"--preset {preset} is unknown: choose one of {', '.join(PRESETS)}")
     given = {name: value for name, value in others.items() if value is not None}
+    preset_values = dict(PRESETS[preset])
+    if given.get("checkpoint"):
+        if sizes := [f"--{n.replace('_', '-')}" for n in SIZES if n in given]:
+            raise BertZhError(f"--checkpoint brings its sizes: leave {', '.join(sizes)} out")
+        preset_values = {"steps": preset_values["steps"], "learn_rate": FURTHER_RATE}
     if ngrams:
         given["ngrams"] = _numbers(ngrams)
     if text_columns:
         given["text_columns"] = tuple(part.strip() for part in text_columns.split(","))
-    return Options(**{**PRESETS[preset], **given})
+    return Options(**{**preset_values, **given})
 
 
 def _numbers(text: str) -> tuple[float, ...]:

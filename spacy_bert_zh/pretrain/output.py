@@ -1,6 +1,7 @@
 """What a pretraining leaves: a Hugging Face folder with a model card."""
 
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from spacy_bert_zh.files import whole
 from spacy_bert_zh.pretrain.monitor import METRICS, draw_loss, read_metrics
 from spacy_bert_zh.pretrain.network import MaskedBert
 from spacy_bert_zh.pretrain.options import Options
-from spacy_bert_zh.pretrain.vocabulary import pieces_of, write_vocabulary
+from spacy_bert_zh.pretrain.vocabulary import write_tokenizer
 
 FINE_TUNING_DROPOUT = 0.1
 # Attention without dropout takes torch's fast path, also in training.
 ATTENTION_DROPOUT = 0.0
 
+_OPTIONS = ("length", "mask_rate", "optimizer", "learn_rate", "steps", "batch_size", "seed")
 _CARD = """\
 ---
 language: zh
@@ -34,7 +36,7 @@ A BERT (Devlin et al. 2019) for Chinese with its masked-language-modelling head,
 | --- | --- |
 | parameters | {parameters:,} ({dtype}) |
 | vocabulary | {vocab_size:,} word pieces |
-| longest text | {max_positions:,} pieces; trained on rows of {length} |
+| longest text | {max_positions:,} pieces; trained on {length}{positions} |
 
 ## Training
 
@@ -42,7 +44,7 @@ A BERT (Devlin et al. 2019) for Chinese with its masked-language-modelling head,
 | --- | --- |
 | corpus | {documents:,} documents, {characters:,} characters, {pieces:,} pieces |
 | left out | {left_out} |
-| pieces seen | {seen:,} (rows × length; {epochs:.2f} times the corpus) |
+| read | {seen:,} places in rows; {epochs:.2f} times the corpus |
 | objective | whole words by jieba, {mask_rate:.0%} masked{masking} |
 | optimiser | {optimizer}, rate {learn_rate:g}, {steps:,} steps of {batch_size} rows, seed {seed} |
 | hardware | {hardware} |
@@ -66,14 +68,25 @@ and under which licence before you pass it on.
 """
 
 
+@dataclass(frozen=True)
+class Record:
+    """What the card tells of a run.
+
+    Attributes:
+        options: How it was run.
+        counts: Of the corpus, see `prepare.Prepared`.
+        epochs: How often the corpus was read.
+        hardware: What it ran on.
+    """
+
+    options: Options
+    counts: dict[str, Any]
+    epochs: float
+    hardware: str
+
+
 def write_checkpoint(
-    output: Path,
-    work: Path,
-    network: MaskedBert,
-    tokenizer: Tokenizer,
-    options: Options,
-    counts: dict[str, Any],
-    hardware: str,
+    output: Path, work: Path, network: MaskedBert, tokenizer: Tokenizer, record: Record
 ) -> None:
     """Write the model so that transformers and `TorchBackbone` load it.
 
@@ -82,33 +95,45 @@ def write_checkpoint(
         work: Where the metrics are.
         network: The trained network.
         tokenizer: Its tokenizer.
-        options: Of the run, for the card.
-        counts: Of the corpus, for the card.
-        hardware: What it ran on, for the card.
+        record: For the card.
     """
     model = network.model
     model.config.hidden_dropout_prob = FINE_TUNING_DROPOUT
     model.config.attention_probs_dropout_prob = ATTENTION_DROPOUT
+    if not record.options.checkpoint:
+        fill_positions(model.bert.embeddings.position_embeddings.weight, record.options.length)
     lines = read_metrics(work / METRICS)
     with whole(output) as folder:
         folder.mkdir()
-        network.to(torch.float16 if options.half else torch.float32)
+        network.to(torch.float16 if record.options.half else torch.float32)
         model.save_pretrained(folder, safe_serialization=True)
         (folder / "model.safetensors").chmod(0o644)  # written for the owner alone
-        tokenizer.save(str(folder / "tokenizer.json"))
-        write_vocabulary(pieces_of(tokenizer), folder)
+        write_tokenizer(tokenizer, folder, model.config.max_position_embeddings)
         (folder / METRICS).write_text((work / METRICS).read_text("utf-8"), "utf-8")
         (folder / "loss.svg").write_text(draw_loss(lines), "utf-8")
-        card = render_card(model, options, counts, lines, hardware)
-        (folder / "README.md").write_text(card, "utf-8")
+        (folder / "README.md").write_text(render_card(model, record, lines), "utf-8")
 
 
-def render_card(
-    model: Any, options: Options, counts: dict[str, Any], lines: list[dict[str, Any]], hardware: str
-) -> str:
+def fill_positions(table: torch.Tensor, trained: int) -> None:
+    """Continue the trained position embeddings by their later half, over and over.
+
+    A position that no training row was long enough for would stay random noise (copying
+    as in Beltagy et al. 2020, "Longformer", section 5).
+
+    Args:
+        table: Position embeddings, changed in place; shape (positions, hidden size).
+        trained: How many of them were trained.
+    """
+    with torch.no_grad():
+        later = table[trained // 2 : trained].clone()
+        for start in range(trained, len(table), len(later)):
+            part = table[start : start + len(later)]
+            part.copy_(later[: len(part)])
+
+
+def render_card(model: Any, record: Record, lines: list[dict[str, Any]]) -> str:
     """Describe a pretrained model to those who find it, in Markdown."""
-    config = model.config
-    seen = lines[-1]["tokens"]
+    config, options, counts = model.config, record.options, record.counts
     return _CARD.format(
         layers=config.num_hidden_layers,
         hidden_size=config.hidden_size,
@@ -118,23 +143,16 @@ def render_card(
         dtype=str(model.dtype).removeprefix("torch."),
         vocab_size=config.vocab_size,
         max_positions=config.max_position_embeddings,
-        length=options.length,
-        documents=counts["documents"],
-        characters=counts["characters"],
-        pieces=counts["pieces"],
+        positions="" if options.checkpoint else ", further positions are copies",
         left_out=_left_out(counts),
-        seen=seen,
-        epochs=seen / counts["pieces"],
-        mask_rate=options.mask_rate,
+        seen=lines[-1]["tokens"],
+        epochs=record.epochs,
         masking=_masking(options),
-        optimizer=options.optimizer,
-        learn_rate=options.learn_rate,
-        steps=options.steps,
-        batch_size=options.batch_size,
-        seed=options.seed,
-        hardware=hardware,
+        hardware=record.hardware,
         time=_time(lines),
         held_out=_held_out(lines),
+        **{name: counts[name] for name in ("documents", "characters", "pieces")},
+        **{name: getattr(options, name) for name in _OPTIONS},
     )
 
 
@@ -173,7 +191,7 @@ def _time(lines: list[dict[str, Any]]) -> str:
 def _held_out(lines: list[dict[str, Any]]) -> str:
     measured = [line for line in lines if "held_out_loss" in line]
     if not measured:
-        return "not measured: no document was held out"
+        return "not measured: too few texts"
     last = measured[-1]
     return (
         f"perplexity {last['held_out_perplexity']:.2f}, "

@@ -45,6 +45,11 @@ class Overlap:
         return None
 
 
+def find_docbins(path: Path) -> list[Path]:
+    """The DocBin that a path is, or all within a folder."""
+    return sorted(path.rglob("*.spacy")) if path.is_dir() else [path]
+
+
 def read_texts(folders: Sequence[Path]) -> Iterator[str]:
     """Yield the texts of DocBins, as `convert` writes them.
 
@@ -56,7 +61,7 @@ def read_texts(folders: Sequence[Path]) -> Iterator[str]:
 
     vocab = spacy.blank("zh").vocab
     for folder in folders:
-        files = sorted(folder.rglob("*.spacy")) if folder.is_dir() else [folder]
+        files = find_docbins(folder)
         if not files:
             raise BertZhError(f"--exclude {folder} holds no .spacy file: see 'convert'")
         for file in files:

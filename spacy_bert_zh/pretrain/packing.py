@@ -108,11 +108,12 @@ def _fill_rows(by_size: list[list[int]], length: int) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class Specials:
-    """The ids of the special pieces."""
+    """The ids of the special pieces; `every` are those that are never predicted."""
 
     cls: int
     sep: int
     pad: int
+    every: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,9 @@ def lay_out(
             # A word that the cut went through counts from the cut.
             rows.words[i, text] = at + np.cumsum(corpus.starts[begin : begin + size])
             at += size + 2
+        # A text may spell [MASK] out, or have [UNK] in a word: such words are never chosen.
+        special = rows.words[i][np.isin(rows.ids[i], specials.every)]
+        rows.words[i][np.isin(rows.words[i], special)] = SPECIAL
     return rows
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,11 +23,11 @@ from spacy_bert_zh.convert.formats import get_format
 from spacy_bert_zh.convert.options import Options as ReadingOptions
 from spacy_bert_zh.convert.rows import Reject
 from spacy_bert_zh.convert.source import Source
-from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import whole
 from spacy_bert_zh.pieces import read_json
 from spacy_bert_zh.pretrain.options import Options
-from spacy_bert_zh.pretrain.overlap import Overlap, read_texts
+from spacy_bert_zh.pretrain.overlap import Overlap, find_docbins, read_texts
 from spacy_bert_zh.pretrain.packing import Corpus
 from spacy_bert_zh.pretrain.worker import Block, Worker
 
@@ -98,7 +99,7 @@ def prepare(corpus: Path, tokenizer: Tokenizer, options: Options, work: Path) ->
 def fingerprint(corpus: Path, options: Options, *further: Any) -> str:
     """A short text that changes with the input files, how they are read, and `further`."""
     inputs = [*get_format(options.format).files(corpus)]
-    inputs += [file for path in options.exclude for file in sorted(path.rglob("*.spacy"))]
+    inputs += [file for path in options.exclude for file in find_docbins(path)]
     known = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in inputs]
     reading = (options.format, options.encoding, options.text_columns)
     content = json.dumps([known, reading, options.held_out, options.seed, *further])
@@ -124,12 +125,15 @@ def _tokenise(
     folder: Path,
     counts: Counter[str],
 ) -> None:
+    if find_spec("jieba") is None:
+        raise missing_extra("jieba", "pretrain", "whole-word masking")
     overlap = Overlap(read_texts(options.exclude))
     with TemporaryDirectory() as cache, ExitStack() as stack:
         settings = (tokenizer.to_str(), overlap, options.held_out, options.seed, cache)
         writers = {part: stack.enter_context(_write(folder / part)) for part in PARTS}
         for block in _map(_blocks(texts), options.workers, settings):
             counts.update(block.counts)
+            counts["held out"] += sum(block.held_out)
             for pieces, starts, held in zip(
                 block.pieces, block.starts, block.held_out, strict=True
             ):
@@ -204,6 +208,8 @@ def _load(folder: Path) -> Corpus:
 def _check(counts: Counter[str], corpus: Path) -> None:
     if not counts["documents"]:
         raise BertZhError(f"{corpus} has no text to learn from ({counts['read']} rows read)")
+    if counts["documents"] == counts["held out"]:
+        raise BertZhError(f"All {counts['documents']} texts of {corpus} fell to --held-out")
     _check_unknown(counts)
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.files import remove, whole
-from spacy_bert_zh.pieces import read_json
 
-NAME = "checkpoint"
+NAME = "checkpoint.safetensors"
 
 
 def save_state(
@@ -34,10 +34,8 @@ def save_state(
             for key, value in moments.items():
                 tensors[f"optimizer|{which}|{number}|{key}"] = torch.as_tensor(value)
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with whole(work / NAME) as folder:
-        folder.mkdir()
-        save_file(plain, folder / "state.safetensors")
-        (folder / "meta.json").write_text(json.dumps(meta) + "\n", "utf-8")
+    with whole(work / NAME) as part:
+        save_file(plain, part, metadata={"meta": json.dumps(meta)})
 
 
 def load_state(
@@ -48,12 +46,12 @@ def load_state(
     Returns:
         The `meta` of `save_state`.
     """
-    folder = work / NAME
-    if not (folder / "meta.json").exists():
+    meta = read_meta(work)
+    if meta is None:
         return None
     parameters = dict(model.named_parameters())
     states: list[dict[int, dict[str, torch.Tensor]]] = [{} for _ in optimizers]
-    for name, tensor in load_file(folder / "state.safetensors").items():
+    for name, tensor in load_file(work / NAME).items():
         kind, *rest = name.split("|")
         if kind == "model":
             parameters[rest[0]].data.copy_(tensor)
@@ -63,7 +61,25 @@ def load_state(
     for optimizer, state in zip(optimizers, states, strict=True):
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})
-    return read_json(folder / "meta.json")
+    return meta
+
+
+def read_meta(work: Path) -> dict[str, Any] | None:
+    """What `save_state` noted; None if there is no checkpoint.
+
+    Raises:
+        BertZhError: The checkpoint is damaged.
+    """
+    if not (work / NAME).exists():
+        return None
+    try:
+        with safe_open(work / NAME, framework="pt") as file:
+            meta: dict[str, Any] = json.loads(file.metadata()["meta"])
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise BertZhError(
+            f"{work / NAME} is damaged ({error}): start anew with --restart"
+        ) from error
+    return meta
 
 
 def check_same_run(work: Path, settings: dict[str, Any]) -> None:
@@ -72,10 +88,10 @@ def check_same_run(work: Path, settings: dict[str, Any]) -> None:
     Raises:
         BertZhError: It names the settings that differ.
     """
-    path = work / NAME / "meta.json"
-    if not path.exists():
+    meta = read_meta(work)
+    if meta is None:
         return
-    before = read_json(path)["settings"]
+    before = meta["settings"]
     changed = [name for name in settings if before.get(name) != settings[name]]
     if changed:
         listed = ", ".join(f"{n}: {before.get(n)} → {settings[n]}" for n in changed)
@@ -88,3 +104,9 @@ def check_same_run(work: Path, settings: dict[str, Any]) -> None:
 def remove_state(work: Path) -> None:
     """Remove the checkpoint, if there is one."""
     remove(work / NAME)
+
+
+def remove_parts(work: Path) -> None:
+    """Remove what killed processes left half-written."""
+    for path in work.glob(".*.part"):
+        remove(path)

@@ -1,9 +1,10 @@
 """The loop: Accelerate for devices, precision and several processes; nothing of its own."""
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from accelerate import Accelerator
 from tokenizers import Tokenizer
 
+from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pretrain.data import Batches, load_batches
 from spacy_bert_zh.pretrain.monitor import METRICS, Monitor, measure_peak, perplexity
 from spacy_bert_zh.pretrain.network import MaskedBert, flops
@@ -21,7 +23,7 @@ from spacy_bert_zh.pretrain.prepare import Prepared
 from spacy_bert_zh.pretrain.state import load_state, save_state
 
 CLIP = 1.0
-HELD_OUT_ROWS = 512
+HELD_OUT_ROWS, HELD_OUT_BATCH = 512, 8
 
 
 class Training:
@@ -54,8 +56,7 @@ class Training:
         self._accelerator = accelerator
         rank, world = accelerator.process_index, accelerator.num_processes
         self._batches = Batches(data.train, tokenizer, options, rank, world)
-        few = replace(options, batch_size=8 * world)
-        self._held_out = Batches(data.held_out, tokenizer, few, rank, world)
+        self._held_out = Batches(data.held_out, tokenizer, options, rank, world)
         self._optimizers = build_optimizers(model, options)
         network = torch.compile(model) if self._compiles() else model
         self._network, *self._prepared = accelerator.prepare(network, *self._optimizers)
@@ -76,10 +77,12 @@ class Training:
                 loss, found, places = self._learn(step, batch)
                 window.add(loss, found, places, batch["documents"])
                 monitor.step()
-                last = step == self._options.steps
-                if last or step % self._options.log_every == 0:
-                    monitor.log({"step": step, **self._rates(step), **window.take(self._share)})
-                if last or step % self._options.save_every == 0:
+                save = step == self._options.steps or step % self._options.save_every == 0
+                if save or step % self._options.log_every == 0:
+                    line = window.take(self._share)
+                    monitor.log({"step": step, **self._rates(step), **line})
+                    check_finite(line["loss"], step)
+                if save:
                     with window.stopped():
                         if measured := self.measure():
                             monitor.log({"step": step, **self._rates(step), **measured})
@@ -87,19 +90,27 @@ class Training:
         finally:
             monitor.close()
 
+    @property
+    def epochs(self) -> float:
+        """How often the whole run reads the corpus."""
+        return self._options.steps * self._options.batch_size / self._batches.rows
+
     def measure(self) -> dict[str, float]:
         """Cross-entropy, perplexity and accuracy on the documents held out, or nothing."""
-        steps = min(HELD_OUT_ROWS // self._held_out.size, len(self._held_out))
-        sums = torch.zeros(3, dtype=torch.float64, device=self._accelerator.device)
-        self._network.eval()
-        with torch.inference_mode():
-            for step in range(steps):
-                batch = self._to_device(self._held_out[step])
-                loss, found = self._network(**batch)
+        accelerator = self._accelerator
+        rows = min(HELD_OUT_ROWS, self._held_out.rows)
+        mine = range(accelerator.process_index, rows, accelerator.num_processes)
+        sums = torch.zeros(3, dtype=torch.float64, device=accelerator.device)
+        self._model.eval()
+        with torch.inference_mode(), accelerator.autocast():
+            for start in range(0, len(mine), HELD_OUT_BATCH):
+                numbers = mine[start : start + HELD_OUT_BATCH]
+                batch = self._to_device(self._held_out.make(numbers))
+                loss, found = self._model(**batch)
                 places = (batch["labels"] != IGNORED).sum()
                 sums += torch.stack([loss.double(), found.double(), places.double()])
-        self._network.train()
-        loss, found, places = self._accelerator.reduce(sums, "sum").tolist()
+        self._model.train()
+        loss, found, places = accelerator.reduce(sums, "sum").tolist()
         if not places:
             return {}
         mean = loss / places
@@ -198,3 +209,15 @@ class _Window:
         begun = time.perf_counter()
         yield
         self.start += time.perf_counter() - begun
+
+
+def check_finite(loss: float, step: int) -> None:
+    """Stop before a spoilt checkpoint replaces a good one.
+
+    Raises:
+        BertZhError: The loss is infinite or not a number.
+    """
+    if not math.isfinite(loss):
+        raise BertZhError(
+            f"The loss is {loss} at step {step}: lower --learn-rate, or use --precision fp32"
+        )

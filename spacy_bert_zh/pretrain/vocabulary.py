@@ -7,7 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tokenizers import Tokenizer
+from tokenizers.decoders import WordPiece as WordPieceDecoder
 from tokenizers.models import WordPiece
+from tokenizers.processors import BertProcessing
 from tokenizers.trainers import WordPieceTrainer
 
 from spacy_bert_zh.errors import BertZhError
@@ -17,7 +19,7 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 DEFAULT_SIZE = 8_000
 # Enough text to rank pieces by; more makes no difference to a list of some thousands.
 SAMPLE = 20_000_000
-_SETTINGS = {"do_lower_case": True, "tokenizer_class": "BertTokenizer", "model_max_length": 512}
+SLICE = 10_000
 
 
 def read_vocabulary(path: Path) -> Tokenizer:
@@ -26,8 +28,14 @@ def read_vocabulary(path: Path) -> Tokenizer:
     Raises:
         BertZhError: A special piece is missing, or a line occurs twice.
     """
-    lines = path.read_text("utf-8").rstrip("\n").split("\n")
-    return tokenizer_of(lines, str(path))
+    return tokenizer_of(_read_lines(path), str(path))
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        return path.read_text("utf-8").rstrip("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise BertZhError(f"{path} is not UTF-8: {error}") from error
 
 
 def train_vocabulary(texts: Iterable[str], size: int, given: Path | None = None) -> Tokenizer:
@@ -42,15 +50,17 @@ def train_vocabulary(texts: Iterable[str], size: int, given: Path | None = None)
     Raises:
         BertZhError: The size leaves no room.
     """
-    kept = given.read_text("utf-8").rstrip("\n").split("\n") if given else list(SPECIAL)
+    kept = _read_lines(given) if given else list(SPECIAL)
     if size <= len(kept):
         what = f"more than the {len(kept):,} of {given}" if given else "more than the special ones"
         raise BertZhError(f"--vocab-size {size}: it must be {what}")
     sample = _thinned(texts)
     candidates = _candidates(sample, 2 * size)
     used: Counter[int] = Counter()
-    for encoding in candidates.encode_batch_fast(sample, add_special_tokens=False):
-        used.update(encoding.ids)
+    for start in range(0, len(sample), SLICE):
+        part = sample[start : start + SLICE]
+        for encoding in candidates.encode_batch_fast(part, add_special_tokens=False):
+            used.update(encoding.ids)
     known = set(kept)
     ranked = (candidates.id_to_token(i) for i, _ in used.most_common())
     added = [piece for piece in ranked if piece not in known][: size - len(kept)]
@@ -79,19 +89,40 @@ def tokenizer_of(lines: list[str], where: str) -> Tokenizer:
     if len(set(lines)) < len(lines):
         twice = next(line for i, line in enumerate(lines) if line in lines[:i])
         raise BertZhError(f"{where} has the piece {twice!r} twice")
+    for piece in SPECIAL:
+        if piece not in lines:
+            raise BertZhError(f"{where} lacks the special piece {piece}")
     with TemporaryDirectory() as folder:
-        write_vocabulary(lines, Path(folder))
-        tokenizer = load_tokenizer(Path(folder))
-    if tokenizer.token_to_id("[MASK]") is None:
-        raise BertZhError(f"{where} lacks the special piece [MASK]")
-    return tokenizer
+        write_lines(lines, Path(folder) / "vocab.txt")
+        return load_tokenizer(Path(folder))
 
 
-def write_vocabulary(lines: Iterable[str], folder: Path) -> None:
-    """Write ``vocab.txt`` and ``tokenizer_config.json``."""
-    (folder / "vocab.txt").write_text("\n".join(lines) + "\n", "utf-8")
-    settings = json.dumps(_SETTINGS, indent=2)
-    (folder / "tokenizer_config.json").write_text(settings + "\n", "utf-8")
+def write_lines(lines: Iterable[str], path: Path) -> None:
+    """Write a ``vocab.txt``."""
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None:
+    """Write ``tokenizer.json``, ``tokenizer_config.json`` and ``vocab.txt``.
+
+    transformers' `AutoTokenizer` then adds [CLS] and [SEP] and puts pieces together again.
+    """
+    whole = Tokenizer.from_str(tokenizer.to_str())
+    cls, sep = ((piece, whole.token_to_id(piece)) for piece in ("[CLS]", "[SEP]"))
+    whole.post_processor = BertProcessing(sep, cls)
+    whole.decoder = WordPieceDecoder()
+    whole.save(str(folder / "tokenizer.json"))
+    normalizer = json.loads(tokenizer.to_str())["normalizer"] or {}
+    settings = {
+        "tokenizer_class": "BertTokenizer",
+        "do_lower_case": normalizer.get("lowercase", True),
+        "strip_accents": normalizer.get("strip_accents"),
+        "tokenize_chinese_chars": normalizer.get("handle_chinese_chars", True),
+        "model_max_length": max_length,
+    }
+    text = json.dumps(settings, indent=2) + "\n"
+    (folder / "tokenizer_config.json").write_text(text, "utf-8")
+    write_lines(pieces_of(tokenizer), folder / "vocab.txt")
 
 
 def pieces_of(tokenizer: Tokenizer) -> list[str]:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from spacy_bert_zh.errors import missing_extra
 from spacy_bert_zh.pretrain.overlap import Overlap
 
 
@@ -27,10 +26,8 @@ class Worker:
     """Turns texts into pieces with word boundaries."""
 
     def __init__(self, tokenizer: str, overlap: Overlap, held_out: float, seed: int, cache: str):
-        try:
-            import jieba
-        except ImportError:
-            raise missing_extra("jieba", "pretrain", "whole-word masking") from None
+        import jieba
+
         jieba.setLogLevel("CRITICAL")  # a cache it can't write is no error
         self._words = jieba.Tokenizer()
         self._words.tmp_dir = cache
