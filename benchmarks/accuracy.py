@@ -7,6 +7,7 @@ WORK/results.jsonl as soon as they are there, and a second call does only what i
 The last model is measured, never the best one on the measured texts.
 """
 
+import hashlib
 import json
 import os
 import random
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +25,10 @@ import spacy
 import typer
 from spacy.tokens import Doc, DocBin
 
+from spacy_bert_zh.files import whole
+
 REPOSITORY = Path(__file__).parents[1]
+OURS = REPOSITORY / "assets" / "bert_small"
 SVM, RANDOM, PRETRAINED = "svm", "random", "pretrained"
 
 
@@ -97,7 +101,6 @@ def main(
         # Nothing is random about the SVM but which few texts it sees.
         if kind != SVM or CORPORA[name].per_class or seed == seeds.split(",")[0]
     ]
-    done = {(row["corpus"], row["kind"], row["seed"]) for row in read(results)}
     settings = {
         "weights": weights,
         "learn_rate": learn_rate,
@@ -106,7 +109,7 @@ def main(
     }
 
     def run(cell: tuple[str, str, int]) -> None:
-        row = measure(*cell, data, work, settings)
+        row = {**measure(*cell, data, work, settings), "setup": setup(*cell, settings)}
         with open(results, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         print(json.dumps(row), flush=True)
@@ -114,9 +117,26 @@ def main(
     if not table_only:
         for name in names:
             convert(name, data, work)
+        if RANDOM in kinds:
+            for seed in seeds.split(","):
+                random_checkpoint(work, int(seed))
+        done = {row["setup"] for row in read(results)}
         with ThreadPoolExecutor(jobs) as pool:
-            list(pool.map(run, [cell for cell in cells if cell not in done]))
-    print(table(read(results)))
+            list(pool.map(run, [cell for cell in cells if setup(*cell, settings) not in done]))
+    wanted = {setup(*cell, settings) for cell in cells}
+    print(table([row for row in read(results) if row["setup"] in wanted]))
+
+
+def setup(name: str, kind: str, seed: int, settings: dict[str, Any]) -> str:
+    """What a result depends on, as a short text."""
+    parts: list[Any] = [name, kind, seed, asdict(CORPORA[name])]
+    if kind != SVM:
+        parts.append({key: value for key, value in settings.items() if key != "weights"})
+    if kind == PRETRAINED:
+        given = settings["weights"]
+        folder = OURS if given == "null" else Path(given)
+        parts.append(hashlib.blake2b((folder / "model.safetensors").read_bytes()).hexdigest())
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=8).hexdigest()
 
 
 def convert(name: str, data: Path, work: Path) -> None:
@@ -141,7 +161,7 @@ def measure(
     if kind == SVM:
         accuracy = measure_svm(train, test)
     else:
-        checkpoint = random_checkpoint(work) if kind == RANDOM else settings["weights"]
+        checkpoint = random_checkpoint(work, seed) if kind == RANDOM else settings["weights"]
         accuracy = fine_tune(name, work, folder, train, test, checkpoint, seed, settings)
     shutil.rmtree(folder)
     return {
@@ -225,14 +245,17 @@ def fine_tune(
     return float(json.loads((folder / "metrics" / "metrics.json").read_text())["accuracy"])
 
 
-def random_checkpoint(work: Path) -> str:
+def random_checkpoint(work: Path, seed: int) -> str:
     """A folder like the one that ships, but with the weights BERT starts from."""
+    import torch
     from transformers import BertConfig, BertModel
 
-    folder, ours = work / "random", REPOSITORY / "assets" / "bert_small"
+    folder = work / f"random-{seed}"
     if not folder.exists():
-        shutil.copytree(ours, folder, ignore=shutil.ignore_patterns("*.safetensors"))
-        BertModel(BertConfig.from_pretrained(ours)).save_pretrained(folder)
+        torch.manual_seed(seed)
+        with whole(folder) as part:
+            shutil.copytree(OURS, part, ignore=shutil.ignore_patterns("*.safetensors"))
+            BertModel(BertConfig.from_pretrained(OURS)).float().save_pretrained(part)
     return str(folder)
 
 

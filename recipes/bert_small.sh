@@ -34,5 +34,5 @@ done
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 python -m torch.distributed.run --nproc_per_node "${PROCESSES:-2}" -m spacy_bert_zh pretrain \
   "$work/corpus" "$work/bert_small" --preset mini --vocabulary assets/bert_small/vocab.txt \
-  "${exclude[@]}" --batch-size 64 --steps 3400 --optimizer muon --learn-rate 0.002 \
+  "${exclude[@]}" --batch-size 64 --steps 2600 --optimizer muon --learn-rate 0.002 \
   --mask-rate 0.2 --save-every 200 --workers 1 --half "$@"
