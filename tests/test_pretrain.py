@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import spacy
 import torch
@@ -222,6 +223,31 @@ def test_documents_words_and_counts(tmp_path):
     second = "".join(pieces[i] for i in data.train.pieces[documents[1] :]).replace("##", "")
     assert second == "ai很火"
     assert data.counts["documents"] == data.counts["read"] == 2
+
+
+def test_workers_end_when_their_process_is_killed(tmp_path):
+    path = tmp_path / "raw.txt"
+    path.write_text("这家店的味道一直都很不错推荐给大家\n" * 200_000, "utf-8")
+    command = [sys.executable, "-m", "spacy_bert_zh", "pretrain", path, tmp_path / "bert"]
+    words = [*map(str, command), *as_words({**TINY, "workers": 2})]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    parent = psutil.Process(process.pid)
+
+    def workers() -> list[psutil.Process]:
+        return [c for c in parent.children() if "spawn_main" in " ".join(c.cmdline())]
+
+    _wait_for(lambda: len(workers()) == 2, 120)
+    children = workers()
+    process.kill()
+    process.wait()
+    _wait_for(lambda: not any(child.is_running() for child in children), 60)
+
+
+def _wait_for(condition, seconds):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_workers_prepare_the_same_and_only_once(text, tmp_path):
