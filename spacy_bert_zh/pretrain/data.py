@@ -15,7 +15,7 @@ from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.masking import Replacements
 from spacy_bert_zh.pretrain.options import Options
 from spacy_bert_zh.pretrain.packing import Corpus, Plan, Specials, lay_out, mask_rows, pack
-from spacy_bert_zh.pretrain.vocabulary import SPECIAL
+from spacy_bert_zh.pretrain.vocabulary import SPECIAL, read_lines
 
 PACKING, MASKING = range(2)
 """What a random stream is for: the word after the seed."""
@@ -121,7 +121,7 @@ def make_replacements(tokenizer: Tokenizer, options: Options) -> Replacements:
 def _read_similar(paths: tuple[Path, ...], vocabulary: dict[str, int]) -> dict[int, list[int]]:
     similar: dict[int, set[int]] = {}
     for path in paths:
-        for line in path.read_text("utf-8").splitlines():
+        for line in read_lines(path):
             character, _, others = line.strip().partition(" ")
             if character in vocabulary:
                 known = {vocabulary[other] for other in others if other in vocabulary}

@@ -28,10 +28,15 @@ def read_vocabulary(path: Path) -> Tokenizer:
     Raises:
         BertZhError: A special piece is missing, or a line occurs twice.
     """
-    return tokenizer_of(_read_lines(path), str(path))
+    return tokenizer_of(read_lines(path), str(path))
 
 
-def _read_lines(path: Path) -> list[str]:
+def read_lines(path: Path) -> list[str]:
+    """Read a list of lines.
+
+    Raises:
+        BertZhError: The file is not UTF-8.
+    """
     try:
         return path.read_text("utf-8").rstrip("\n").split("\n")
     except UnicodeDecodeError as error:
@@ -50,7 +55,7 @@ def train_vocabulary(texts: Iterable[str], size: int, given: Path | None = None)
     Raises:
         BertZhError: The size leaves no room.
     """
-    kept = _read_lines(given) if given else list(SPECIAL)
+    kept = read_lines(given) if given else list(SPECIAL)
     if size <= len(kept):
         what = f"more than the {len(kept):,} of {given}" if given else "more than the special ones"
         raise BertZhError(f"--vocab-size {size}: it must be {what}")
