@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,7 @@ EMBEDDED = _ASSETS / "bert_small"
 """The checkpoint folder that travels inside the package."""
 
 MAX_BATCH_PIECES = 8192
-"""Padded word pieces of one forward pass: bounds memory whatever the batch of Docs."""
-
-CPU_PASS_COST = 64
-"""What a forward pass costs on a CPU besides its pieces, in pieces."""
+"""Word pieces of one forward pass: bounds memory whatever the batch of Docs."""
 
 # The last one only pretraining needs.
 _SPECIAL = ("[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]")
@@ -59,25 +57,32 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """
     whole, vocab = folder / "tokenizer.json", folder / "vocab.txt"
     if whole.exists():
-        tokenizer = _from_json(whole)
-    elif vocab.exists():
-        tokenizer = _from_vocabulary(vocab, folder / "tokenizer_config.json")
-    else:
-        raise BertZhError(f"No vocabulary in {folder}: expected vocab.txt or tokenizer.json")
+        return read_tokenizer(whole)
+    if vocab.exists():
+        return _checked(_from_vocabulary(vocab, folder / "tokenizer_config.json"), folder)
+    raise BertZhError(f"No vocabulary in {folder}: expected vocab.txt or tokenizer.json")
+
+
+def _checked(tokenizer: Tokenizer, where: Path) -> Tokenizer:
     for piece in _SPECIAL[:4]:
         if tokenizer.token_to_id(piece) is None:
-            raise BertZhError(f"The vocabulary in {folder} lacks the special piece {piece}")
+            raise BertZhError(f"The vocabulary in {where} lacks the special piece {piece}")
     return tokenizer
 
 
-def _from_json(path: Path) -> Tokenizer:
+def read_tokenizer(path: Path) -> Tokenizer:
+    """Read a ``tokenizer.json``, without its padding and truncation.
+
+    Raises:
+        BertZhError: It isn't readable, or lacks a special piece.
+    """
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises nothing finer
         raise BertZhError(f"{path} can't be read: {error}") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return tokenizer
+    return _checked(tokenizer, path.parent)
 
 
 def _from_vocabulary(path: Path, settings_path: Path) -> Tokenizer:
@@ -116,17 +121,43 @@ def read_json(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows of nearly equal length, ready for one forward pass.
+    """Windows for one forward pass, one after the other, without padding.
 
     Attributes:
-        ids: Word-piece ids, padded; shape (windows, pieces).
-        mask: 1 where there is a piece, 0 on padding; shape (windows, pieces).
-        docs: For each window, the row of its document; shape (windows,).
+        ids: Word-piece ids; shape (pieces,).
+        lengths: Pieces of each window, ascending; shape (windows,).
     """
 
     ids: NDArray[np.int64]
-    mask: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def halves(self) -> tuple["Batch", "Batch"]:
+        """The first and the second half of the windows."""
+        middle = len(self) // 2
+        cut = int(self.lengths[:middle].sum())
+        first = Batch(self.ids[:cut], self.lengths[:middle])
+        return first, Batch(self.ids[cut:], self.lengths[middle:])
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Documents cut into windows.
+
+    Attributes:
+        batches: All windows; the same text twice is one window, except in training.
+        windows: For each window of a document, its row among those of all batches; shape
+            (windows of documents,).
+        docs: For each of these, the row of its document; same shape.
+        size: How many documents there are.
+    """
+
+    batches: list[Batch]
+    windows: NDArray[np.int64]
     docs: NDArray[np.int64]
+    size: int
 
 
 @dataclass(frozen=True)
@@ -147,35 +178,47 @@ class PieceEncoder:
     max_windows: int = 0
 
     def __call__(
-        self, docs: Sequence[Doc], *, pass_cost: int = CPU_PASS_COST, note: bool = False
-    ) -> list[Batch]:
+        self, docs: Sequence[Doc], *, budget: int = MAX_BATCH_PIECES, is_train: bool = False
+    ) -> Encoded:
         """Encode documents; a document without any piece is one window [CLS] [SEP].
+
+        Except in training, ``doc._.bert_textcat`` then tells how many pieces each document
+        has, how many are read, in how many windows.
 
         Args:
             docs: The documents; only their texts are read.
-            pass_cost: See `batches`.
-            note: Whether to leave ``doc._.bert_textcat`` on each document: how many
-                pieces it has, how many were read, in how many windows.
+            budget: Word pieces of a batch at most; a longer window stands alone.
+            is_train: Each window counts, because dropout differs.
         """
-        cls, sep, pad = (self.tokenizer.token_to_id(p) for p in ("[CLS]", "[SEP]", "[PAD]"))
+        cls, sep = (self.tokenizer.token_to_id(piece) for piece in ("[CLS]", "[SEP]"))
         encodings = self.tokenizer.encode_batch_fast(
             [doc.text for doc in docs], add_special_tokens=False
         )
-        rows: list[list[int]] = []
-        owners: list[int] = []
+        rows: dict[Any, list[int]] = {}
+        owned: list[tuple[Any, int]] = []
         for i, (doc, encoding) in enumerate(zip(docs, encodings, strict=True)):
             ids = encoding.ids
             spans = windows(len(ids), self.max_length - 2, self.stride, self.max_windows)
-            rows.extend([cls, *ids[start:end], sep] for start, end in spans)
-            owners.extend([i] * len(spans))
-            if note:
+            for start, end in spans:
+                window = tuple(ids[start:end])
+                key = len(owned) if is_train else window
+                rows[key] = [cls, *window, sep]
+                owned.append((key, i))
+            if not is_train:
                 doc._.bert_textcat = {
                     "pieces": len(ids),
                     "pieces_read": spans[-1][1],
                     "windows": len(spans),
                 }
-        groups = batches([len(row) for row in rows], MAX_BATCH_PIECES, pass_cost)
-        return [_pad([rows[i] for i in group], [owners[i] for i in group], pad) for group in groups]
+        keys, unique = list(rows), list(rows.values())
+        groups = batches([len(row) for row in unique], budget)
+        order = {keys[index]: row for row, index in enumerate(chain.from_iterable(groups))}
+        return Encoded(
+            [_pack([unique[index] for index in group]) for group in groups],
+            np.asarray([order[key] for key, _ in owned], dtype=np.int64),
+            np.asarray([doc for _, doc in owned], dtype=np.int64),
+            len(docs),
+        )
 
 
 def windows(length: int, size: int, stride: int, max_windows: int = 0) -> list[tuple[int, int]]:
@@ -193,33 +236,32 @@ def windows(length: int, size: int, stride: int, max_windows: int = 0) -> list[t
     return spans
 
 
-def batches(lengths: Sequence[int], budget: int, pass_cost: int) -> list[list[int]]:
-    """Group indices by length so that little is padded and nothing is too large.
+def batches(lengths: Sequence[int], budget: int, most_padding: int | None = None) -> list[list[int]]:
+    """Group indices by length so that nothing is too large.
 
     Args:
         lengths: Pieces of each window.
-        budget: Padded pieces of a group at most; a longer window stands alone.
-        pass_cost: How much padding is worth one forward pass less, in pieces.
+        budget: Pieces of a group at most; a longer window stands alone.
+        most_padding: If the groups will be padded to their longest: that padding counts too,
+            and where adding one window would pad the group by more than this, a new one begins.
 
     Returns:
         Each index exactly once; within a group and over groups, lengths ascend.
     """
     groups: list[list[int]] = []
+    pieces = 0
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
         length = lengths[index]
         size, longest = (len(groups[-1]), lengths[groups[-1][-1]]) if groups else (0, 0)
-        padding = size * (length - longest)
-        if not groups or (size + 1) * length > budget or padding > pass_cost:
+        padding = size * (length - longest) if most_padding is not None else 0
+        if not groups or pieces + length + padding > budget or padding > (most_padding or 0):
             groups.append([])
+            pieces = padding = 0
         groups[-1].append(index)
+        pieces += length + padding
     return groups
 
 
-def _pad(rows: list[list[int]], owners: list[int], pad: int) -> Batch:
-    width = max(len(row) for row in rows)
-    ids = np.full((len(rows), width), pad, dtype=np.int64)
-    mask = np.zeros((len(rows), width), dtype=np.int64)
-    for i, row in enumerate(rows):
-        ids[i, : len(row)] = row
-        mask[i, : len(row)] = 1
-    return Batch(ids, mask, np.asarray(owners, dtype=np.int64))
+def _pack(rows: list[list[int]]) -> Batch:
+    ids = np.fromiter(chain.from_iterable(rows), dtype=np.int64)
+    return Batch(ids, np.asarray([len(row) for row in rows], dtype=np.int64))

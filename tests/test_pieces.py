@@ -5,6 +5,7 @@ import shutil
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import spacy
 from hypothesis import given, settings
@@ -16,11 +17,13 @@ from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import (
     EMBEDDED,
     MAX_BATCH_PIECES,
+    Batch,
     PieceEncoder,
     batches,
     load_tokenizer,
     windows,
 )
+from spacy_bert_zh.pretrain.vocabulary import SPECIAL, tokenizer_of
 from tests.conftest import GOOD, NOUNS
 
 # What tokenizers stumble over: half- and full-width, emoji, NUL, controls, accents, rare planes.
@@ -67,23 +70,29 @@ def test_max_windows_keeps_the_first(length: int, shape: tuple[int, int], limit:
 
 
 @given(
-    lengths=st.lists(st.integers(1, 80)), budget=st.integers(1, 200), pass_cost=st.integers(0, 200)
+    lengths=st.lists(st.integers(1, 80)),
+    budget=st.integers(1, 200),
+    most_padding=st.none() | st.integers(0, 200),
 )
 def test_batches_hold_each_index_once_within_budget(
-    lengths: list[int], budget: int, pass_cost: int
+    lengths: list[int], budget: int, most_padding: int | None
 ) -> None:
-    groups = batches(lengths, budget, pass_cost)
+    groups = batches(lengths, budget, most_padding)
     order = [index for group in groups for index in group]
     assert sorted(order) == list(range(len(lengths)))
     assert [lengths[i] for i in order] == sorted(lengths)
     for group in groups:
-        assert len(group) == 1 or len(group) * max(lengths[i] for i in group) <= budget
+        own = [lengths[i] for i in group]
+        pieces = sum(own) if most_padding is None else len(own) * own[-1]
+        assert len(group) == 1 or pieces <= budget
 
 
-def test_costly_passes_are_worth_padding() -> None:
-    assert batches([1, 2, 30], budget=100, pass_cost=1000) == [[0, 1, 2]]
-    assert batches([1, 2, 30], budget=100, pass_cost=10) == [[0, 1], [2]]
-    assert batches([5, 5, 5, 5], budget=10, pass_cost=1000) == [[0, 1], [2, 3]]
+def test_groups_that_are_padded_hold_similar_lengths() -> None:
+    assert batches([1, 2, 30], budget=100) == [[0, 1, 2]]
+    assert batches([1, 2, 30], budget=100, most_padding=1000) == [[0, 1, 2]]
+    assert batches([1, 2, 30], budget=100, most_padding=10) == [[0, 1], [2]]
+    assert batches([7, 2, 7, 2], budget=100, most_padding=0) == [[1, 3], [0, 2]]
+    assert batches([5, 5, 5, 5], budget=10) == [[0, 1], [2, 3]]
 
 
 @settings(deadline=None)
@@ -97,51 +106,76 @@ def test_same_ids_as_transformers(text: str) -> None:
 
 
 @settings(deadline=None)
-@given(docs=st.lists(texts, min_size=1, max_size=5), max_windows=st.integers(0, 3))
-def test_batches_hold_every_window_of_every_document(docs: list[str], max_windows: int) -> None:
+@given(
+    docs=st.lists(texts, min_size=1, max_size=5),
+    max_windows=st.integers(0, 3),
+    is_train=st.booleans(),
+)
+def test_batches_hold_every_window_of_every_document(
+    docs: list[str], max_windows: int, is_train: bool
+) -> None:
     nlp = spacy.blank("zh")
     tokenizer = load_tokenizer(EMBEDDED)
     encoder = PieceEncoder(tokenizer, max_length=12, stride=3, max_windows=max_windows)
     made = [nlp.make_doc(text) for text in docs]
+    encoded = encoder(made, is_train=is_train)
+    rows = [row for batch in encoded.batches for row in split(batch)]
     found: list[list[list[int]]] = [[] for _ in docs]
-    for batch in encoder(made, note=True):
-        assert batch.ids.shape == batch.mask.shape
-        for ids, mask, row in zip(batch.ids, batch.mask, batch.docs, strict=True):
-            size = mask.sum()
-            assert mask.tolist() == [1] * size + [0] * (len(mask) - size)
-            assert set(ids[size:]) <= {tokenizer.token_to_id("[PAD]")}
-            found[row].append(ids[:size].tolist())
+    for window, doc in zip(encoded.windows, encoded.docs, strict=True):
+        found[doc].append(rows[window])
     cls, sep = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
-    for doc, rows in zip(made, found, strict=True):
+    for doc, windows_found in zip(made, found, strict=True):
         ids = tokenizer.encode(doc.text, add_special_tokens=False).ids
         spans = windows(len(ids), 10, 3, max_windows)
-        assert sorted(rows) == sorted([cls, *ids[start:end], sep] for start, end in spans)
-        assert doc._.bert_textcat == {
-            "pieces": len(ids),
-            "pieces_read": spans[-1][1],
-            "windows": len(spans),
-        }
+        assert windows_found == [[cls, *ids[start:end], sep] for start, end in spans]
+        told = {"pieces": len(ids), "pieces_read": spans[-1][1], "windows": len(spans)}
+        assert doc._.bert_textcat == (None if is_train else told)
+    assert encoded.size == len(docs)
+    different = len(encoded.windows) if is_train else len(set(map(tuple, rows)))
+    assert len(rows) == different
+
+
+def split(batch: Batch) -> list[list[int]]:
+    """The ids of each window."""
+    ends = batch.lengths.cumsum()
+    assert ends[-1] == len(batch.ids)
+    return [part.tolist() for part in np.split(batch.ids, ends[:-1])]
+
+
+def test_halves_are_the_whole() -> None:
+    docs = [spacy.blank("zh").make_doc("好" * n) for n in (3, 1, 8, 5, 4)]
+    (batch,) = PieceEncoder(load_tokenizer(EMBEDDED), 12, 2)(docs).batches
+    left, right = batch.halves()
+    assert split(left) + split(right) == split(batch)
+    assert (len(left), len(right)) == (2, 3)
 
 
 def test_numbers_on_the_document() -> None:
     nlp = spacy.blank("zh")
     doc, empty = nlp.make_doc("好" * 25), nlp.make_doc("")
-    PieceEncoder(load_tokenizer(EMBEDDED), 12, 2, max_windows=2)([doc, empty], note=True)
+    PieceEncoder(characters(), 12, 2, max_windows=2)([doc, empty])
     assert doc._.bert_textcat == {"pieces": 25, "pieces_read": 18, "windows": 2}
     assert empty._.bert_textcat == {"pieces": 0, "pieces_read": 0, "windows": 1}
 
 
-def test_no_note_unless_asked() -> None:
-    doc = spacy.blank("zh").make_doc("好")
-    PieceEncoder(load_tokenizer(EMBEDDED), 12, 2)([doc])
-    assert doc._.bert_textcat is None
+def characters() -> Tokenizer:
+    """A tokenizer in which each character is a piece."""
+    return tokenizer_of([*SPECIAL, "好"], "the test's own list")
+
+
+def test_the_same_text_is_one_window() -> None:
+    nlp = spacy.blank("zh")
+    docs = [nlp.make_doc(text) for text in ("好", "好好", "好", "好")]
+    encoded = PieceEncoder(characters(), 12, 2)(docs)
+    assert [batch.lengths.tolist() for batch in encoded.batches] == [[3, 4]]
+    assert encoded.windows.tolist() == [0, 1, 0, 0]
 
 
 def test_a_pass_is_bounded_whatever_the_batch() -> None:
     nlp = spacy.blank("zh")
     docs = [nlp.make_doc("好" * n) for n in (30_000, 1, 500, 500)]
-    made = PieceEncoder(load_tokenizer(EMBEDDED), 512, 64)(docs, pass_cost=10**9)
-    assert max(batch.ids.size for batch in made) <= MAX_BATCH_PIECES
+    made = PieceEncoder(characters(), 512, 64)(docs, is_train=True).batches
+    assert max(len(batch.ids) for batch in made) <= MAX_BATCH_PIECES
     assert len(made) > 1
 
 

@@ -19,11 +19,12 @@ from thinc.api import SGD, Adam, Model, fix_random_seed
 from thinc.types import Floats2d
 from transformers import BertConfig, BertModel
 
+from spacy_bert_zh.backbones import packed, torch_bert
 from spacy_bert_zh.backbones.torch import TorchShim, build_torch_backbone_v1
 from spacy_bert_zh.backbones.torch_bert import PooledBert, build_network
 from spacy_bert_zh.checkpoint import load_checkpoint
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.pieces import load_tokenizer, windows
+from spacy_bert_zh.pieces import Batch, load_tokenizer, windows
 from tests.conftest import make_examples
 
 Backbone = Model[list[Doc], Floats2d]
@@ -153,6 +154,56 @@ def test_a_text_has_its_vector_alone_and_in_any_company(pooling: str, build: Bui
     alone = np.concatenate([model.predict([doc]) for doc in make_docs()])
     np.testing.assert_allclose(together, alone, rtol=0, atol=2e-6)
     np.testing.assert_allclose(backwards, alone, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_padded_attention_gives_the_same(
+    pooling: str, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU windows of different lengths attend in one call."""
+    model = build(pooling=pooling)
+    vectors = model.predict(make_docs())
+    learn(model)
+    gradients = gradients_of(model)
+    padded = build(pooling=pooling)
+    monkeypatch.setattr(packed, "most_padding", lambda device: 1000)
+    np.testing.assert_allclose(padded.predict(make_docs()), vectors, rtol=0, atol=2e-6)
+    learn(padded)
+    assert_equal(gradients_of(padded), gradients, 2e-4)
+
+
+def test_out_of_memory_halves_the_batch_and_loses_no_text(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build()
+    whole = model.predict(make_docs())
+
+    def small_memory(bert: BertModel, batch: Batch, **settings: bool) -> torch.Tensor:
+        if len(batch) > 2:
+            raise torch.OutOfMemoryError
+        sizes.append(len(batch))
+        return packed.encode(bert, batch, **settings)
+
+    sizes: list[int] = []
+    monkeypatch.setattr(torch_bert, "encode", small_memory)
+    with pytest.warns(UserWarning, match="Out of GPU memory") as warned:
+        np.testing.assert_allclose(model.predict(make_docs()), whole, rtol=0, atol=2e-6)
+        model.predict(make_docs())
+    assert len(warned) == 1
+    assert set(sizes) == {1, 2}
+
+
+def test_the_same_text_is_computed_once(build: Build) -> None:
+    model = build()
+    pieces: list[int] = []
+    network_of(model).bert.embeddings.register_forward_hook(
+        lambda module, given, found: pieces.append(found.shape[1])
+    )
+    vectors = model.predict(make_docs([*TEXTS, *TEXTS]))
+    once = sum(pieces)
+    np.testing.assert_array_equal(vectors[: len(TEXTS)], vectors[len(TEXTS) :])
+    model.predict(make_docs())
+    assert sum(pieces) == 2 * once
 
 
 def test_no_documents(build: Build) -> None:

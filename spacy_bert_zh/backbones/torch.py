@@ -15,12 +15,16 @@ from thinc.util import get_torch_default_device, torch2xp, xp2torch
 
 from spacy_bert_zh.checkpoint import Checkpoint, load_checkpoint
 from spacy_bert_zh.errors import BertZhError, missing_extra
-from spacy_bert_zh.pieces import CPU_PASS_COST, MAX_BATCH_PIECES, Batch, PieceEncoder
+from spacy_bert_zh.pieces import MAX_BATCH_PIECES, Encoded, PieceEncoder
 
 if TYPE_CHECKING:
     import torch
 
     from spacy_bert_zh.backbones.torch_bert import PooledBert
+
+
+CPU_PIECES = 1024
+"""Word pieces of one pass on a CPU without gradients: what lies in between stays in its cache."""
 
 
 def build_torch_backbone_v1(
@@ -110,8 +114,7 @@ def _forward(
     assert isinstance(shim, TorchShim)
     if not docs:
         return model.ops.alloc2f(0, shim.width), lambda dY: []
-    batches = shim.encode(docs, note=not is_train)
-    vectors, backprop = shim((batches, len(docs)), is_train)
+    vectors, backprop = shim(shim.encode(docs, is_train), is_train)
 
     def backward(dY: Floats2d) -> list[Doc]:
         backprop(xp2torch(dY, device=vectors.device))
@@ -143,10 +146,7 @@ class TorchShim(Shim):
             )
         network = build_network(checkpoint, self.cfg["pooling"])
         network.freeze(self.cfg["freeze_layers"])
-        if self.cfg["gradient_checkpointing"]:
-            network.bert.gradient_checkpointing_enable(
-                gradient_checkpointing_kwargs={"use_reentrant": False}
-            )
+        network.gradient_checkpointing = self.cfg["gradient_checkpointing"]
         self._model = network.to(get_torch_default_device())
         # The weights live in the network from here on.
         self._checkpoint = replace(checkpoint, weights={})
@@ -181,29 +181,28 @@ class TorchShim(Shim):
         """Length of a document's vector."""
         return int(self.network.bert.config.hidden_size)
 
-    def encode(self, docs: list[Doc], *, note: bool) -> list[Batch]:
+    def encode(self, docs: list[Doc], is_train: bool) -> Encoded:
         """Cut documents into batches that suit the device."""
-        # On a GPU one more pass costs more than any padding.
-        on_cpu = self.network.bert.device.type == "cpu"
-        cost = CPU_PASS_COST if on_cpu else MAX_BATCH_PIECES
-        return self._encoder(docs, pass_cost=cost, note=note)
+        small = self.network.bert.device.type == "cpu" and not is_train
+        budget = CPU_PIECES if small else MAX_BATCH_PIECES
+        return self._encoder(docs, budget=budget, is_train=is_train)
 
-    def predict(self, inputs: tuple[list[Batch], int]) -> torch.Tensor:
+    def predict(self, encoded: Encoded) -> torch.Tensor:
         """Vectors without gradients, shape (documents, hidden size)."""
         import torch
 
         self.network.eval()
         with torch.inference_mode(), self._autocast():
-            vectors: torch.Tensor = self.network(*inputs)
+            vectors: torch.Tensor = self.network(encoded)
         return vectors
 
     def begin_update(
-        self, inputs: tuple[list[Batch], int]
+        self, encoded: Encoded
     ) -> tuple[torch.Tensor, Callable[[torch.Tensor], None]]:
         """Vectors and a callback that adds to the parameters' gradients."""
         self.network.train()
         with self._autocast():
-            vectors = self.network(*inputs)
+            vectors = self.network(encoded)
 
         def backprop(gradient: torch.Tensor) -> None:
             if vectors.requires_grad:  # not with every layer frozen

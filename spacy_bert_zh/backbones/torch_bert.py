@@ -2,16 +2,18 @@
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import nn
 
+from spacy_bert_zh.backbones.packed import encode
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.pieces import Batch
+from spacy_bert_zh.pieces import Batch, Encoded
 
 
 @contextlib.contextmanager
@@ -43,6 +45,8 @@ with without_tensorflow():
 # would wait for them for ever.
 os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
+OUT_OF_MEMORY = "Out of GPU memory: the batch is computed in smaller parts (set batch_size lower)"
+
 Pooling = Literal["cls", "pooler", "mean"]
 
 
@@ -58,46 +62,54 @@ class PooledBert(nn.Module):
     def __init__(self, config: dict[str, Any], pooling: Pooling) -> None:
         super().__init__()
         self.pooling = pooling
+        self.gradient_checkpointing = False
+        self._warned = False
         # The cache is for text generation; transformers 5 warns of it under checkpointing.
         settings = BertConfig(**{**config, "use_cache": False})
         self.bert = BertModel(settings, add_pooling_layer=pooling == "pooler")
 
-    def forward(self, batches: Sequence[Batch], n_docs: int) -> torch.Tensor:
+    def forward(self, encoded: Encoded) -> torch.Tensor:
         """Encode all windows; a document's vector is the mean over its windows.
 
         Returns:
-            Shape (n_docs, hidden size), float32.
+            Shape (documents, hidden size), float32.
         """
-        device = self.bert.device
-        pieces = self._look_up(batches, device)
-        pooled = [self._pool(batch, part) for batch, part in zip(batches, pieces, strict=True)]
-        vectors = torch.cat(pooled).float()
-        docs = np.concatenate([batch.docs for batch in batches])
-        counts = torch.from_numpy(np.bincount(docs, minlength=n_docs)).to(device)
-        sums = vectors.new_zeros((n_docs, vectors.shape[1]))
-        sums = sums.index_add(0, torch.from_numpy(docs).to(device), vectors)
-        return sums / counts[:, None]
+        vectors = torch.cat([self._pool(batch) for batch in encoded.batches])
+        docs, windows = (
+            torch.from_numpy(rows).to(vectors.device) for rows in (encoded.docs, encoded.windows)
+        )
+        sums = vectors.new_zeros((encoded.size, vectors.shape[1]))
+        sums = sums.index_add(0, docs, vectors[windows])
+        return sums / torch.bincount(docs, minlength=encoded.size)[:, None]
 
-    def _look_up(self, batches: Sequence[Batch], device: torch.device) -> Iterable[torch.Tensor]:
-        """The pieces' embeddings, batch by batch, each of shape (windows × pieces, width)."""
-        table = self.bert.get_input_embeddings()
-        ids = [torch.from_numpy(batch.ids.ravel()).to(device) for batch in batches]
-        if not torch.is_grad_enabled():
-            return map(table, ids)  # one batch at a time, whatever a document's length
-        # Each look-up of its own would make a gradient as large as the whole table.
-        return table(torch.cat(ids)).split([len(part) for part in ids])
+    def _pool(self, batch: Batch) -> torch.Tensor:
+        """Vectors of the windows; where the memory of a GPU is too small, in two halves."""
+        try:
+            return self._pool_whole(batch)
+        except torch.OutOfMemoryError:
+            if len(batch) == 1 or torch.is_grad_enabled():
+                raise
+        if not self._warned:
+            warnings.warn(OUT_OF_MEMORY, stacklevel=2)
+            self._warned = True
+        torch.cuda.empty_cache()
+        return torch.cat([self._pool(half) for half in batch.halves()])
 
-    def _pool(self, batch: Batch, pieces: torch.Tensor) -> torch.Tensor:
-        mask = torch.from_numpy(batch.mask).to(pieces.device)
-        vectors = pieces.view(*batch.ids.shape, -1)
-        output = self.bert(inputs_embeds=vectors, attention_mask=mask, return_dict=True)
+    def _pool_whole(self, batch: Batch) -> torch.Tensor:
+        hidden = encode(
+            self.bert,
+            batch,
+            first_only=self.pooling != "mean",
+            checkpointing=self.gradient_checkpointing,
+        )
         if self.pooling == "pooler":
-            return output.pooler_output
-        hidden = output.last_hidden_state
+            return self.bert.pooler(hidden[:, None]).float()
         if self.pooling == "cls":
-            return hidden[:, 0]
-        weights = mask[:, :, None].to(hidden.dtype)
-        return (hidden * weights).sum(1) / weights.sum(1)
+            return hidden.float()
+        lengths = torch.from_numpy(batch.lengths).to(hidden.device)
+        owners = torch.repeat_interleave(lengths, output_size=len(hidden))
+        sums = hidden.new_zeros(len(batch), hidden.shape[1], dtype=torch.float32)
+        return sums.index_add(0, owners, hidden.float()) / lengths[:, None]
 
     def depth(self, name: str) -> int:
         """How deep the parameter `name` sits: 0 embeddings, 1 the first layer, …"""

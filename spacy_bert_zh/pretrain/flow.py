@@ -20,7 +20,6 @@ from spacy_bert_zh.pretrain.vocabulary import (
     pieces_of,
     read_vocabulary,
     train_vocabulary,
-    write_lines,
 )
 
 
@@ -117,13 +116,15 @@ def _tokenizer(corpus: Path, options: Options, work: Path) -> Tokenizer:
         return tokenizer
     if options.vocabulary and not options.vocab_size:
         return read_vocabulary(options.vocabulary)
-    given = pieces_of(read_vocabulary(options.vocabulary)) if options.vocabulary else None
-    cached = work / f"vocab-{fingerprint(corpus, options, given, options.vocab_size)}.txt"
+    given = pieces_of(read_vocabulary(options.vocabulary)) if options.vocabulary else []
+    wanted = fingerprint(corpus, options, given, options.vocab_size, options.words)
+    cached = work / f"vocab-{wanted}.json"
     if not cached.exists():
         texts = corpus_texts(corpus, options, Counter())
-        trained = train_vocabulary(texts, options.vocab_size or DEFAULT_SIZE, options.vocabulary)
+        size = options.vocab_size or DEFAULT_SIZE
+        trained = train_vocabulary(texts, size, given, options.words)
         with whole(cached) as part:
-            write_lines(pieces_of(trained), part)
+            trained.save(str(part))
     return read_vocabulary(cached)
 
 

@@ -30,10 +30,11 @@ class Options:
         encoding: Encoding of the input; None detects it for each file.
         text_columns: Columns or keys of the text; empty detects.
         checkpoint: Go on from this checkpoint folder, with its sizes and vocabulary.
-        vocabulary: A ``vocab.txt``; None trains one.
+        vocabulary: A ``vocab.txt`` or ``tokenizer.json``; None trains one.
         vocab_size: Pieces of a vocabulary trained here. With `vocabulary` given, its lines
             are kept and the corpus' most frequent other pieces added up to this; 0 takes it
             as it is.
+        words: Whether frequent words are pieces of a vocabulary trained here.
         layers: Transformer layers.
         hidden_size: Width; the feed-forward layers are four times as wide.
         heads: Attention heads.
@@ -67,6 +68,7 @@ class Options:
     checkpoint: Path | None = None
     vocabulary: Path | None = None
     vocab_size: int = 0
+    words: bool = False
     layers: int = 2
     hidden_size: int = 128
     heads: int = 2
@@ -114,7 +116,7 @@ class Options:
             )
         if not self.ngrams or min(self.ngrams) < 0 or sum(self.ngrams) <= 0:
             raise BertZhError("--ngrams: give the shares of 1, 2, … words, e.g. 0.4,0.3,0.2,0.1")
-        if self.checkpoint and (self.vocabulary or self.vocab_size):
+        if self.checkpoint and (self.vocabulary or self.vocab_size or self.words):
             raise BertZhError("--checkpoint brings its vocabulary: leave the options for one out")
         for path in (self.checkpoint, self.vocabulary, *self.similar, *self.exclude):
             if path is not None and not path.exists():

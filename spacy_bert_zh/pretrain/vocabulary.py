@@ -1,19 +1,23 @@
 """The vocabulary: given, extended, or trained on the corpus."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tokenizers import Tokenizer
 from tokenizers.decoders import WordPiece as WordPieceDecoder
-from tokenizers.models import WordPiece
+from tokenizers.models import Unigram, WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import BertProcessing
 from tokenizers.trainers import WordPieceTrainer
 
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.pieces import load_tokenizer
+from spacy_bert_zh.pieces import load_tokenizer, read_tokenizer
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 DEFAULT_SIZE = 8_000
@@ -23,11 +27,13 @@ SLICE = 10_000
 
 
 def read_vocabulary(path: Path) -> Tokenizer:
-    """Build BERT's tokenizer around a ``vocab.txt``.
+    """Build BERT's tokenizer around a ``vocab.txt``, or read a ``tokenizer.json``.
 
     Raises:
         BertZhError: A special piece is missing, or a line occurs twice.
     """
+    if path.suffix == ".json":
+        return read_tokenizer(path)
     return tokenizer_of(read_lines(path), str(path))
 
 
@@ -43,33 +49,42 @@ def read_lines(path: Path) -> list[str]:
         raise BertZhError(f"{path} is not UTF-8: {error}") from error
 
 
-def train_vocabulary(texts: Iterable[str], size: int, given: Path | None = None) -> Tokenizer:
-    """Train a word-piece vocabulary: every Chinese character is a piece of its own, and
-    frequent letters and digits join.
+def train_vocabulary(
+    texts: Iterable[str], size: int, given: Iterable[str] = (), words: bool = False
+) -> Tokenizer:
+    """Train a vocabulary: Chinese characters, and letters and digits that often join.
+
+    With `words`, frequent Chinese words are pieces too, as in WoBERT (Su 2020): shorter rows,
+    and each piece has a meaning of its own. A text is then cut into its most probable pieces
+    by their frequencies (a unigram model, Kudo 2018), rare words into characters.
 
     Args:
         texts: The corpus; an even sample of `SAMPLE` characters at most is used.
         size: Pieces in all, the special ones included; the most used ones stay.
-        given: A ``vocab.txt`` whose lines all stay, in their order.
+        given: Pieces that all stay, in their order.
+        words: Whether words that jieba finds are pieces.
 
     Raises:
         BertZhError: The size leaves no room.
     """
-    kept = read_lines(given) if given else list(SPECIAL)
+    # A unigram model knows no "##": its pieces stand anywhere in a word.
+    kept = [piece for piece in given if not (words and piece.startswith("##"))] or list(SPECIAL)
     if size <= len(kept):
-        what = f"more than the {len(kept):,} of {given}" if given else "more than the special ones"
-        raise BertZhError(f"--vocab-size {size}: it must be {what}")
+        raise BertZhError(f"--vocab-size {size}: it must be more than the {len(kept):,} given ones")
     sample = _thinned(texts)
-    candidates = _candidates(sample, 2 * size)
-    used: Counter[int] = Counter()
+    candidates = _word_candidates(sample, 2 * size) if words else _candidates(sample, 2 * size)
+    ids: Counter[int] = Counter()
     for start in range(0, len(sample), SLICE):
         part = sample[start : start + SLICE]
         for encoding in candidates.encode_batch_fast(part, add_special_tokens=False):
-            used.update(encoding.ids)
-    known = set(kept)
-    ranked = (candidates.id_to_token(i) for i, _ in used.most_common())
-    added = [piece for piece in ranked if piece not in known][: size - len(kept)]
-    return tokenizer_of(kept + added, "the trained vocabulary")
+            ids.update(encoding.ids)
+    used = Counter({candidates.id_to_token(i): count for i, count in ids.items()})
+    known = {*kept, *SPECIAL}
+    added = [piece for piece, _ in used.most_common() if piece not in known][: size - len(kept)]
+    pieces = kept + added
+    if words:
+        return unigram_of({piece: used[piece] for piece in pieces})
+    return tokenizer_of(pieces, "the trained vocabulary")
 
 
 def _candidates(sample: list[str], size: int) -> Tokenizer:
@@ -77,12 +92,49 @@ def _candidates(sample: list[str], size: int) -> Tokenizer:
     blank = tokenizer_of(list(SPECIAL), "the special pieces")
     trained = Tokenizer(WordPiece(unk_token="[UNK]"))
     trained.normalizer, trained.pre_tokenizer = blank.normalizer, blank.pre_tokenizer
-    alphabet = {character for text in sample for character in text}
     trainer = WordPieceTrainer(
-        vocab_size=size + len(alphabet), special_tokens=list(SPECIAL), show_progress=False
+        vocab_size=size + len(_alphabet(sample)), special_tokens=list(SPECIAL), show_progress=False
     )
     trained.train_from_iterator(sample, trainer)
     return trained
+
+
+def _word_candidates(sample: list[str], size: int) -> Tokenizer:
+    """More pieces than wanted: all characters, and the most frequent words."""
+    import jieba
+
+    blank = unigram_of(dict.fromkeys(SPECIAL, 0))
+    lowered = [blank.normalizer.normalize_str(text) for text in sample]
+    counts = Counter(word for text in lowered for word in jieba.cut(text))
+    whole = (word for word, _ in counts.most_common() if _is_whole(word, blank))
+    pieces = [*SPECIAL, *_alphabet(lowered), *islice(whole, size)]
+    return unigram_of({piece: counts[piece] for piece in pieces})
+
+
+def _is_whole(word: str, tokenizer: Tokenizer) -> bool:
+    """Whether word is one stretch for the tokenizer: no space, no sign between letters."""
+    return len(word) > 1 and tokenizer.pre_tokenizer.pre_tokenize_str(word) == [
+        (word, (0, len(word)))
+    ]
+
+
+def _alphabet(sample: list[str]) -> list[str]:
+    return sorted({character for text in sample for character in text if not character.isspace()})
+
+
+def unigram_of(counts: dict[str, int]) -> Tokenizer:
+    """A tokenizer that cuts a text into its most probable pieces.
+
+    Args:
+        counts: How often each piece occurs; the special pieces are among them.
+    """
+    total = sum(counts.values()) + len(counts)
+    scores = [(piece, math.log((count + 0.5) / total)) for piece, count in counts.items()]
+    tokenizer = Tokenizer(Unigram(scores, unk_id=list(counts).index("[UNK]")))
+    tokenizer.normalizer = BertNormalizer(handle_chinese_chars=False)
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    tokenizer.add_special_tokens(list(SPECIAL))
+    return tokenizer
 
 
 def tokenizer_of(lines: list[str], where: str) -> Tokenizer:

@@ -1,0 +1,143 @@
+"""BERT's encoder over windows laid end to end: no padding but inside attention on a GPU.
+
+`transformers.BertModel` holds the parameters and the parts; only the way through them is ours.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from spacy_bert_zh.pieces import MAX_BATCH_PIECES, Batch, batches
+
+
+@dataclass(frozen=True)
+class Group:
+    """Neighbouring windows that attend in one call.
+
+    Attributes:
+        pieces: Where their pieces stand in the batch.
+        windows: Where they stand among its windows.
+        longest: Pieces of the longest.
+        places: For each piece, its place in the padded (windows × longest); None if all
+            windows are equally long.
+        mask: True where there is a piece; shape (windows, 1, 1, longest), or None.
+    """
+
+    pieces: slice
+    windows: slice
+    longest: int
+    places: torch.Tensor | None = None
+    mask: torch.Tensor | None = None
+
+
+def most_padding(device: torch.device) -> int:
+    """What one call of attention less is worth: on a GPU all the padding there can be."""
+    return 0 if device.type == "cpu" else MAX_BATCH_PIECES
+
+
+def group_windows(lengths: NDArray[np.int64], device: torch.device) -> list[Group]:
+    """Divide the windows of a batch into those that attend together."""
+    groups, at = [], 0
+    for indices in batches(lengths.tolist(), MAX_BATCH_PIECES, most_padding(device)):
+        part = lengths[indices]
+        pieces, windows = slice(at, at + int(part.sum())), slice(indices[0], indices[-1] + 1)
+        at, longest = pieces.stop, int(part[-1])
+        if part[0] == longest:
+            groups.append(Group(pieces, windows, longest))
+            continue
+        real = np.arange(longest) < part[:, None]
+        places = torch.from_numpy(np.flatnonzero(real)).to(device)
+        mask = torch.from_numpy(real).to(device)[:, None, None]
+        groups.append(Group(pieces, windows, longest, places, mask))
+    return groups
+
+
+def embed(bert: Any, batch: Batch) -> torch.Tensor:
+    """The sum of piece, position and segment embeddings; shape (pieces, hidden size)."""
+    device = bert.device
+    starts = np.cumsum(batch.lengths) - batch.lengths
+    positions = np.arange(len(batch.ids)) - np.repeat(starts, batch.lengths)
+    ids = torch.from_numpy(batch.ids).to(device)[None]
+    vectors: torch.Tensor = bert.embeddings(
+        input_ids=ids,
+        token_type_ids=torch.zeros_like(ids),
+        position_ids=torch.from_numpy(positions).to(device)[None],
+    )
+    return vectors[0]
+
+
+def encode(
+    bert: Any, batch: Batch, *, first_only: bool = False, checkpointing: bool = False
+) -> torch.Tensor:
+    """Hidden states of the last layer (Devlin et al. 2019, section 3).
+
+    Args:
+        bert: A `transformers.BertModel`.
+        batch: The windows.
+        first_only: Whether only each window's first piece is wanted: its keys and values are
+            those of all pieces, the rest of the last layer is computed for it alone.
+        checkpointing: Whether gradients compute each layer once more instead of keeping it.
+
+    Returns:
+        Shape (pieces, hidden size), or (windows, hidden size) of the first pieces.
+    """
+    hidden = embed(bert, batch)
+    groups = group_windows(batch.lengths, hidden.device)
+    starts = torch.from_numpy(np.cumsum(batch.lengths) - batch.lengths).to(hidden.device)
+    layers = bert.encoder.layer
+    for layer in layers:
+        firsts = starts if first_only and layer is layers[-1] else None
+        if checkpointing and torch.is_grad_enabled():
+            hidden = checkpoint(_layer, layer, hidden, groups, firsts, use_reentrant=False)
+        else:
+            hidden = _layer(layer, hidden, groups, firsts)
+    return hidden
+
+
+def _layer(
+    layer: Any, hidden: torch.Tensor, groups: list[Group], firsts: torch.Tensor | None
+) -> torch.Tensor:
+    """One transformer layer; with `firsts` only their rows come out."""
+    attention = layer.attention.self
+    rows = hidden if firsts is None else hidden[firsts]
+    queries, keys, values = attention.query(rows), attention.key(hidden), attention.value(hidden)
+    found = []
+    for group in groups:
+        own = group.pieces if firsts is None else group.windows
+        found.append(_attend(attention, queries[own], keys, values, group, firsts is None))
+    mixed = layer.attention.output(torch.cat(found), rows)
+    return layer.output(layer.intermediate(mixed), mixed)
+
+
+def _attend(
+    attention: Any,
+    queries: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    group: Group,
+    every: bool,
+) -> torch.Tensor:
+    """Scaled dot-product attention within each window of a group; shaped like `queries`."""
+    windows = group.windows.stop - group.windows.start
+
+    def heads(rows: torch.Tensor, length: int) -> torch.Tensor:
+        if group.places is not None and length > 1:
+            padded = rows.new_zeros(windows * length, rows.shape[1])
+            rows = padded.index_copy(0, group.places, rows)
+        return rows.view(windows, length, attention.num_attention_heads, -1).transpose(1, 2)
+
+    length = group.longest if every else 1
+    context = functional.scaled_dot_product_attention(
+        heads(queries, length),
+        heads(keys[group.pieces], group.longest),
+        heads(values[group.pieces], group.longest),
+        attn_mask=group.mask,
+        dropout_p=attention.dropout.p if attention.training else 0.0,
+    )
+    rows = context.transpose(1, 2).reshape(windows * length, -1)
+    return rows if group.places is None or not every else rows[group.places]
