@@ -236,7 +236,9 @@ def windows(length: int, size: int, stride: int, max_windows: int = 0) -> list[t
     return spans
 
 
-def batches(lengths: Sequence[int], budget: int, most_padding: int | None = None) -> list[list[int]]:
+def batches(
+    lengths: Sequence[int], budget: int, most_padding: int | None = None
+) -> list[list[int]]:
     """Group indices by length so that nothing is too large.
 
     Args:

@@ -121,6 +121,14 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Raw text for pretraining, one document a line."""
+    path = tmp_path_factory.mktemp("raw") / "raw.txt"
+    path.write_text("\n".join(text for text, _ in make_rows(600)) + "\n", "utf-8")
+    return path
+
+
 @pytest.fixture
 def make_pipeline(checkpoint: Path):
     """Build a blank pipeline with one of our components on the tiny checkpoint."""

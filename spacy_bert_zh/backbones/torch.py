@@ -13,6 +13,7 @@ from thinc.api import Model, Optimizer, Shim
 from thinc.types import Floats2d, FloatsXd
 from thinc.util import get_torch_default_device, torch2xp, xp2torch
 
+from spacy_bert_zh.backbones.memory import give_back
 from spacy_bert_zh.checkpoint import Checkpoint, load_checkpoint
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.pieces import MAX_BATCH_PIECES, Encoded, PieceEncoder
@@ -194,11 +195,10 @@ class TorchShim(Shim):
         self.network.eval()
         with torch.inference_mode(), self._autocast():
             vectors: torch.Tensor = self.network(encoded)
+        give_back()
         return vectors
 
-    def begin_update(
-        self, encoded: Encoded
-    ) -> tuple[torch.Tensor, Callable[[torch.Tensor], None]]:
+    def begin_update(self, encoded: Encoded) -> tuple[torch.Tensor, Callable[[torch.Tensor], None]]:
         """Vectors and a callback that adds to the parameters' gradients."""
         self.network.train()
         with self._autocast():
@@ -243,6 +243,7 @@ class TorchShim(Shim):
             weights, _ = optimizer((self.id, name), weights, gradient, **options)
             parameter.data = xp2torch(weights, device=parameter.device)
             parameter.grad = None
+        give_back()
 
     @contextlib.contextmanager
     def use_params(self, params: dict[Any, Any]) -> Iterator[None]:

@@ -24,6 +24,8 @@ DEFAULT_SIZE = 8_000
 # Enough text to rank pieces by; more makes no difference to a list of some thousands.
 SAMPLE = 20_000_000
 SLICE = 10_000
+# transformers may build BERT's own tokenizer from vocab.txt alone, which would cut words up.
+_CLASSES = {"WordPiece": "BertTokenizer"}
 
 
 def read_vocabulary(path: Path) -> Tokenizer:
@@ -169,13 +171,15 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None
     whole.post_processor = BertProcessing(sep, cls)
     whole.decoder = WordPieceDecoder()
     whole.save(str(folder / "tokenizer.json"))
-    normalizer = json.loads(tokenizer.to_str())["normalizer"] or {}
+    plain = json.loads(tokenizer.to_str())
+    normalizer = plain["normalizer"] or {}
     settings = {
-        "tokenizer_class": "BertTokenizer",
+        "tokenizer_class": _CLASSES.get(plain["model"]["type"], "PreTrainedTokenizerFast"),
         "do_lower_case": normalizer.get("lowercase", True),
         "strip_accents": normalizer.get("strip_accents"),
         "tokenize_chinese_chars": normalizer.get("handle_chinese_chars", True),
         "model_max_length": max_length,
+        **{f"{piece.strip('[]').lower()}_token": piece for piece in SPECIAL},
     }
     text = json.dumps(settings, indent=2) + "\n"
     (folder / "tokenizer_config.json").write_text(text, "utf-8")

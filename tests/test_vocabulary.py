@@ -1,0 +1,126 @@
+"""Vocabularies of pretraining: characters, Latin pieces, words."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from tokenizers.models import Unigram
+
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.pieces import load_tokenizer, read_tokenizer
+from spacy_bert_zh.pretrain import pretrain
+from spacy_bert_zh.pretrain.vocabulary import (
+    SPECIAL,
+    pieces_of,
+    read_vocabulary,
+    train_vocabulary,
+    write_tokenizer,
+)
+from tests.pretraining import tiny
+
+
+def test_a_vocabulary_has_characters_and_frequent_latin_pieces():
+    texts = ["我用iphone拍照", "新的iphone很贵", "iphone好"] * 20 + ["罕"]
+    tokenizer = train_vocabulary(texts, 60)
+    pieces = pieces_of(tokenizer)
+    assert pieces[:5] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    assert len(pieces) <= 60
+    assert tokenizer.encode("我用iPhone").tokens == ["我", "用", "iphone"]
+    assert "我用" not in pieces
+
+
+def test_the_most_used_pieces_stay_when_there_is_little_room():
+    texts = ["天地人"] * 9 + ["罕"]
+    assert pieces_of(train_vocabulary(texts, 8))[5:] in (
+        list(order) for order in ("天地人", "天人地", "地天人", "地人天", "人天地", "人地天")
+    )
+
+
+def test_a_given_vocabulary_is_kept_and_extended(tmp_path):
+    path = tmp_path / "vocab.txt"
+    lines = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "甲", "乙"]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    assert pieces_of(read_vocabulary(path)) == lines
+    extended = pieces_of(train_vocabulary(["甲丙", "丙"], 8, lines))
+    assert extended == [*lines, "丙"]
+    with pytest.raises(BertZhError, match="must be more than the 7"):
+        train_vocabulary(["甲丙"], 7, lines)
+
+
+def test_a_large_corpus_is_sampled_evenly(monkeypatch):
+    monkeypatch.setattr("spacy_bert_zh.pretrain.vocabulary.SAMPLE", 1_000)
+    early, late = ["甲乙丙丁戊"] * 1000, ["子丑寅卯辰"] * 1000
+    pieces = pieces_of(train_vocabulary([*early, *late], 15))
+    assert {"甲", "子"} <= set(pieces)
+
+
+TEXTS = ["我在北京大学读书", "北京很大", "这家店的iPhone很好，推荐", "ＡＢ公司在北京"] * 20
+
+
+@pytest.fixture(scope="module")
+def words() -> Tokenizer:
+    return train_vocabulary(TEXTS, 60, words=True)
+
+
+def test_frequent_words_are_pieces(words: Tokenizer) -> None:
+    assert words.encode("北京大学的店").tokens == ["北京大学", "的", "店"]
+    assert words.encode("大北京，iphone").tokens == ["大", "北京", "，", "iphone"]
+    assert pieces_of(words)[:5] == list(SPECIAL)
+    assert len(pieces_of(words)) <= 60
+
+
+@settings(deadline=None)
+@given(text=st.lists(st.sampled_from([*"北京大学我在读书，iab ", "北京", "[SEP]"])).map("".join))
+def test_pieces_of_words_are_the_text_again(words: Tokenizer, text: str) -> None:
+    encoding = words.encode(text, add_special_tokens=False)
+    ends = [0]
+    for start, end in encoding.offsets:
+        assert not text[ends[-1] : start].strip()
+        ends.append(end)
+    assert not text[ends[-1] :].strip()
+
+
+def test_no_length_is_too_long_for_words(words: Tokenizer) -> None:
+    assert len(words.encode("北京大" * 5_000).ids) == 10_000
+
+
+def test_given_pieces_stay_but_for_those_that_go_on_a_word() -> None:
+    given = [*SPECIAL, "甲", "##a", "a"]
+    pieces = pieces_of(train_vocabulary(TEXTS, 60, given, words=True))
+    assert pieces[:7] == [*SPECIAL, "甲", "a"]
+
+
+def test_transformers_cuts_into_the_same_words(words: Tokenizer, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    write_tokenizer(words, tmp_path, 64)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}), "utf-8")
+    theirs = AutoTokenizer.from_pretrained(tmp_path)
+    ours = load_tokenizer(tmp_path)
+    text = "我在ＡＢ公司，北京的iPhone"
+    cls, sep = ours.token_to_id("[CLS]"), ours.token_to_id("[SEP]")
+    ids = ours.encode(text, add_special_tokens=False).ids
+    assert theirs(text)["input_ids"] == [cls, *ids, sep]
+    assert (theirs.mask_token, theirs.pad_token_id) == ("[MASK]", ours.token_to_id("[PAD]"))
+    assert theirs.model_max_length == 64
+
+
+def test_words_from_the_command_line_and_from_a_file(text: Path, tmp_path: Path) -> None:
+    made = pretrain(text, tmp_path / "bert", tiny(words=True, vocab_size=120))
+    tokenizer = load_tokenizer(made)
+    assert any(len(piece) > 1 for piece in pieces_of(tokenizer)[len(SPECIAL) :])
+    again = pretrain(text, tmp_path / "again", tiny(vocabulary=made / "tokenizer.json"))
+    assert pieces_of(load_tokenizer(again)) == pieces_of(tokenizer)
+    assert read_vocabulary(made / "tokenizer.json").to_str() == load_tokenizer(made).to_str()
+
+
+def test_a_json_that_is_no_tokenizer_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text("{}", "utf-8")
+    with pytest.raises(BertZhError, match="can't be read"):
+        read_tokenizer(tmp_path / "tokenizer.json")
+    Tokenizer(Unigram([("[UNK]", 0.0)], unk_id=0)).save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(BertZhError, match="lacks the special piece"):
+        read_vocabulary(tmp_path / "tokenizer.json")
