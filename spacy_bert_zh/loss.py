@@ -8,7 +8,7 @@ from spacy.pipeline.textcat import TextCategorizer
 from spacy.pipeline.textcat_multilabel import MultiLabel_TextCategorizer
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
-from thinc.api import Optimizer, set_dropout_rate
+from thinc.api import Optimizer, set_dropout_rate, to_numpy
 from thinc.types import Floats2d
 
 from spacy_bert_zh.errors import BertZhError
@@ -126,6 +126,12 @@ class BertLoss(TextCategorizer):
         if not docs:
             return self.model.ops.alloc2f(0, len(self.labels))
         return cast(Floats2d, self.model.predict(docs))
+
+    def set_annotations(self, docs: Iterable[Doc], scores: Floats2d) -> None:
+        """Write the scores into ``doc.cats``, after one copy from the device for all of them."""
+        labels = self.labels
+        for doc, row in zip(docs, to_numpy(scores).tolist(), strict=True):
+            doc.cats.update(zip(labels, row, strict=True))
 
     def rehearse(
         self,

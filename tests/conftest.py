@@ -52,10 +52,10 @@ def make_examples(nlp: Language, count: int, seed: int = 0) -> list[Example]:
     ]
 
 
-def teach(nlp: Language, examples: list[Example], epochs: int = 15) -> dict[str, float]:
+def teach(nlp: Language, examples: list[Example], epochs: int = 20) -> dict[str, float]:
     """Train a pipeline in memory; the losses of its last epoch."""
     nlp.initialize(lambda: examples)
-    optimizer = Adam(0.02)
+    optimizer = Adam(0.01)
     losses: dict[str, float] = {}
     for _ in range(epochs):
         losses = {}

@@ -1,0 +1,339 @@
+"""Speed and memory beside the peers: same weights, texts, threads and machine, in one run.
+
+    python benchmarks/speed.py ../shared/data
+
+Each peer has a process of its own (`peers.py`); they take turns, so that whatever else slows
+the machine slows all of them. Ratios are medians over the turns, with the least and the most.
+"""
+
+import csv
+import json
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from spacy_bert_zh.files import whole
+from spacy_bert_zh.pieces import EMBEDDED, load_tokenizer, read_json
+
+HERE = Path(__file__).parent
+LABELS = 10
+SHOP = "online_shopping_10_cats/online_shopping_10_cats.csv"
+# Headlines, reviews and one long document; how many of each a turn takes for each size of model.
+COUNTS = {"small": {"headlines": 1024, "reviews": 256, "long": 1}, "base": {"headlines": 128}}
+BASE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12}
+CLASSIFIERS = "ours,bf16,stock,transformers,pipeline,bow"
+TRAINERS = "ours,bf16,stock,transformers"
+LATENCY = "ours,stock,pipeline,forward"
+GROWTH = (2_000, 200_000)
+
+PEAK = """
+import sys, time, torch
+a = torch.randn(2048, 2048, device=sys.argv[1])
+times = []
+for _ in range(10):
+    begin = time.perf_counter()
+    (a @ a)[0, 0].item()
+    times.append(time.perf_counter() - begin)
+print(2 * 2048**3 / min(times) / 1e9)
+"""
+
+app = typer.Typer()
+
+
+@dataclass
+class Peer:
+    """A running process and what it said when it was ready."""
+
+    name: str
+    process: subprocess.Popen[str]
+    load: float
+
+    def ask(self, what: str, texts: Path) -> dict[str, Any]:
+        """Let it work, and wait for its answer."""
+        assert self.process.stdin
+        print(json.dumps({"do": what, "texts": str(texts)}), file=self.process.stdin, flush=True)
+        return self._read()
+
+    def _read(self) -> dict[str, Any]:
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"The process of '{self.name}' has ended: see its messages above")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+def start(name: str, checkpoint: Path, device: str, threads: int) -> Peer:
+    """Start a peer and wait until it has loaded."""
+    words = [sys.executable, str(HERE / "peers.py"), name, str(checkpoint), device, str(LABELS)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
+    process = subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    )
+    peer = Peer(name, process, 0.0)
+    peer.load = peer._read()["load"]
+    return peer
+
+
+@app.command()
+def main(
+    data: Annotated[Path, typer.Argument(help="Folder of the corpora.")],
+    size: Annotated[
+        str, typer.Option(help="small (the one that ships) or base (random).")
+    ] = "small",
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(help="Of each process.")] = 1,
+    repeats: Annotated[int, typer.Option(help="Turns.")] = 5,
+    only: Annotated[
+        str, typer.Option(help="Parts: texts, single, training, growth.")
+    ] = "texts,single",
+    peers: Annotated[str, typer.Option(help="Instead of all that a part has.")] = "",
+) -> None:
+    """Measure, print the table, and write results/<machine>.json."""
+    target = HERE / "results" / f"{machine(device)}.json"
+    results = read_json(target) if target.exists() else {}
+    with TemporaryDirectory() as folder:
+        checkpoint = EMBEDDED if size == "small" else random_base(Path(folder))
+        inputs = write_inputs(data, COUNTS[size], Path(folder))
+        setting = {"checkpoint": checkpoint, "device": device, "threads": threads}
+        for part in only.split(","):
+            key = f"{size}, {threads} thread{'s' * (threads > 1)}, {part}"
+            results[key] = {
+                **PARTS[part](setting, inputs, repeats, [n for n in peers.split(",") if n]),
+                "peak_gflops": matmul_peak(device, threads),
+            }
+            with whole(target) as file:
+                file.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
+            print(f"\n{key}\n{table(results[key])}", flush=True)
+
+
+def machine(device: str) -> str:
+    """A short name of the hardware, for the file of results."""
+    if device != "cpu":
+        import torch
+
+        name = torch.cuda.get_device_name()
+    else:
+        lines = Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
+        names = [line.split(":")[1] for line in lines if line.startswith("model name")]
+        name = f"{os.cpu_count()} {names[0] if names else platform.machine()}"
+    return "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())
+
+
+def random_base(folder: Path) -> Path:
+    """BERT-base with random weights and the vocabulary that ships."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(0)
+    tokenizer = load_tokenizer(EMBEDDED)
+    config = BertConfig(vocab_size=tokenizer.get_vocab_size(), **BASE)
+    BertModel(config).save_pretrained(folder / "base")
+    for file in EMBEDDED.glob("*token*"):
+        (folder / "base" / file.name).write_bytes(file.read_bytes())
+    (folder / "base" / "vocab.txt").write_bytes((EMBEDDED / "vocab.txt").read_bytes())
+    return folder / "base"
+
+
+def write_inputs(data: Path, counts: dict[str, int], folder: Path) -> dict[str, Path]:
+    """Draw the texts of each kind, always the same ones."""
+    headlines = [
+        line.split("\t")[0]
+        for line in (data / "thucnews10" / "dev.txt").read_text("utf-8").splitlines()
+    ]
+    with open(data / SHOP, encoding="utf-8-sig", newline="") as file:
+        reviews = [row["review"] for row in csv.DictReader(file) if 5 <= len(row["review"]) <= 3000]
+    pools = {"headlines": headlines, "reviews": reviews, "long": ["".join(reviews)[:20_000]]}
+    rng = random.Random(0)
+    paths = {}
+    for name, count in counts.items():
+        paths[name] = folder / f"{name}.json"
+        chosen = rng.sample(pools[name], count)
+        paths[name].write_text(json.dumps(chosen, ensure_ascii=False), "utf-8")
+    return paths
+
+
+def texts(setting: Any, inputs: Any, repeats: int, names: list[str]) -> dict[str, Any]:
+    """Texts a second of each peer on each input, in turns."""
+    peers = [start(name, **setting) for name in names or CLASSIFIERS.split(",")]
+    rows: dict[str, Any] = {}
+    for kind, path in inputs.items():
+        pieces, gflop = work(json.loads(path.read_text("utf-8")), setting["checkpoint"])
+        count = len(json.loads(path.read_text("utf-8")))
+        taken: dict[str, list[dict[str, Any]]] = {peer.name: [] for peer in peers}
+        for turn in range(repeats + 1):
+            for peer in peers:
+                answer = peer.ask("classify", path)
+                if turn:  # the first one warms up
+                    taken[peer.name].append(answer)
+        rows[kind] = {
+            "texts": count,
+            "pieces": pieces,
+            "gflop": gflop,
+            "peers": {name: summary(answers, count) for name, answers in taken.items()},
+        }
+        rows[kind]["ratios"] = ratios(taken)
+    stop(peers)
+    return {"inputs": rows, "load": {peer.name: round(peer.load, 2) for peer in peers}}
+
+
+def single(setting: Any, inputs: Any, repeats: int, names: list[str]) -> dict[str, Any]:
+    """Milliseconds for one headline at a time."""
+    peers = [start(name, **setting) for name in names or LATENCY.split(",")]
+    taken: dict[str, list[float]] = {peer.name: [] for peer in peers}
+    for turn in range(repeats + 1):
+        for peer in peers:
+            seconds = peer.ask("single", inputs["headlines"])["seconds"]
+            if turn:
+                taken[peer.name] += seconds
+    stop(peers)
+    return {
+        "milliseconds": {
+            name: {f"p{p}": round(1e3 * float(np.percentile(all_, p)), 2) for p in (50, 99)}
+            for name, all_ in taken.items()
+        }
+    }
+
+
+def training(setting: Any, inputs: Any, repeats: int, names: list[str]) -> dict[str, Any]:
+    """Texts a second of training on headlines."""
+    peers = [start(name, **setting) for name in names or TRAINERS.split(",")]
+    path = inputs["headlines"]
+    count = len(json.loads(path.read_text("utf-8")))
+    taken: dict[str, list[dict[str, Any]]] = {peer.name: [] for peer in peers}
+    for turn in range(repeats + 1):
+        for peer in peers:
+            answer = peer.ask("train", path)
+            if turn:
+                taken[peer.name].append(answer)
+    stop(peers)
+    return {
+        "inputs": {
+            "training": {
+                "texts": count,
+                "peers": {name: summary(answers, count) for name, answers in taken.items()},
+                "ratios": ratios(taken),
+            }
+        }
+    }
+
+
+def growth(setting: Any, inputs: Any, repeats: int, names: list[str]) -> dict[str, Any]:
+    """Resident memory of a process after some texts and after many."""
+    headlines = json.loads(inputs["headlines"].read_text("utf-8"))
+    path = inputs["headlines"].with_name("growth.json")
+    found: dict[str, dict[str, int]] = {}
+    for name in names or ["ours"]:
+        peer, done, sizes = start(name, **setting), 0, {}
+        for target in GROWTH:
+            while done < target:
+                # Every text is new, or they would be computed once.
+                part = [f"{text} {done + i}" for i, text in enumerate(headlines)]
+                path.write_text(json.dumps(part[: target - done], ensure_ascii=False), "utf-8")
+                resident = peer.ask("classify", path)["resident"]
+                done += min(len(part), target - done)
+            sizes[f"{target:,}"] = resident
+        stop([peer])
+        found[name] = sizes
+    return {"resident": found}
+
+
+def stop(peers: list[Peer]) -> None:
+    """End the processes."""
+    for peer in peers:
+        assert peer.process.stdin
+        peer.process.stdin.close()
+        peer.process.wait()
+
+
+def work(texts: list[str], checkpoint: Path) -> tuple[int, float]:
+    """The texts' word pieces with [CLS] and [SEP], and the GFLOP to encode them unpadded.
+
+    Every matrix product of the layers, as in `spacy_bert_zh.pretrain.network.flops`; texts
+    longer than 512 pieces attend within 512.
+    """
+    config = read_json(checkpoint / "config.json")
+    lengths = [
+        len(e.ids) + 2
+        for e in load_tokenizer(checkpoint).encode_batch_fast(texts, add_special_tokens=False)
+    ]
+    hidden, inner = config["hidden_size"], config.get("intermediate_size", 3072)
+    piece = 4 * hidden * hidden + 2 * hidden * inner
+    attention = sum(2 * n * min(n, 512) * hidden for n in lengths)
+    layers = config["num_hidden_layers"]
+    return sum(lengths), 2 * layers * (piece * sum(lengths) + attention) / 1e9
+
+
+def matmul_peak(device: str, threads: int) -> float:
+    """GFLOP a second of a large float32 matrix product: the best of ten."""
+    words = [sys.executable, "-c", PEAK, device]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    out = subprocess.run(words, env=environment, capture_output=True, check=True)
+    return round(float(out.stdout), 1)
+
+
+def summary(answers: list[dict[str, Any]], count: int) -> dict[str, Any]:
+    """Median, least and most texts a second, and memory."""
+    speeds = [count / answer["seconds"][0] for answer in answers]
+    return {
+        "texts_per_second": round(statistics.median(speeds), 2),
+        "least": round(min(speeds), 2),
+        "most": round(max(speeds), 2),
+        "peak_megabytes": round(answers[-1]["peak"] / 1e6),
+    }
+
+
+PARTS = {"texts": texts, "single": single, "training": training, "growth": growth}
+
+
+def ratios(taken: dict[str, list[dict[str, Any]]]) -> dict[str, list[float]]:
+    """How many times faster than each other peer we were, turn by turn: median, least, most."""
+    found = {}
+    for name, answers in taken.items():
+        if name == "ours" or "ours" not in taken:
+            continue
+        turns = [
+            b["seconds"][0] / a["seconds"][0] for a, b in zip(taken["ours"], answers, strict=True)
+        ]
+        found[name] = [round(f(turns), 2) for f in (statistics.median, min, max)]
+    return found
+
+
+def table(result: dict[str, Any]) -> str:
+    """One part of the results in Markdown."""
+    if "inputs" not in result:
+        return json.dumps({k: v for k, v in result.items() if k != "peak_gflops"})
+    lines = ["| input | peer | texts/s | pieces/s | of the peak | ours is faster by | memory |"]
+    lines.append("| --- | --- | --- | --- | --- | --- | --- |")
+    for kind, row in result["inputs"].items():
+        for name, peer in row["peers"].items():
+            speed = peer["texts_per_second"]
+            per_text = speed / row["texts"]
+            pieces = f"{row['pieces'] * per_text:,.0f}" if "pieces" in row else "–"
+            share = row["gflop"] * per_text / result["peak_gflops"] if "gflop" in row else None
+            ratio = row["ratios"].get(name)
+            cells = [
+                kind,
+                name,
+                f"{speed:,.1f} ({peer['least']:,.1f}–{peer['most']:,.1f})",
+                pieces,
+                f"{share:.0%}" if share is not None and name != "bow" else "–",
+                f"{ratio[0]:.2f} ({ratio[1]:.2f}–{ratio[2]:.2f})" if ratio else "–",
+                f"{peer['peak_megabytes']:,} MB",
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    app()
