@@ -24,6 +24,7 @@ import typer
 
 from spacy_bert_zh.files import whole
 from spacy_bert_zh.pieces import EMBEDDED, load_tokenizer, read_json
+from spacy_bert_zh.plots import bars, to_svg
 
 HERE = Path(__file__).parent
 LABELS = 10
@@ -115,6 +116,7 @@ def main(
             with whole(target) as file:
                 file.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
             print(f"\n{key}\n{table(results[key])}", flush=True)
+    target.with_suffix(".svg").write_text(picture(results), "utf-8")
 
 
 def machine(device: str) -> str:
@@ -291,6 +293,20 @@ def summary(answers: list[dict[str, Any]], count: int) -> dict[str, Any]:
         "most": round(max(speeds), 2),
         "peak_megabytes": round(answers[-1]["peak"] / 1e6),
     }
+
+
+def picture(results: dict[str, Any]) -> str:
+    """Texts a second of every peer on every input, as bars; each input has a scale of its own."""
+    names, shares, notes = [], [], []
+    for key, result in results.items():
+        for kind, row in result.get("inputs", {}).items():
+            # The bag of words is for scale and would leave nothing to see of the others.
+            speeds = {n: p["texts_per_second"] for n, p in row["peers"].items() if n != "bow"}
+            for name, speed in speeds.items():
+                names.append(f"{key.split(',')[0]} {kind}: {name}")
+                shares.append(speed / max(speeds.values()))
+                notes.append(f"{speed:,.1f}")
+    return to_svg(bars(names, shares, notes, "texts a second"))
 
 
 PARTS = {"texts": texts, "single": single, "training": training, "growth": growth}

@@ -17,6 +17,7 @@ import torch
 from spacy.tokens import Doc
 from thinc.api import SGD, Adam, Model, fix_random_seed
 from thinc.types import Floats2d
+from tokenizers import Tokenizer
 from transformers import BertConfig, BertModel
 
 from spacy_bert_zh.backbones import packed, torch_bert
@@ -204,6 +205,35 @@ def test_the_same_text_is_computed_once(build: Build) -> None:
     np.testing.assert_array_equal(vectors[: len(TEXTS)], vectors[len(TEXTS) :])
     model.predict(make_docs())
     assert sum(pieces) == 2 * once
+
+
+def test_nothing_is_padded_and_pieces_are_made_once(build: Build) -> None:
+    model = build()
+    shim = shim_of(model)
+    calls: list[int] = []
+    pieces: list[int] = []
+
+    class Counting:
+        def __init__(self, tokenizer: Tokenizer) -> None:
+            self.token_to_id = tokenizer.token_to_id
+            self._tokenizer = tokenizer
+
+        def encode_batch_fast(self, texts: list[str], **settings: bool) -> list[Any]:
+            calls.append(len(texts))
+            return list(self._tokenizer.encode_batch_fast(texts, **settings))
+
+    encoder = shim._encoder
+    shim._encoder = replace(encoder, tokenizer=Counting(encoder.tokenizer))
+    network_of(model).bert.embeddings.register_forward_hook(
+        lambda module, given, found: pieces.append(found.shape[1])
+    )
+    model.predict(make_docs())
+    ids = [encoder.tokenizer.encode(text, add_special_tokens=False).ids for text in TEXTS]
+    different = {
+        tuple(row[start:end]) for row in ids for start, end in windows(len(row), LENGTH - 2, STRIDE)
+    }
+    assert calls == [len(TEXTS)]
+    assert sum(pieces) == sum(len(window) + 2 for window in different)
 
 
 def test_no_documents(build: Build) -> None:
