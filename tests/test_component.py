@@ -3,7 +3,7 @@
 import copy
 import json
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -414,3 +414,22 @@ def test_documents_keep_their_numbers_when_saved(taught: Language) -> None:
     again = Doc(taught.vocab).from_bytes(doc.to_bytes())
     assert again._.bert_textcat == {"pieces": 80, "pieces_read": 80, "windows": 2}
     assert again.cats == doc.cats
+
+
+def test_a_pipe_that_is_broken_off_leaves_the_pipeline_as_it_was(
+    factory: str, make_pipeline: Make
+) -> None:
+    nlp = make_pipeline(factory)
+    initialized(nlp)
+    expected = cats_of(nlp)
+
+    def failing() -> Iterator[str]:
+        yield from ["好"] * 5
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(nlp.pipe(failing(), batch_size=2))
+    stream = nlp.pipe(TEXTS * 20, batch_size=4)
+    next(stream)
+    stream.close()
+    assert cats_of(nlp) == expected
