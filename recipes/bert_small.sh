@@ -4,7 +4,8 @@
 #   recipes/bert_small.sh DATA WORK [options of pretrain]
 #
 # DATA holds corpus/*.txt.xz and the labelled corpora that accuracy is measured on; their texts
-# are kept out of the pretraining. One process for each of PROCESSES (2) cores or GPUs.
+# are kept out of the pretraining. One process for each of PROCESSES (2)
+# cores or GPUs.
 # A larger one, on a GPU:
 #   PROCESSES=1 SAMPLE=1 recipes/bert_small.sh DATA WORK --preset small --batch-size 256 \
 #     --steps 40000 --workers 8
@@ -33,6 +34,6 @@ done
 
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 python -m torch.distributed.run --nproc_per_node "${PROCESSES:-2}" -m spacy_bert_zh pretrain \
-  "$work/corpus" "$work/bert_small" --preset mini --vocabulary assets/bert_small/vocab.txt \
+  "$work/corpus" "$work/bert_small" --preset mini --vocabulary assets/bert_small/tokenizer.json \
   "${exclude[@]}" --batch-size 64 --steps 2600 --optimizer muon --learn-rate 0.002 \
   --mask-rate 0.2 --save-every 200 --workers 1 --half "$@"

@@ -97,10 +97,10 @@ def test_groups_that_are_padded_hold_similar_lengths() -> None:
 
 @settings(deadline=None)
 @given(text=texts)
-def test_same_ids_as_transformers(text: str) -> None:
-    theirs = BertTokenizerFast(str(EMBEDDED / "vocab.txt"))
+def test_same_ids_as_transformers(checkpoint: Path, text: str) -> None:
+    theirs = BertTokenizerFast(str(checkpoint / "vocab.txt"))
     assert (
-        load_tokenizer(EMBEDDED).encode(text, add_special_tokens=False).ids
+        load_tokenizer(checkpoint).encode(text, add_special_tokens=False).ids
         == theirs(text, add_special_tokens=False)["input_ids"]
     )
 
@@ -144,7 +144,7 @@ def split(batch: Batch) -> list[list[int]]:
 
 def test_halves_are_the_whole() -> None:
     docs = [spacy.blank("zh").make_doc("好" * n) for n in (3, 1, 8, 5, 4)]
-    (batch,) = PieceEncoder(load_tokenizer(EMBEDDED), 12, 2)(docs).batches
+    (batch,) = PieceEncoder(characters(), 12, 2)(docs).batches
     left, right = batch.halves()
     assert split(left) + split(right) == split(batch)
     assert (len(left), len(right)) == (2, 3)
