@@ -20,7 +20,7 @@ from thinc.types import Floats2d
 from tokenizers import Tokenizer
 from transformers import BertConfig, BertModel
 
-from spacy_bert_zh.backbones import packed, torch_bert
+from spacy_bert_zh.backbones import torch_bert, torch_packed
 from spacy_bert_zh.backbones.torch import TorchShim, build_torch_backbone_v1
 from spacy_bert_zh.backbones.torch_bert import PooledBert, build_network
 from spacy_bert_zh.checkpoint import load_checkpoint
@@ -167,7 +167,7 @@ def test_padded_attention_gives_the_same(
     learn(model)
     gradients = gradients_of(model)
     padded = build(pooling=pooling)
-    monkeypatch.setattr(packed, "most_padding", lambda device: 1000)
+    monkeypatch.setattr(torch_packed, "most_padding", lambda device: 1000)
     np.testing.assert_allclose(padded.predict(make_docs()), vectors, rtol=0, atol=2e-6)
     learn(padded)
     assert_equal(gradients_of(padded), gradients, 2e-4)
@@ -183,7 +183,7 @@ def test_out_of_memory_halves_the_batch_and_loses_no_text(
         if len(batch) > 2:
             raise torch.OutOfMemoryError
         sizes.append(len(batch))
-        return packed.encode(bert, batch, **settings)
+        return torch_packed.encode(bert, batch, **settings)
 
     sizes: list[int] = []
     monkeypatch.setattr(torch_bert, "encode", small_memory)

@@ -13,7 +13,7 @@ from thinc.api import Model, Optimizer, Shim
 from thinc.types import Floats2d, FloatsXd
 from thinc.util import get_torch_default_device, torch2xp, xp2torch
 
-from spacy_bert_zh.backbones.memory import give_back
+from spacy_bert_zh.backbones.torch_memory import give_back
 from spacy_bert_zh.checkpoint import Checkpoint, load_checkpoint
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.pieces import MAX_BATCH_PIECES, Encoded, PieceEncoder

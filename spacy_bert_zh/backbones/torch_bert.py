@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from spacy_bert_zh.backbones.packed import encode
+from spacy_bert_zh.backbones.torch_packed import encode
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import Batch, Encoded
