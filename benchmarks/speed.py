@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 LABELS = 10
 SHOP = "online_shopping_10_cats/online_shopping_10_cats.csv"
 # Headlines, reviews and one long document; how many of each a turn takes for each size of model.
-COUNTS = {"small": {"headlines": 1024, "reviews": 256, "long": 1}, "base": {"headlines": 128}}
+COUNTS = {"small": {"headlines": 512, "reviews": 128, "long": 1}, "base": {"headlines": 64}}
 BASE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12}
 CLASSIFIERS = "ours,bf16,stock,transformers,pipeline,bow"
 TRAINERS = "ours,bf16,stock,transformers"
