@@ -124,3 +124,9 @@ def test_a_json_that_is_no_tokenizer_is_one_line(tmp_path: Path) -> None:
     Tokenizer(Unigram([("[UNK]", 0.0)], unk_id=0)).save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(BertZhError, match="lacks the special piece"):
         read_vocabulary(tmp_path / "tokenizer.json")
+
+
+def test_words_need_room_beside_a_given_vocabulary(tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").write_text("\n".join(SPECIAL) + "\n", "utf-8")
+    with pytest.raises(BertZhError, match="--words extends --vocabulary"):
+        tiny(words=True, vocabulary=tmp_path / "vocab.txt")

@@ -118,6 +118,8 @@ class Options:
             raise BertZhError("--ngrams: give the shares of 1, 2, … words, e.g. 0.4,0.3,0.2,0.1")
         if self.checkpoint and (self.vocabulary or self.vocab_size or self.words):
             raise BertZhError("--checkpoint brings its vocabulary: leave the options for one out")
+        if self.words and self.vocabulary and not self.vocab_size:
+            raise BertZhError("--words extends --vocabulary: say up to which --vocab-size")
         for path in (self.checkpoint, self.vocabulary, *self.similar, *self.exclude):
             if path is not None and not path.exists():
                 raise BertZhError(f"No such file or folder: {path}")

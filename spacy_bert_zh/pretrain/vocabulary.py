@@ -16,7 +16,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import BertProcessing
 from tokenizers.trainers import WordPieceTrainer
 
-from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.pieces import load_tokenizer, read_tokenizer
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -103,11 +103,16 @@ def _candidates(sample: list[str], size: int) -> Tokenizer:
 
 def _word_candidates(sample: list[str], size: int) -> Tokenizer:
     """More pieces than wanted: all characters, and the most frequent words."""
-    import jieba
-
+    try:
+        import jieba
+    except ImportError:
+        raise missing_extra("jieba", "pretrain", "--words") from None
+    jieba.setLogLevel("CRITICAL")
     blank = unigram_of(dict.fromkeys(SPECIAL, 0))
     lowered = [blank.normalizer.normalize_str(text) for text in sample]
-    counts = Counter(word for text in lowered for word in jieba.cut(text))
+    cutter = jieba.Tokenizer()
+    with TemporaryDirectory() as cutter.tmp_dir:  # its cache has a name that others could guess
+        counts = Counter(word for text in lowered for word in cutter.cut(text))
     whole = (word for word, _ in counts.most_common() if _is_whole(word, blank))
     pieces = [*SPECIAL, *_alphabet(lowered), *islice(whole, size)]
     return unigram_of({piece: counts[piece] for piece in pieces})
