@@ -1,4 +1,5 @@
-"""What pretraining buys: a linear SVM, and the same BERT from random and pretrained weights.
+"""What pretraining buys: a linear SVM, the same BERT from random and from pretrained weights, and
+the pretrained one beside a linear model of n-grams (`configs/ensemble.cfg`).
 
     python benchmarks/accuracy.py ../shared/data WORK
 
@@ -29,7 +30,7 @@ from spacy_bert_zh.files import whole
 
 REPOSITORY = Path(__file__).parents[1]
 OURS = REPOSITORY / "assets" / "bert_small"
-SVM, RANDOM, PRETRAINED = "svm", "random", "pretrained"
+SVM, RANDOM, PRETRAINED, ENSEMBLE = KINDS = ("svm", "random", "pretrained", "ensemble")
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def main(
     data: Annotated[Path, typer.Argument(help="Folder of the corpora.")],
     work: Annotated[Path, typer.Argument(help="Folder for corpora, models and results.")],
     only: Annotated[str, typer.Option(help="Names of corpora, between commas.")] = "",
-    kinds: Annotated[str, typer.Option(help="svm, random, pretrained")] = "svm,pretrained,random",
+    kinds: Annotated[str, typer.Option(help="svm, random, pretrained, ensemble")] = ",".join(KINDS),
     weights: Annotated[str, typer.Option(help="Checkpoint; null is the one that ships.")] = "null",
     seeds: Annotated[str, typer.Option(help="Seeds, between commas.")] = "0,1,2",
     learn_rate: Annotated[float, typer.Option(help="At its highest.")] = 5e-4,
@@ -132,7 +133,7 @@ def setup(name: str, kind: str, seed: int, settings: dict[str, Any]) -> str:
     parts: list[Any] = [name, kind, seed, asdict(CORPORA[name])]
     if kind != SVM:
         parts.append({key: value for key, value in settings.items() if key != "weights"})
-    if kind == PRETRAINED:
+    if kind in (PRETRAINED, ENSEMBLE):
         given = settings["weights"]
         folder = OURS if given == "null" else Path(given)
         parts.append(hashlib.blake2b((folder / "model.safetensors").read_bytes()).hexdigest())
@@ -162,7 +163,8 @@ def measure(
         accuracy = measure_svm(train, test)
     else:
         checkpoint = random_checkpoint(work, seed) if kind == RANDOM else settings["weights"]
-        accuracy = fine_tune(name, work, folder, train, test, checkpoint, seed, settings)
+        config = "ensemble" if kind == ENSEMBLE else "torch"
+        accuracy = fine_tune(name, work, folder, train, test, config, checkpoint, seed, settings)
     shutil.rmtree(folder)
     return {
         "corpus": name,
@@ -213,6 +215,7 @@ def fine_tune(
     folder: Path,
     train: Path,
     test: Path,
+    config: str,
     checkpoint: str,
     seed: int,
     settings: dict[str, Any],
@@ -240,7 +243,7 @@ def fine_tune(
         "training.optimizer.learn_rate.initial_rate": settings["learn_rate"],
     }
     words = [word for key, value in overrides.items() for word in (f"--{key}", value)]
-    call("train", REPOSITORY / "configs" / "torch.cfg", "--output", folder, *words)
+    call("train", REPOSITORY / "configs" / f"{config}.cfg", "--output", folder, *words)
     call("evaluate", folder / "model-last", test, folder / "metrics")
     return float(json.loads((folder / "metrics" / "metrics.json").read_text())["accuracy"])
 
@@ -294,10 +297,10 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Mean and standard deviation over the seeds, in Markdown."""
-    lines = ["| corpus | SVM | random weights | pretrained |", "| --- | --- | --- | --- |"]
+    lines = [f"| corpus | {' | '.join(KINDS)} |", "| --- " * (len(KINDS) + 1) + "|"]
     for name in dict.fromkeys(row["corpus"] for row in rows):
         cells = []
-        for kind in (SVM, RANDOM, PRETRAINED):
+        for kind in KINDS:
             found = [
                 row["accuracy"] for row in rows if (row["corpus"], row["kind"]) == (name, kind)
             ]

@@ -1,4 +1,4 @@
-"""BertTextCat: a head that learns, in our components and in spaCy's own."""
+"""Our architectures: heads that learn, in our components and in spaCy's own."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +11,12 @@ from spacy.tokens import Doc
 from thinc.api import Adam, Model
 from thinc.types import Floats2d
 
-from spacy_bert_zh.architectures import build_bert_text_cat_v1
+from spacy_bert_zh.architectures import (
+    build_bert_text_cat_ensemble_v1,
+    build_bert_text_cat_v1,
+)
 from spacy_bert_zh.backbones.torch import build_torch_backbone_v1
+from spacy_bert_zh.ngrams import build_ngram_linear_v1, ngram_features
 from tests.conftest import make_examples, teach
 
 TextCat = Model[list[Doc], Floats2d]
@@ -22,24 +26,38 @@ DOCS = [NLP.make_doc(text) for text in ("味道不错", "", "这家店太慢，�
 
 @pytest.fixture
 def build(checkpoint: Path) -> Callable[..., TextCat]:
-    """Build and initialise a model with random weights in its head."""
+    """Build and initialise a model with random weights in its head, or in both."""
 
-    def build(labels: int = 3, **settings: bool) -> TextCat:
+    def build(exclusive: bool = True, ensemble: bool = False) -> TextCat:
         backbone = build_torch_backbone_v1(str(checkpoint), max_length=32, stride=8)
-        model = build_bert_text_cat_v1(backbone, dropout=0.0, **settings)  # type: ignore[arg-type]
-        model.initialize(X=DOCS, Y=np.zeros((len(DOCS), labels), dtype="float32"))
-        head, random = model.get_ref("output_layer"), np.random.default_rng(0)
-        for name in head.param_names:
-            shape = head.get_param(name).shape
-            head.set_param(name, random.normal(size=shape).astype("float32"))
+        if ensemble:
+            model = build_bert_text_cat_ensemble_v1(
+                backbone, build_ngram_linear_v1(), 0.0, exclusive_classes=exclusive
+            )
+        else:
+            model = build_bert_text_cat_v1(backbone, dropout=0.0, exclusive_classes=exclusive)
+        model.initialize(X=DOCS, Y=np.zeros((len(DOCS), 3), dtype="float32"))
+        random = np.random.default_rng(0)
+        for part in linear_parts(model):
+            for name in part.param_names:
+                shape = part.get_param(name).shape
+                scale = 0.01 if part.name == "ngram_linear" else 1.0  # linear_rate multiplies it
+                part.set_param(name, (scale * random.normal(size=shape)).astype("float32"))
         return model
 
     return build
 
 
+def linear_parts(model: TextCat) -> list[Model]:
+    return [part for part in model.walk() if part.name in ("bert_textcat_head", "ngram_linear")]
+
+
+@pytest.mark.parametrize("ensemble", [False, True])
 @pytest.mark.parametrize("exclusive", [True, False])
-def test_scores_are_probabilities(exclusive: bool, build: Callable[..., TextCat]) -> None:
-    scores = build(exclusive_classes=exclusive).predict(DOCS)
+def test_scores_are_probabilities(
+    exclusive: bool, ensemble: bool, build: Callable[..., TextCat]
+) -> None:
+    scores = build(exclusive, ensemble).predict(DOCS)
     assert scores.shape == (3, 3)
     assert ((scores > 0) & (scores < 1)).all()
     sums = scores.sum(axis=1)
@@ -57,7 +75,7 @@ def cross_entropy(scores: np.ndarray, truths: np.ndarray, exclusive: bool) -> fl
 @pytest.mark.parametrize("exclusive", [True, False])
 def test_gradient_of_the_head(exclusive: bool, build: Callable[..., TextCat]) -> None:
     """Against finite differences, for the weights and for what goes down to the backbone."""
-    head = build(exclusive_classes=exclusive).get_ref("output_layer")
+    head = build(exclusive).get_ref("output_layer")
     X = np.random.default_rng(1).normal(size=(4, 16)).astype("float32")
     truths = np.eye(3, dtype="float32")[[0, 2, 1, 2]]
     scores, backprop = head.begin_update(X)
@@ -76,10 +94,29 @@ def test_gradient_of_the_head(exclusive: bool, build: Callable[..., TextCat]) ->
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
+def test_the_ensemble_adds_logits(exclusive: bool, build: Callable[..., TextCat]) -> None:
+    """And passes the gradient on to both members."""
+    model = build(exclusive, ensemble=True)
+    vectors, head, ngrams = model.layers
+    logits = head.predict(vectors.predict(DOCS)) + 50.0 * ngrams.predict(DOCS)
+    expected = model.ops.softmax(logits) if exclusive else model.ops.sigmoid(logits)
+    np.testing.assert_allclose(model.predict(DOCS), expected, atol=1e-6)
+
+    scores, backprop = model.begin_update(DOCS)
+    gradient = scores - np.eye(3, dtype="float32")
+    backprop(gradient)
+    np.testing.assert_allclose(head.get_grad("b"), gradient.sum(axis=0), rtol=1e-5)
+    texts, _, weights = ngram_features([doc.text for doc in DOCS], 3, ngrams.get_dim("nI"))
+    expected = 50.0 * np.bincount(texts, weights, minlength=3) @ gradient
+    np.testing.assert_allclose(ngrams.get_grad("W").sum(axis=0), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("ensemble", [False, True])
+@pytest.mark.parametrize("exclusive", [True, False])
 def test_new_labels_leave_the_others_their_scores(
-    exclusive: bool, build: Callable[..., TextCat]
+    exclusive: bool, ensemble: bool, build: Callable[..., TextCat]
 ) -> None:
-    model = build(exclusive_classes=exclusive)
+    model = build(exclusive, ensemble)
     before = model.predict(DOCS)
     resized = model.attrs["resize_output"](model, 5)
     after = resized.predict(DOCS)

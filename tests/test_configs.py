@@ -62,6 +62,28 @@ def test_multilabel_config_learns(corpus: Path, checkpoint: Path, tmp_path: Path
     assert nlp("米饭难吃").cats["差"] > nlp("米饭好吃").cats["差"]
 
 
+def test_ensemble_config_learns_with_both_members(
+    corpus: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    best = train(
+        REPOSITORY / "configs" / "ensemble.cfg",
+        tmp_path,
+        overrides={
+            **SHORT,
+            "paths.train": str(corpus / "train"),
+            "paths.dev": str(corpus / "dev"),
+            "paths.labels": str(corpus / "labels.json"),
+            "paths.weights": str(checkpoint),
+            "components.bert_textcat.model.backbone.max_length": 64,
+        },
+    )
+    nlp = spacy.load(best)
+    assert nlp("味道不错，推荐").cats["pos"] > 0.5 > nlp("难吃，失望").cats["pos"]
+    _, head, ngrams = nlp.get_pipe("bert_textcat").model.layers  # type: ignore[attr-defined]
+    assert head.get_param("W").any()
+    assert ngrams.get_param("W").any()
+
+
 def test_shared_config_learns(corpus: Path, checkpoint: Path, tmp_path: Path) -> None:
     best = train(
         REPOSITORY / "configs" / "shared.cfg",
