@@ -121,14 +121,16 @@ def main(
 
 def machine(device: str) -> str:
     """A short name of the hardware, for the file of results."""
-    if device != "cpu":
-        import torch
+    import torch
 
+    if device != "cpu":
         name = torch.cuda.get_device_name()
     else:
         lines = Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
         names = [line.split(":")[1] for line in lines if line.startswith("model name")]
-        name = f"{os.cpu_count()} {names[0] if names else platform.machine()}"
+        # Processors of several generations call themselves the same.
+        units = torch.backends.cpu.get_cpu_capability()
+        name = f"{os.cpu_count()} {names[0] if names else platform.machine()} {units}"
     return "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())
 
 

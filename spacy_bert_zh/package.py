@@ -23,7 +23,7 @@ from spacy_bert_zh.wheels import build_plugin, build_wheel, smoke_test
 
 PLUGIN = "spacy-bert-zh"
 # The extra of the plugin that a backbone runs on, and what spaCy would list besides it.
-EXTRAS = {"TorchBackbone": "torch", "SharedBackbone": "shared"}
+EXTRAS = {"TorchBackbone": "torch", "KerasBackbone": "tensorflow", "SharedBackbone": "shared"}
 BROUGHT_BY_EXTRA = {"shared": "spacy-transformers"}
 
 

@@ -178,7 +178,12 @@ class PieceEncoder:
     max_windows: int = 0
 
     def __call__(
-        self, docs: Sequence[Doc], *, budget: int = MAX_BATCH_PIECES, is_train: bool = False
+        self,
+        docs: Sequence[Doc],
+        *,
+        budget: int = MAX_BATCH_PIECES,
+        most_padding: int | None = None,
+        is_train: bool = False,
     ) -> Encoded:
         """Encode documents; a document without any piece is one window [CLS] [SEP].
 
@@ -188,6 +193,7 @@ class PieceEncoder:
         Args:
             docs: The documents; only their texts are read.
             budget: Word pieces of a batch at most; a longer window stands alone.
+            most_padding: For an engine that pads its batches, see `batches`.
             is_train: Each window counts, because dropout differs.
         """
         cls, sep = (self.tokenizer.token_to_id(piece) for piece in ("[CLS]", "[SEP]"))
@@ -211,7 +217,7 @@ class PieceEncoder:
                     "windows": len(spans),
                 }
         keys, unique = list(rows), list(rows.values())
-        groups = batches([len(row) for row in unique], budget)
+        groups = batches([len(row) for row in unique], budget, most_padding)
         order = {keys[index]: row for row, index in enumerate(chain.from_iterable(groups))}
         return Encoded(
             [_pack([unique[index] for index in group]) for group in groups],

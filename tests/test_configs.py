@@ -1,5 +1,6 @@
 """The configs that ship: complete, loadable, trainable."""
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from spacy_bert_zh.train import train
 from tests.conftest import REPOSITORY, make_rows
 
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.cfg"))
+if importlib.util.find_spec("tensorflow") is None:  # see tests/test_keras_backbone.py
+    CONFIGS.remove(REPOSITORY / "configs" / "tensorflow.cfg")
 SHORT = {
     "training.optimizer.learn_rate.total_steps": 30,
     "training.eval_frequency": 10,

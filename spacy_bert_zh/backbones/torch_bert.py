@@ -4,12 +4,13 @@ import contextlib
 import os
 import warnings
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from spacy_bert_zh.backbones.base import Pooling, check_weights, is_frozen
 from spacy_bert_zh.backbones.torch_packed import encode
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError
@@ -46,8 +47,6 @@ with without_tensorflow():
 os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 OUT_OF_MEMORY = "Out of GPU memory: the batch is computed in smaller parts (set batch_size lower)"
-
-Pooling = Literal["cls", "pooler", "mean"]
 
 
 class PooledBert(nn.Module):
@@ -111,38 +110,18 @@ class PooledBert(nn.Module):
         sums = hidden.new_zeros(len(batch), hidden.shape[1], dtype=torch.float32)
         return sums.index_add(0, owners, hidden.float()) / lengths[:, None]
 
-    def depth(self, name: str) -> int:
-        """How deep the parameter `name` sits: 0 embeddings, 1 the first layer, …"""
-        parts = name.split(".")
-        if parts[1] == "embeddings":
-            return 0
-        if parts[1] == "encoder":
-            return int(parts[3]) + 1
-        return self.layers + 1
 
-    @property
-    def layers(self) -> int:
-        """Number of transformer layers."""
-        return int(self.bert.config.num_hidden_layers)
-
-    def freeze(self, layers: int) -> None:
-        """Stop training the embeddings and the first `layers` layers; 0 trains all.
-
-        Raises:
-            BertZhError: The network has fewer layers.
-        """
-        if layers > self.layers:
-            raise BertZhError(f"freeze_layers = {layers}, but the checkpoint has {self.layers}")
-        for name, parameter in self.named_parameters():
-            parameter.requires_grad_(layers == 0 or self.depth(name) > layers)
-
-
-def build_network(checkpoint: Checkpoint, pooling: Pooling) -> PooledBert:
+def build_network(checkpoint: Checkpoint, pooling: Pooling, freeze_layers: int = 0) -> PooledBert:
     """Build the network and fill it with the checkpoint's weights.
 
+    Args:
+        checkpoint: Config and weights.
+        pooling: See `PooledBert`.
+        freeze_layers: Don't train the embeddings and this many layers; 0 trains all.
+
     Raises:
-        BertZhError: The config makes no sense, or weights are missing or have the wrong
-            shape; it names them.
+        BertZhError: The config makes no sense, the network has fewer layers, or weights are
+            missing or have the wrong shape; it names them.
     """
     try:
         network = PooledBert(checkpoint.config, pooling)
@@ -150,26 +129,14 @@ def build_network(checkpoint: Checkpoint, pooling: Pooling) -> PooledBert:
         reason = " ".join(str(error).split())
         raise BertZhError(f"config.json doesn't describe a BERT: {reason}") from error
     state = network.bert.state_dict()
-    wrong = [
-        f"{name} {_shape(checkpoint.weights.get(name))} instead of {_shape(tensor)}"
-        for name, tensor in state.items()
-        if _shape(checkpoint.weights.get(name)) != _shape(tensor)
-    ]
-    if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise BertZhError(
-            f"The weights don't fit config.json and pooling = '{pooling}': "
-            + "; ".join(wrong[:3])
-            + more
-        )
+    check_weights(checkpoint, {name: tuple(t.shape) for name, t in state.items()}, pooling)
     network.bert.load_state_dict(
         {name: torch.from_numpy(checkpoint.weights[name]) for name in state}
     )
+    layers = int(network.bert.config.num_hidden_layers)
+    for name, parameter in network.bert.named_parameters():
+        parameter.requires_grad_(not is_frozen(name, layers, freeze_layers))
     return network
-
-
-def _shape(tensor: Any) -> str:
-    return "missing" if tensor is None else str(tuple(tensor.shape))
 
 
 def extract_weights(network: PooledBert) -> dict[str, Any]:

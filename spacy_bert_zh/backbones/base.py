@@ -1,0 +1,225 @@
+"""What the engines' backbones have in common: settings, word pieces, storage, thinc's glue."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal, Self, cast
+
+from numpy.typing import NDArray
+from spacy.tokens import Doc
+from thinc.api import Model, Shim
+from thinc.types import Floats2d
+
+from spacy_bert_zh.checkpoint import Checkpoint, load_checkpoint
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.pieces import Encoded, PieceEncoder
+
+Pooling = Literal["cls", "pooler", "mean"]
+
+
+def build_backbone(
+    engine: str, shim: BackboneShim, name: str | None, revision: str
+) -> Model[list[Doc], Floats2d]:
+    """Build a backbone around a shim; see `build_torch_backbone_v1` for the arguments."""
+    return Model(
+        f"{engine}_backbone",
+        _forward,
+        init=partial(_init, name, revision),
+        dims={"nO": None},
+        shims=[shim],
+    )
+
+
+def _init(
+    name: str | None,
+    revision: str,
+    model: Model[list[Doc], Floats2d],
+    X: Any = None,
+    Y: Any = None,
+) -> None:
+    shim = model.shims[0]
+    assert isinstance(shim, BackboneShim)
+    if not shim.is_filled:
+        shim.fill(load_checkpoint(name, revision))
+    model.set_dim("nO", shim.width)
+
+
+def _forward(
+    model: Model[list[Doc], Floats2d], docs: list[Doc], is_train: bool
+) -> tuple[Floats2d, Callable[[Floats2d], list[Doc]]]:
+    shim = model.shims[0]
+    assert isinstance(shim, BackboneShim)
+    if not docs:
+        return model.ops.alloc2f(0, shim.width), lambda dY: []
+    vectors, backprop = shim(shim.encode(docs, is_train), is_train)
+
+    def backward(dY: Floats2d) -> list[Doc]:
+        backprop(dY)
+        return []
+
+    return model.ops.asarray2f(cast(Floats2d, vectors)), backward
+
+
+class BackboneShim(Shim):
+    """Holds an engine's network and the tokenizer for thinc.
+
+    Unlike thinc's own shims: safetensors instead of pickle, averaged weights honoured by
+    `use_params`, and one learning-rate scale for each layer.
+
+    Args:
+        settings: The arguments of the architecture, but `name` and `revision`.
+
+    Raises:
+        BertZhError: Values that don't go together.
+    """
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        max_length, stride = settings["max_length"], settings["stride"]
+        if max_length < 3 or not 0 <= stride < max_length - 2:
+            raise BertZhError(
+                f"Backbone: stride = {stride} must be at least 0 and smaller than max_length - 2 "
+                f"(max_length = {max_length})"
+            )
+        super().__init__(None, settings)
+        self._checkpoint: Checkpoint | None = None
+
+    def fill(self, checkpoint: Checkpoint) -> None:
+        """Build the network from a checkpoint, on the device that thinc uses now."""
+        positions = checkpoint.config.get("max_position_embeddings", 512)
+        if self.cfg["max_length"] > positions:
+            raise BertZhError(
+                f"Backbone: max_length = {self.cfg['max_length']}, but the checkpoint has "
+                f"only {positions} positions"
+            )
+        self._model = self.build(checkpoint)
+        # The weights live in the network from here on.
+        self._checkpoint = replace(checkpoint, weights={})
+        self._encoder = PieceEncoder(
+            checkpoint.tokenizer,
+            self.cfg["max_length"],
+            self.cfg["stride"],
+            self.cfg["max_windows"],
+        )
+
+    @abstractmethod
+    def build(self, checkpoint: Checkpoint) -> Any:
+        """The engine's network with the checkpoint's weights."""
+
+    @abstractmethod
+    def encode(self, docs: list[Doc], is_train: bool) -> Encoded:
+        """Cut documents into batches that suit the engine and the device."""
+
+    @abstractmethod
+    def predict(self, encoded: Encoded) -> Floats2d:
+        """Vectors without gradients, shape (documents, hidden size)."""
+
+    @abstractmethod
+    def begin_update(self, encoded: Encoded) -> tuple[Floats2d, Callable[[Floats2d], None]]:
+        """Vectors and a callback that adds to the parameters' gradients."""
+
+    @abstractmethod
+    def extract_weights(self) -> dict[str, NDArray[Any]]:
+        """The network's weights as float32 arrays, named as in `transformers.BertModel`."""
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether the network is there."""
+        return self._model is not None
+
+    @property
+    def network(self) -> Any:
+        """The engine's network.
+
+        Raises:
+            BertZhError: Nothing was initialised or loaded yet.
+        """
+        if self._model is None:
+            raise BertZhError(
+                "The BERT backbone has no weights yet: call nlp.initialize(), "
+                "or load a trained pipeline"
+            )
+        return self._model
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The checkpoint's ``config.json``."""
+        assert self.network is not None and self._checkpoint is not None
+        return self._checkpoint.config
+
+    @property
+    def width(self) -> int:
+        """Length of a document's vector."""
+        return int(self.config["hidden_size"])
+
+    def __call__(self, inputs: Any, is_train: bool) -> tuple[Any, Callable[..., Any]]:
+        """`begin_update` in training, else `predict`."""
+        if is_train:
+            return self.begin_update(inputs)
+        return self.predict(inputs), lambda gradient: None
+
+    def rate_scale(self, name: str) -> float:
+        """How much slower than the head a parameter learns; see `layer_decay`."""
+        layers = int(self.config["num_hidden_layers"])
+        return float(self.cfg["layer_decay"] ** (layers + 1 - depth(name, layers)))
+
+    def to_bytes(self) -> bytes:
+        """Config, tokenizer and safetensors weights; empty before initialisation."""
+        if self._checkpoint is None:
+            return b""
+        return replace(self._checkpoint, weights=self.extract_weights()).to_bytes()
+
+    def from_bytes(self, data: bytes) -> Self:
+        """Read what `to_bytes` wrote."""
+        if data:
+            self.fill(Checkpoint.from_bytes(data))
+        return self
+
+
+def depth(name: str, layers: int) -> int:
+    """How deep a tensor of `transformers.BertModel` sits: 0 embeddings, 1 the first layer, …"""
+    parts = name.split(".")
+    if parts[0] == "embeddings":
+        return 0
+    if parts[0] == "encoder":
+        return int(parts[2]) + 1
+    return layers + 1
+
+
+def is_frozen(name: str, layers: int, freeze_layers: int) -> bool:
+    """Whether a tensor stays as it is; see `freeze_layers`.
+
+    Raises:
+        BertZhError: The network has fewer layers.
+    """
+    if freeze_layers > layers:
+        raise BertZhError(f"freeze_layers = {freeze_layers}, but the checkpoint has {layers}")
+    return freeze_layers > 0 and depth(name, layers) <= freeze_layers
+
+
+def check_weights(
+    checkpoint: Checkpoint, shapes: dict[str, tuple[int, ...]], pooling: Pooling
+) -> None:
+    """Compare a checkpoint's weights with the shapes that a network needs.
+
+    Raises:
+        BertZhError: Some are missing or have the wrong shape; it names them.
+    """
+    wrong = [
+        f"{name} {found} instead of {shape}"
+        for name, shape in shapes.items()
+        if (found := _shape(checkpoint.weights.get(name))) != str(shape)
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise BertZhError(
+            f"The weights don't fit config.json and pooling = '{pooling}': "
+            + "; ".join(wrong[:3])
+            + more
+        )
+
+
+def _shape(array: NDArray[Any] | None) -> str:
+    return "missing" if array is None else str(tuple(array.shape))
