@@ -116,7 +116,8 @@ def main(
             with whole(target) as file:
                 file.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
             print(f"\n{key}\n{table(results[key])}", flush=True)
-    target.with_suffix(".svg").write_text(picture(results), "utf-8")
+    if any("inputs" in result for result in results.values()):
+        target.with_suffix(".svg").write_text(picture(results), "utf-8")
 
 
 def machine(device: str) -> str:

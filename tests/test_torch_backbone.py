@@ -123,8 +123,13 @@ def plain_vectors(bert: BertModel, folder: Path, pooling: str) -> torch.Tensor:
     return torch.stack([document(text) for text in TEXTS])
 
 
+@pytest.mark.parametrize("wide", [True, False])
 @pytest.mark.parametrize("pooling", ["cls", "pooler", "mean"])
-def test_vectors_of_plain_transformers(pooling: str, build: Build, still: Path) -> None:
+def test_vectors_of_plain_transformers(
+    pooling: str, wide: bool, build: Build, still: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By oneDNN, as on a CPU with wide instructions, and by torch's own library."""
+    monkeypatch.setattr(torch_packed, "WIDE", wide)
     vectors = build(pooling=pooling).predict(make_docs())
     assert vectors.dtype == np.float32
     with torch.no_grad():
