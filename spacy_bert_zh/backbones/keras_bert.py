@@ -1,7 +1,7 @@
 """BERT (Devlin et al. 2019) in Keras 3 layers, without torch or transformers.
 
-Nothing here is TensorFlow's own: the network also runs on Keras' JAX backend. Shapes are written
-(windows, length, width); a padded piece is one at or beyond its window's length.
+Nothing here is TensorFlow's own, only Keras' operations. Shapes are written (windows, length,
+width); a padded piece is one at or beyond its window's length.
 """
 
 import math
