@@ -11,9 +11,9 @@ from thinc.types import Floats2d, Ints1d
 
 from spacy_bert_zh.errors import BertZhError
 
-_START, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # of the FNV hash
-_MIX = np.uint64(0xFF51AFD7ED558CCD)  # of MurmurHash3's finalizer
-_SHIFT = np.uint64(33)
+START, PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # of the FNV hash
+MIX = np.uint64(0xFF51AFD7ED558CCD)  # of MurmurHash3's finalizer
+SHIFT = np.uint64(33)
 
 
 def build_ngram_linear_v1(
@@ -62,15 +62,15 @@ def ngram_features(
         A sparse matrix by its places: text, hash value and weight of each different n-gram,
         text after text. A weight is 1 + log(count); those of a text have length 1 together.
     """
-    texts = [text.lower() for text in texts]
+    texts = [text.casefold() for text in texts]
     joined = "".join(texts).encode("utf-32-le", "surrogatepass")
     characters = np.frombuffer(joined, dtype="<u4").astype(np.uint64)
     text_of = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
-    hashes, keys = np.full_like(characters, _START), []
+    hashes, keys = np.full_like(characters, START), []
     for size in range(1, min(ngram_size, len(characters)) + 1):
-        hashes = hashes[: len(characters) - size + 1] * _PRIME + characters[size - 1 :]
-        mixed = (hashes ^ (hashes >> _SHIFT)) * _MIX
-        rows = ((mixed ^ (mixed >> _SHIFT)) % np.uint64(length)).astype(np.int64)
+        hashes = hashes[: len(characters) - size + 1] * PRIME + characters[size - 1 :]
+        mixed = (hashes ^ (hashes >> SHIFT)) * MIX
+        rows = ((mixed ^ (mixed >> SHIFT)) % np.uint64(length)).astype(np.int64)
         inside = text_of[: len(rows)] == text_of[size - 1 :]
         keys.append((text_of[: len(rows)] * length + rows)[inside])
     every = np.concatenate(keys) if keys else np.zeros(0, dtype=np.int64)
