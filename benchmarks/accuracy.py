@@ -3,7 +3,7 @@ the pretrained one beside a linear model of n-grams (`configs/ensemble.cfg`); th
 in Keras.
 
     python benchmarks/accuracy.py ../shared/data WORK
-    python benchmarks/accuracy.py ../shared/data WORK --only thucnews10_1000 --kinds pretrained,keras
+    python benchmarks/accuracy.py DATA WORK --only thucnews10_1000 --kinds pretrained,keras
 
 Every cell is a run of its own (`spacy_bert_zh train` in a new process); results stand in
 WORK/results.jsonl as soon as they are there, and a second call does only what is missing.
@@ -84,9 +84,7 @@ CORPORA = {
     ),
     "thucnews10_50": Corpus("thucnews10/train.txt", THUCNEWS, epochs=20, per_class=50),
     # For comparing the engines.
-    "thucnews10_1000": Corpus(
-        "thucnews10/train.txt", THUCNEWS, per_class=1000, learn_rate=5e-4
-    ),
+    "thucnews10_1000": Corpus("thucnews10/train.txt", THUCNEWS, per_class=1000, learn_rate=5e-4),
 }
 # What TensorFlow listens to.
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}

@@ -20,17 +20,23 @@ BATCH, TRAINING_BATCH, RATE = 64, 64, 5e-5
 Classify = Callable[[list[str]], None]
 
 
-def load_ours(checkpoint: str, device: str, labels: int, bf16: bool = False) -> Any:
+def load_ours(checkpoint: str, device: str, labels: int, **settings: object) -> Any:
     """This project: what ``nlp.add_pipe("bert_textcat")`` gives."""
     nlp = _blank(device)
-    backbone = {"name": checkpoint, "mixed_precision": bf16}
+    backbone = {"name": checkpoint, **settings}
     nlp.add_pipe("bert_textcat", config={"model": {"backbone": backbone}})
     return _initialised(nlp, labels)
 
 
 def load_bf16(checkpoint: str, device: str, labels: int) -> Any:
     """This project with ``mixed_precision = true``."""
-    return load_ours(checkpoint, device, labels, bf16=True)
+    return load_ours(checkpoint, device, labels, mixed_precision=True)
+
+
+def load_keras(checkpoint: str, device: str, labels: int) -> Any:
+    """This project with the Keras backbone; needs the extra [tensorflow]."""
+    architecture = {"@architectures": "spacy_bert_zh.KerasBackbone.v1"}
+    return load_ours(checkpoint, device, labels, **architecture)
 
 
 def load_stock(checkpoint: str, device: str, labels: int) -> Any:
@@ -203,7 +209,13 @@ def train_with_trainer(tokenizer: Any, model: Any, texts: list[str]) -> None:
 
 def build(peer: str, checkpoint: str, device: str, labels: int) -> tuple[Classify, Any]:
     """The functions that classify and train."""
-    spacy_loaders = {"ours": load_ours, "bf16": load_bf16, "stock": load_stock, "bow": load_bow}
+    spacy_loaders = {
+        "ours": load_ours,
+        "bf16": load_bf16,
+        "keras": load_keras,
+        "stock": load_stock,
+        "bow": load_bow,
+    }
     if peer in spacy_loaders:
         nlp = spacy_loaders[peer](checkpoint, device, labels)
         return classify_with_spacy(nlp), lambda texts: train_with_spacy(nlp, texts)

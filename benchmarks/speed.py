@@ -36,6 +36,7 @@ CLASSIFIERS = "ours,bf16,stock,transformers,pipeline,bow"
 TRAINERS = "ours,bf16,stock,transformers"
 LATENCY = "ours,stock,pipeline,forward"
 GROWTH = (2_000, 200_000)
+READINGS = 4
 
 PEAK = """
 import sys, time, torch
@@ -77,7 +78,14 @@ class Peer:
 def start(name: str, checkpoint: Path, device: str, threads: int) -> Peer:
     """Start a peer and wait until it has loaded."""
     words = [sys.executable, str(HERE / "peers.py"), name, str(checkpoint), device, str(LABELS)]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
+    number = str(threads)
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": number,
+        "TF_NUM_INTRAOP_THREADS": number,
+        "TF_NUM_INTEROP_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
     process = subprocess.Popen(
         words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     )
@@ -234,20 +242,24 @@ def training(setting: Any, inputs: Any, repeats: int, names: list[str]) -> dict[
 
 
 def growth(setting: Any, inputs: Any, repeats: int, names: list[str]) -> dict[str, Any]:
-    """Resident memory of a process after some texts and after many."""
+    """Resident memory of a process after some texts and after many.
+
+    The median of the last readings, 512 texts apart: it swings with what was freed just before.
+    """
     headlines = json.loads(inputs["headlines"].read_text("utf-8"))
     path = inputs["headlines"].with_name("growth.json")
     found: dict[str, dict[str, int]] = {}
     for name in names or ["ours"]:
         peer, done, sizes = start(name, **setting), 0, {}
+        readings: list[int] = []
         for target in GROWTH:
             while done < target:
                 # Every text is new, or they would be computed once.
                 part = [f"{text} {done + i}" for i, text in enumerate(headlines)]
                 path.write_text(json.dumps(part[: target - done], ensure_ascii=False), "utf-8")
-                resident = peer.ask("classify", path)["resident"]
+                readings.append(peer.ask("classify", path)["resident"])
                 done += min(len(part), target - done)
-            sizes[f"{target:,}"] = resident
+            sizes[f"{target:,}"] = round(statistics.median(readings[-READINGS:]))
         stop([peer])
         found[name] = sizes
     return {"resident": found}

@@ -18,7 +18,7 @@ import pytest
 import spacy
 import torch
 from spacy.language import Language
-from spacy.tokens import DocBin
+from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 from thinc.api import Adam, fix_random_seed
 
@@ -30,6 +30,15 @@ FACTORIES = ["bert_textcat", "bert_textcat_multilabel"]
 GOOD = ["好吃", "很快", "味道不错", "服务热情", "分量足", "推荐", "满意", "新鲜"]
 BAD = ["难吃", "太慢", "味道很差", "服务冷淡", "分量少", "失望", "后悔", "不新鲜"]
 NOUNS = ["这家店", "外卖", "米饭", "老板", "配送", "包装", "牛肉面", "奶茶"]
+
+
+TEXTS = ["味道不错，推荐。", "", "这家店太慢", "米饭ab" * 20, "x", "老板服务冷淡，分量少，难吃" * 9]
+
+
+def make_docs(texts: Iterable[str] = TEXTS) -> list[Doc]:
+    """Documents without annotations."""
+    nlp = spacy.blank("zh")
+    return [nlp.make_doc(text) for text in texts]
 
 
 def make_rows(count: int, seed: int = 0) -> list[tuple[str, str]]:
@@ -118,6 +127,24 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     torch.manual_seed(0)
     BertForMaskedLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def still(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny checkpoint with a pooler, without dropout: its training can be computed by hand."""
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("still")
+    (folder / "vocab.txt").write_bytes((checkpoint / "vocab.txt").read_bytes())
+    config = BertConfig.from_pretrained(checkpoint)
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
+    torch.manual_seed(1)
+    # Larger than a real initialisation, for differences that can be seen.
+    model = BertModel(config)
+    for parameter in model.parameters():
+        parameter.data += 0.2 * torch.randn_like(parameter)
+    model.save_pretrained(folder)
     return folder
 
 

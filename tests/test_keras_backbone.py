@@ -19,8 +19,6 @@ from thinc.types import Floats2d
 pytest.importorskip("tensorflow", reason="the extra [tensorflow] is not installed")
 
 import keras
-import torch
-from transformers import BertConfig, BertModel
 
 from spacy_bert_zh.backbones.keras import KerasShim, build_keras_backbone_v1
 from spacy_bert_zh.backbones.keras_bert import build_network, extract_weights, to_torch_layout
@@ -28,31 +26,10 @@ from spacy_bert_zh.backbones.torch import build_torch_backbone_v1
 from spacy_bert_zh.checkpoint import load_checkpoint
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.train import train
-from tests.conftest import REPOSITORY, make_examples, teach
+from tests.conftest import REPOSITORY, make_docs, make_examples, teach
 
 Backbone = Model[list[Doc], Floats2d]
-NLP = spacy.blank("zh")
-TEXTS = ["味道不错，推荐。", "", "这家店太慢", "米饭ab" * 20, "x", "老板服务冷淡，分量少，难吃" * 9]
 ARCHITECTURE = "spacy_bert_zh.KerasBackbone.v1"
-
-
-def make_docs(texts: list[str] = TEXTS) -> list[Doc]:
-    return [NLP.make_doc(text) for text in texts]
-
-
-@pytest.fixture(scope="module")
-def still(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny checkpoint with a pooler, without dropout, with weights that are far apart."""
-    folder = tmp_path_factory.mktemp("still")
-    (folder / "vocab.txt").write_bytes((checkpoint / "vocab.txt").read_bytes())
-    config = BertConfig.from_pretrained(checkpoint)
-    config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
-    torch.manual_seed(1)
-    model = BertModel(config)
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    model.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture
@@ -108,7 +85,7 @@ def test_gradients_are_those_of_torch(
     assert ours.keys() == torchs.keys()
     for name, gradient in torchs.items():
         # The keys' biases have none but rounding: softmax doesn't see them.
-        scale = max(abs(gradient).max(), 1e-3)
+        scale = max(abs(gradient).max(), 1e-2)
         np.testing.assert_allclose(ours[name], gradient, atol=1e-4 * scale, err_msg=name)
 
 

@@ -5,20 +5,20 @@ import json
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import spacy
 import torch
 from spacy.tokens import Doc
 from thinc.api import SGD, Adam, Model, fix_random_seed
 from thinc.types import Floats2d
 from tokenizers import Tokenizer
-from transformers import BertConfig, BertModel
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import BertModel
 
 from spacy_bert_zh.backbones import torch_bert, torch_packed
 from spacy_bert_zh.backbones.torch import TorchShim, build_torch_backbone_v1
@@ -26,36 +26,13 @@ from spacy_bert_zh.backbones.torch_bert import PooledBert, build_network
 from spacy_bert_zh.checkpoint import load_checkpoint
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import Batch, load_tokenizer, windows
-from tests.conftest import make_examples
+from tests.conftest import TEXTS, make_docs, make_examples
 
 Backbone = Model[list[Doc], Floats2d]
 Build = Callable[..., Backbone]
 Weights = dict[str, np.ndarray]
 
-NLP = spacy.blank("zh")
-TEXTS = ["味道不错，推荐。", "", "这家店太慢", "米饭ab" * 20, "x", "老板服务冷淡，分量少，难吃" * 9]
 LENGTH, STRIDE = 32, 8
-
-
-def make_docs(texts: Iterable[str] = TEXTS) -> list[Doc]:
-    return [NLP.make_doc(text) for text in texts]
-
-
-@pytest.fixture(scope="module")
-def still(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny checkpoint with a pooler, without dropout: its training can be computed by hand."""
-    folder = tmp_path_factory.mktemp("still")
-    (folder / "vocab.txt").write_bytes((checkpoint / "vocab.txt").read_bytes())
-    config = BertConfig.from_pretrained(checkpoint)
-    config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
-    torch.manual_seed(1)
-    # Larger than a real initialisation, for differences that can be seen.
-    model = BertModel(config)
-    for parameter in model.parameters():
-        if parameter.dim() > 1:
-            torch.nn.init.normal_(parameter, std=0.2)
-    model.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture
@@ -136,6 +113,34 @@ def test_vectors_of_plain_transformers(
         expected = plain_vectors(BertModel.from_pretrained(still), still, pooling).numpy()
     np.testing.assert_allclose(vectors, expected, rtol=0, atol=2e-6)
     assert np.abs(expected[0] - expected[2]).max() > 0.01
+
+
+class Products(TorchDispatchMode):
+    """Notes how many rows oneDNN multiplies."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: set[int] = set()
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if "_linear_pointwise" in str(function):
+            self.rows.add(len(args[0]))
+        return function(*args, **(kwargs or {}))
+
+
+def test_onednn_sees_few_numbers_of_rows(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps memory for each number that it has seen."""
+    monkeypatch.setattr(torch_packed, "WIDE", True)
+    model, pieces = build(pooling="mean"), set()
+    with Products() as products:
+        for count in range(1, 200):
+            docs = make_docs(["好" * count])
+            model.predict(docs)
+            pieces.add(docs[0]._.bert_textcat["pieces"])
+    assert len(pieces) == 199
+    assert 8 < len(products.rows) < 50
 
 
 @pytest.mark.parametrize("pooling", ["cls", "pooler", "mean"])

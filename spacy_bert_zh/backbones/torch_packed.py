@@ -125,15 +125,27 @@ def _linear(part: nn.Linear, rows: torch.Tensor, activation: Any = None) -> torc
     if not _has_onednn(rows) or not (WIDE or (fused and _is_narrow(rows))):
         rows = part(rows)
         return rows if activation is None else activation(rows)
+    count = len(rows)
+    rows = functional.pad(rows, (0, 0, 0, _rounded(count) - count))
     rows = torch.ops.mkldnn._linear_pointwise(
         rows, part.weight, part.bias, "gelu" if fused else "none", [], "none" if fused else ""
-    )
+    )[:count]
     return rows if fused or activation is None else activation(rows)
 
 
 # oneDNN has the wide instructions of CPUs for which torch's default library hasn't. With narrow
 # ones it is the slower of the two, but it has a faster GELU, which counts in a small network.
 WIDE = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+
+
+def _rounded(count: int) -> int:
+    """The next of eight numbers of rows between powers of two.
+
+    oneDNN keeps a kernel and its buffers for each number it has seen: the memory of a process
+    that reads texts of all lengths would grow for hundreds of thousands of them.
+    """
+    step = 2 ** max(0, count.bit_length() - 4)
+    return -(-count // step) * step
 
 
 def _is_narrow(rows: torch.Tensor) -> bool:
