@@ -29,7 +29,8 @@ class Checkpoint:
     Attributes:
         config: The keys of ``config.json``.
         tokenizer: Its word-piece tokenizer.
-        weights: Tensors named as in `transformers.BertModel`, float32.
+        weights: Tensors named as in `transformers.BertModel`, float32; those of the head of
+            masked language modelling ``cls.predictions.…``, where there is one.
     """
 
     config: dict[str, Any]
@@ -135,11 +136,13 @@ def _read_weights(folder: Path, config: dict[str, Any]) -> dict[str, NDArray[Any
     return {
         key: _to_float32(tensor)
         for key, tensor in named.items()
-        if key.split(".")[0] in _PARTS and tensor["dtype"] in _FLOATS
+        if key.startswith(_PARTS) and key != _TIED and tensor["dtype"] in _FLOATS
     }
 
 
-_PARTS = ("embeddings", "encoder", "pooler")  # heads of pretraining are left behind
+# Of the heads of pretraining, the one of masked language modelling stays.
+_PARTS = ("embeddings.", "encoder.", "pooler.", "cls.predictions.")
+_TIED = "cls.predictions.decoder.weight"  # the word embeddings once more
 _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
@@ -159,7 +162,7 @@ def _is_roberta(config: dict[str, Any], keys: list[str]) -> bool:
 
 def _plain_name(key: str) -> str:
     """The name in `transformers.BertModel` of a tensor with an older or longer name."""
-    key = key.removeprefix("bert.")
+    key = key.removeprefix("bert.").replace("predictions.decoder.bias", "predictions.bias")
     return key.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
         "LayerNorm.beta", "LayerNorm.bias"
     )

@@ -116,6 +116,29 @@ def pretrain(
 
 
 @command()
+def export(
+    pipeline: Annotated[str, typer.Argument(help="Folder or package name of a pipeline.")],
+    output: Annotated[Path, typer.Argument(help="What to make: a folder, for keras a file.")],
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            help="torch, tensorflow (the pipeline with that engine), checkpoint (its BERT), "
+            "savedmodel, keras.",
+        ),
+    ],
+    strings: Annotated[bool, typer.Option(help="savedmodel: it takes texts too.")] = True,
+    component: Annotated[str | None, typer.Option(help="Which text classifier.")] = None,
+) -> None:
+    """Write a trained pipeline for another engine or another framework."""
+    from spacy_bert_zh.export import export as run
+
+    made = run(pipeline, output, format, strings=strings, component=component)
+    typer.echo(f"✔ {made}")
+
+
+@command()
 def package(
     pipeline: Annotated[Path, typer.Argument(help="Folder of a trained pipeline.")],
     output_dir: Annotated[Path, typer.Argument(help="Folder for the wheels.")],

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import spacy
 from spacy.language import Language
 from spacy.pipeline import MultiLabel_TextCategorizer, TextCategorizer
 from spacy.tokens import Doc
@@ -17,6 +16,7 @@ from tqdm import tqdm
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.files import whole
+from spacy_bert_zh.loading import find_textcat, load_pipeline, textcats, use_gpu
 from spacy_bert_zh.metrics import Predictions, measure
 from spacy_bert_zh.report import render_report
 
@@ -47,7 +47,8 @@ def evaluate(
     """
     if output_dir.is_file():
         raise BertZhError(f"{output_dir} is a file: name a folder to write the report to")
-    nlp = load_pipeline(pipeline, gpu_id)
+    use_gpu(gpu_id)
+    nlp = load_pipeline(pipeline)
     pipe = find_textcat(nlp, component)
     predictions = predict(nlp, pipe, corpus)
     metrics = {
@@ -61,44 +62,6 @@ def evaluate(
     with whole(output_dir / "report.html") as path:
         path.write_text(render_report(metrics, predictions), "utf-8")
     return metrics
-
-
-def load_pipeline(pipeline: str | Path, gpu_id: int) -> Language:
-    """Load a pipeline from a folder or an installed package."""
-    if gpu_id >= 0:
-        try:
-            spacy.require_gpu(gpu_id)
-        except ValueError as error:
-            raise BertZhError(f"--gpu-id {gpu_id}: {error}") from error
-    try:
-        return spacy.load(pipeline)
-    except OSError as error:
-        raise BertZhError(
-            f"Can't load the pipeline '{pipeline}': give the folder of a trained one, such as "
-            f"training/model-best, or the name of an installed package ({error})"
-        ) from error
-
-
-def find_textcat(nlp: Language, name: str | None) -> TextCategorizer:
-    """The text classifier of that name, or else the only one."""
-    pipes = {pipe.name: pipe for pipe in textcats(nlp)}
-    if name in pipes:
-        return pipes[name]
-    if name or not pipes:
-        raise BertZhError(
-            f"The pipeline has no text classifier{f' {name!r}' if name else ''}; "
-            f"its components: {', '.join(nlp.pipe_names) or 'none'}"
-        )
-    if len(pipes) > 1:
-        raise BertZhError(
-            f"The pipeline has several text classifiers: choose --component {' or '.join(pipes)}"
-        )
-    return next(iter(pipes.values()))
-
-
-def textcats(nlp: Language) -> list[TextCategorizer]:
-    """All text classifiers of a pipeline, ours and spaCy's."""
-    return [pipe for _, pipe in nlp.pipeline if isinstance(pipe, TextCategorizer)]
 
 
 def is_exclusive(pipe: TextCategorizer) -> bool:

@@ -73,12 +73,20 @@ def assert_same(checkpoint: Checkpoint, expected: dict[str, np.ndarray]) -> None
 @pytest.mark.parametrize(
     "architecture", [BertModel, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification]
 )
-def test_every_bert_is_read_and_its_head_left(architecture: Any, folder: Path) -> None:
+def test_every_bert_is_read_and_heads_of_other_tasks_left(architecture: Any, folder: Path) -> None:
     model = architecture(BertConfig.from_pretrained(folder))
     model.save_pretrained(folder)
     checkpoint = load_checkpoint(str(folder))
     assert checkpoint.weights is not None
-    assert {key.split(".")[0] for key in checkpoint.weights} <= {"embeddings", "encoder", "pooler"}
+    heads = {key for key in checkpoint.weights if key.startswith("cls.")}
+    assert {key.split(".")[0] for key in checkpoint.weights.keys() - heads} <= {
+        "embeddings",
+        "encoder",
+        "pooler",
+    }
+    masked = architecture in (BertForMaskedLM, BertForPreTraining)
+    assert len(heads) == 5 * masked
+    assert all(key.startswith("cls.predictions.") for key in heads)
     assert_same(checkpoint, encoder_of(model))
 
 

@@ -21,7 +21,7 @@ pytest.importorskip("tensorflow", reason="the extra [tensorflow] is not installe
 import keras
 
 from spacy_bert_zh.backbones.keras import KerasShim, build_keras_backbone_v1
-from spacy_bert_zh.backbones.keras_bert import build_network, extract_weights, to_torch_layout
+from spacy_bert_zh.backbones.keras_weights import build_network, extract_weights, to_torch_layout
 from spacy_bert_zh.backbones.torch import build_torch_backbone_v1
 from spacy_bert_zh.checkpoint import load_checkpoint
 from spacy_bert_zh.errors import BertZhError
@@ -256,3 +256,77 @@ def test_needs_neither_torch_nor_transformers(checkpoint: Path) -> None:
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
     )
     assert done.stdout.strip() == "{'a': 0.5, 'b': 0.5}", done.stderr[-2000:]
+
+
+SPAWNED = """
+import multiprocessing, sys
+import spacy
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method(sys.argv[2])
+    nlp = spacy.load(sys.argv[1])
+    texts = ["好吃", "难吃", "x"]
+    together = [doc.cats for doc in nlp.pipe(texts)]
+    print([doc.cats for doc in nlp.pipe(texts, n_process=2, batch_size=2)] == together)
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_several_processes_are_spawned_not_forked(
+    method: str, checkpoint: Path, tmp_path: Path
+) -> None:
+    nlp = keras_pipeline(checkpoint)
+    for label in "ab":
+        nlp.get_pipe("bert_textcat").add_label(label)
+    nlp.initialize()
+    nlp.to_disk(tmp_path / "pipeline")
+    script = tmp_path / "script.py"
+    script.write_text(SPAWNED, "utf-8")
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "pipeline", method], capture_output=True, text=True
+    )
+    if method == "spawn":
+        assert done.stdout.strip() == "True", done.stderr[-2000:]
+    else:
+        assert "TensorFlow can't compute in a forked process" in done.stderr
+
+
+TORCH_ALONE = """
+import sys
+import spacy
+nlp = spacy.blank("zh")
+nlp.add_pipe("bert_textcat", config={"model": {"backbone": {"name": sys.argv[1], "max_length": 64,
+                                                            "stride": 8}}})
+for label in "ab":
+    nlp.get_pipe("bert_textcat").add_label(label)
+nlp.initialize()
+nlp("好吃")
+print(sorted({"tensorflow", "keras"} & sys.modules.keys()))
+"""
+
+
+def test_a_pipeline_of_torch_leaves_tensorflow_alone(checkpoint: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "USE_TF"}
+    done = subprocess.run(
+        [sys.executable, "-c", TORCH_ALONE, checkpoint],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert done.stdout.strip() == "[]", done.stderr[-2000:]
+
+
+def test_the_weights_that_ship_give_the_same_in_windows_of_512() -> None:
+    """Ragged batches up to 512 pieces."""
+    texts = [
+        "股市大涨，",
+        "",
+        "他说：" * 400,
+        *(("新产品A1" * n)[: 7 * n] for n in range(1, 40, 6)),
+    ]
+    vectors = []
+    for engine in (build_keras_backbone_v1, build_torch_backbone_v1):
+        model = engine(max_length=512, stride=64, pooling="mean")
+        model.initialize()
+        vectors.append(model.predict(make_docs(texts)))
+    np.testing.assert_allclose(*vectors, atol=1e-5)

@@ -23,7 +23,8 @@ from spacy_bert_zh.pieces import (
     load_tokenizer,
     windows,
 )
-from spacy_bert_zh.pretrain.vocabulary import SPECIAL, tokenizer_of
+from spacy_bert_zh.pretrain.vocabulary import tokenizer_of
+from spacy_bert_zh.saving import SPECIAL
 from tests.conftest import GOOD, NOUNS
 
 # What tokenizers stumble over: half- and full-width, emoji, NUL, controls, accents, rare planes.

@@ -16,7 +16,7 @@ PACKAGE = REPOSITORY / "spacy_bert_zh"
 PROJECT = srsly.read_yaml(REPOSITORY / "project.yml")
 # What a config brings in, besides what a command's module imports itself.
 BROUGHT_BY_CONFIG = ["component", "corpus", "portable", "architectures"]
-BROUGHT_BY_CONFIG += ["backbones/torch", "backbones/shared"]
+BROUGHT_BY_CONFIG += ["ngrams", "backbones/torch", "backbones/keras", "backbones/shared"]
 
 
 def weasel(project: Path, *args: str) -> str:
@@ -91,6 +91,12 @@ def test_pretrain_makes_weights_that_train_takes(project: Path) -> None:
     assert "nothing changed" in weasel(project, "pretrain")
     config = load_checkpoint(str(project / "pretrained")).config
     assert config["num_hidden_layers"] == 1
+
+
+def test_export_writes_the_bert_for_transformers(first_run: str, project: Path) -> None:
+    weasel(project, "export")
+    assert load_checkpoint(str(project / "export" / "checkpoint")).config["hidden_size"] == 256
+    assert "nothing changed" in weasel(project, "export")
 
 
 def test_a_changed_variable_or_module_reruns_what_depends_on_it(

@@ -165,11 +165,18 @@ class BackboneShim(Shim):
         layers = int(self.config["num_hidden_layers"])
         return float(self.cfg["layer_decay"] ** (layers + 1 - depth(name, layers)))
 
+    def checkpoint(self) -> Checkpoint:
+        """Config, tokenizer and the weights as they are now.
+
+        Raises:
+            BertZhError: Nothing was initialised or loaded yet.
+        """
+        assert self.network is not None and self._checkpoint is not None
+        return replace(self._checkpoint, weights=self.extract_weights())
+
     def to_bytes(self) -> bytes:
         """Config, tokenizer and safetensors weights; empty before initialisation."""
-        if self._checkpoint is None:
-            return b""
-        return replace(self._checkpoint, weights=self.extract_weights()).to_bytes()
+        return self.checkpoint().to_bytes() if self.is_filled else b""
 
     def from_bytes(self, data: bytes) -> Self:
         """Read what `to_bytes` wrote."""

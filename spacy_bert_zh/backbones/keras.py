@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,10 +21,10 @@ from spacy_bert_zh.pieces import MAX_BATCH_PIECES, Batch, Encoded
 if TYPE_CHECKING:
     from spacy_bert_zh.backbones.keras_bert import Bert
 
-PREDICT_PIECES = 4096
+PREDICT_PIECES = 2048
 """Word pieces of one pass without gradients."""
-MOST_PADDING = 8
-"""One padded piece in so many at most, where windows of several lengths share a batch."""
+MOST_PADDING = 512
+"""Padded pieces of one pass at most; only attention computes them."""
 
 
 def build_keras_backbone_v1(
@@ -81,13 +82,16 @@ class KerasShim(BackboneShim):
         """The network, and its graphs."""
         import tensorflow as tf
 
-        from spacy_bert_zh.backbones.keras_bert import build_network, variables
+        self._process = os.getpid()
+
+        from spacy_bert_zh.backbones.keras_weights import build_network, variables
 
         bert = build_network(
             checkpoint,
             self.cfg["pooling"],
             "mixed_bfloat16" if self.cfg["mixed_precision"] else "float32",
             self.cfg["gradient_checkpointing"],
+            packed=True,
         )
         layers, freeze = len(bert.blocks), self.cfg["freeze_layers"]
         self._trained = {
@@ -114,8 +118,7 @@ class KerasShim(BackboneShim):
     def encode(self, docs: list[Doc], is_train: bool) -> Encoded:
         """Cut documents into batches of little padding."""
         budget = MAX_BATCH_PIECES if is_train else PREDICT_PIECES
-        padding = budget // MOST_PADDING
-        return self._encoder(docs, budget=budget, most_padding=padding, is_train=is_train)
+        return self._encoder(docs, budget=budget, most_padding=MOST_PADDING, is_train=is_train)
 
     def predict(self, encoded: Encoded) -> Floats2d:
         """Vectors without gradients, shape (documents, hidden size)."""
@@ -151,6 +154,12 @@ class KerasShim(BackboneShim):
         return cast(Floats2d, vectors), backprop
 
     def _run(self, batch: Batch, training: bool) -> Any:
+        if self._process != os.getpid():
+            # TensorFlow's threads don't exist in a forked child, which would wait for them.
+            raise BertZhError(
+                "TensorFlow can't compute in a forked process (nlp.pipe with n_process): call "
+                'multiprocessing.set_start_method("spawn") first'
+            )
         ids = np.zeros((len(batch), int(batch.lengths.max())), dtype=np.int32)
         ids[np.arange(ids.shape[1]) < batch.lengths[:, None]] = batch.ids
         return self.graphs[training](ids, batch.lengths.astype(np.int32))
@@ -190,12 +199,17 @@ class KerasShim(BackboneShim):
 
     def extract_weights(self) -> dict[str, NDArray[Any]]:
         """The network's weights as float32 arrays, named as in `transformers.BertModel`."""
-        from spacy_bert_zh.backbones.keras_bert import extract_weights
+        from spacy_bert_zh.backbones.keras_weights import extract_weights
 
         return extract_weights(self.network)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> KerasShim:
-        return KerasShim(self.cfg).from_bytes(self.to_bytes())
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For copies, and for processes that are spawned: graphs can't be carried over."""
+        return _restore, (self.cfg, self.to_bytes())
+
+
+def _restore(settings: dict[str, Any], data: bytes) -> KerasShim:
+    return KerasShim(settings).from_bytes(data)
 
 
 def _mean_over_windows(encoded: Encoded, vectors: NDArray[np.float32]) -> NDArray[np.float32]:

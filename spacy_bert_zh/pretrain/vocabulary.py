@@ -1,6 +1,5 @@
 """The vocabulary: given, extended, or trained on the corpus."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable
@@ -9,23 +8,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tokenizers import Tokenizer
-from tokenizers.decoders import WordPiece as WordPieceDecoder
 from tokenizers.models import Unigram, WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
-from tokenizers.processors import BertProcessing
 from tokenizers.trainers import WordPieceTrainer
 
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.pieces import load_tokenizer, read_tokenizer
+from spacy_bert_zh.saving import SPECIAL, write_lines
 
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 DEFAULT_SIZE = 8_000
 # Enough text to rank pieces by; more makes no difference to a list of some thousands.
 SAMPLE = 20_000_000
 SLICE = 10_000
-# transformers may build BERT's own tokenizer from vocab.txt alone, which would cut words up.
-_CLASSES = {"WordPiece": "BertTokenizer"}
 
 
 def read_vocabulary(path: Path) -> Tokenizer:
@@ -159,41 +154,6 @@ def tokenizer_of(lines: list[str], where: str) -> Tokenizer:
     with TemporaryDirectory() as folder:
         write_lines(lines, Path(folder) / "vocab.txt")
         return load_tokenizer(Path(folder))
-
-
-def write_lines(lines: Iterable[str], path: Path) -> None:
-    """Write a ``vocab.txt``."""
-    path.write_text("\n".join(lines) + "\n", "utf-8")
-
-
-def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None:
-    """Write ``tokenizer.json``, ``tokenizer_config.json`` and ``vocab.txt``.
-
-    transformers' `AutoTokenizer` then adds [CLS] and [SEP] and puts pieces together again.
-    """
-    whole = Tokenizer.from_str(tokenizer.to_str())
-    cls, sep = ((piece, whole.token_to_id(piece)) for piece in ("[CLS]", "[SEP]"))
-    whole.post_processor = BertProcessing(sep, cls)
-    whole.decoder = WordPieceDecoder()
-    whole.save(str(folder / "tokenizer.json"))
-    plain = json.loads(tokenizer.to_str())
-    normalizer = plain["normalizer"] or {}
-    settings = {
-        "tokenizer_class": _CLASSES.get(plain["model"]["type"], "PreTrainedTokenizerFast"),
-        "do_lower_case": normalizer.get("lowercase", True),
-        "strip_accents": normalizer.get("strip_accents"),
-        "tokenize_chinese_chars": normalizer.get("handle_chinese_chars", True),
-        "model_max_length": max_length,
-        **{f"{piece.strip('[]').lower()}_token": piece for piece in SPECIAL},
-    }
-    text = json.dumps(settings, indent=2) + "\n"
-    (folder / "tokenizer_config.json").write_text(text, "utf-8")
-    write_lines(pieces_of(tokenizer), folder / "vocab.txt")
-
-
-def pieces_of(tokenizer: Tokenizer) -> list[str]:
-    """The pieces in the order of their ids."""
-    return sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)
 
 
 def _thinned(texts: Iterable[str]) -> list[str]:

@@ -1,0 +1,131 @@
+"""Trained pipelines: loaded, their text classifier found and taken apart."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import spacy
+from numpy.typing import NDArray
+from spacy.language import Language
+from spacy.pipeline import TextCategorizer
+from thinc.api import to_numpy
+
+from spacy_bert_zh.checkpoint import Checkpoint
+from spacy_bert_zh.errors import BertZhError
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A text classifier without spaCy, thinc and an engine.
+
+    Attributes:
+        checkpoint: Its BERT.
+        settings: Those of its backbone: max_length, stride, max_windows, pooling, …
+        labels: In the order of the scores.
+        weights: Of the head; shape (labels, hidden size).
+        bias: Of the head; shape (labels,).
+        exclusive_classes: Softmax over the labels, or else one sigmoid for each.
+        ngrams: The table of a linear model of n-grams whose logits are added; shape (hash
+            values, labels). None if there is no such model.
+        ngram_size: Characters of its longest n-gram.
+    """
+
+    checkpoint: Checkpoint
+    settings: dict[str, Any]
+    labels: list[str]
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    exclusive_classes: bool
+    ngrams: NDArray[np.float32] | None = None
+    ngram_size: int = 0
+
+
+def use_gpu(gpu_id: int) -> None:
+    """Let what is loaded next compute on a GPU; -1 is the CPU.
+
+    Raises:
+        BertZhError: There is no such GPU.
+    """
+    if gpu_id >= 0:
+        try:
+            spacy.require_gpu(gpu_id)
+        except ValueError as error:
+            raise BertZhError(f"--gpu-id {gpu_id}: {error}") from error
+
+
+def load_pipeline(pipeline: str | Path, overrides: dict[str, Any] | None = None) -> Language:
+    """Load a pipeline from a folder or an installed package.
+
+    Args:
+        pipeline: Folder or name.
+        overrides: Values of its config to change.
+
+    Raises:
+        BertZhError: There is none.
+    """
+    try:
+        return spacy.load(pipeline, config=overrides or {})
+    except OSError as error:
+        raise BertZhError(
+            f"Can't load the pipeline '{pipeline}': give the folder of a trained one, such as "
+            f"training/model-best, or the name of an installed package ({error})"
+        ) from error
+
+
+def textcats(nlp: Language) -> list[TextCategorizer]:
+    """All text classifiers of a pipeline, ours and spaCy's."""
+    return [pipe for _, pipe in nlp.pipeline if isinstance(pipe, TextCategorizer)]
+
+
+def find_textcat(nlp: Language, name: str | None) -> TextCategorizer:
+    """The text classifier of that name, or else the only one.
+
+    Raises:
+        BertZhError: There is none, or several.
+    """
+    pipes = {pipe.name: pipe for pipe in textcats(nlp)}
+    if name in pipes:
+        return pipes[name]
+    if name or not pipes:
+        raise BertZhError(
+            f"The pipeline has no text classifier{f' {name!r}' if name else ''}; "
+            f"its components: {', '.join(nlp.pipe_names) or 'none'}"
+        )
+    if len(pipes) > 1:
+        raise BertZhError(
+            f"The pipeline has several text classifiers: choose --component {' or '.join(pipes)}"
+        )
+    return next(iter(pipes.values()))
+
+
+def take_apart(pipe: TextCategorizer) -> Parts:
+    """What a text classifier consists of.
+
+    Raises:
+        BertZhError: It is not a BERT of one of our engines.
+    """
+    model = pipe.model
+    try:
+        backbone, head = model.get_ref("backbone"), model.get_ref("output_layer")
+        shim: Any = backbone.shims[0]
+        checkpoint: Checkpoint = shim.checkpoint()
+    except (KeyError, IndexError, AttributeError):
+        raise BertZhError(
+            f"The component '{pipe.name}' has no BERT of its own: expected BertTextCat or "
+            "BertTextCatEnsemble with a TorchBackbone or a KerasBackbone"
+        ) from None
+    linear = model.layers[2] if model.name == "bert_textcat_ensemble" else None
+    table = None
+    if linear is not None:
+        table = model.attrs["linear_rate"] * to_numpy(linear.get_param("W"))
+    return Parts(
+        checkpoint,
+        dict(shim.cfg),
+        list(pipe.labels),
+        to_numpy(head.get_param("W")),
+        to_numpy(head.get_param("b")),
+        not model.attrs["multi_label"],
+        table,
+        linear.attrs["ngram_size"] if linear is not None else 0,
+    )
