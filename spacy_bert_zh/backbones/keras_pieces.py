@@ -113,7 +113,9 @@ class SpelledOut(tf.Module):
 
 
 class WordPiece(tf.Module):
-    """Always the longest piece that fits; a word with a gap is unknown (Song et al. 2021, 3.1).
+    """The longest piece that fits, again and again (MaxMatch; Song et al. 2021, section 1).
+
+    A word that has no such pieces to its end, or too many characters, is unknown as a whole.
 
     Args:
         model: The model's part of a ``tokenizer.json``.
