@@ -301,7 +301,7 @@ def norm(config: dict[str, Any], name: str, dtype: Any) -> Any:
 
 
 def _real(ids: Any, lengths: Any) -> Any:
-    return ops.arange(ops.shape(ids)[1])[None, :] < lengths[:, None]
+    return ops.arange(ops.shape(ids)[1], dtype="int32") < ops.cast(lengths, "int32")[:, None]
 
 
 def _random(config: dict[str, Any]) -> Any:

@@ -14,6 +14,9 @@ from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.loading import Parts
 from spacy_bert_zh.saving import write_tokenizer
 
+TEXTS = [tf.TensorSpec([None], tf.string, "texts")]
+IDS = [tf.TensorSpec([None, None], tf.int32, "ids"), tf.TensorSpec([None], tf.int32, "lengths")]
+
 
 class Served(tf.Module):
     """A classifier as one graph, from texts to scores.
@@ -21,6 +24,10 @@ class Served(tf.Module):
     Args:
         parts: Of the classifier.
         strings: Whether it cuts texts into word pieces itself.
+
+    Attributes:
+        functions: One for texts; one for ids, unless it adds n-grams, which
+            need the text.
     """
 
     def __init__(self, parts: Parts, strings: bool) -> None:
@@ -38,8 +45,12 @@ class Served(tf.Module):
             self.pieces = TextPieces(parts.checkpoint.tokenizer, *limits)
             if parts.ngrams is not None:
                 self.ngrams = TextNgrams(parts.ngrams, parts.ngram_size)
+        self.functions: dict[str, Any] = {}
+        if strings:
+            self.functions["strings"] = tf.function(self.classify_strings, TEXTS)
+        if parts.ngrams is None:
+            self.functions["ids"] = tf.function(self.classify_ids, IDS)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "texts")])
     def classify_strings(self, texts: Any) -> dict[str, Any]:
         """Texts of shape (texts,) to labels and scores, each of shape (texts, labels)."""
         ids, lengths, owners = self.pieces(texts)
@@ -50,12 +61,6 @@ class Served(tf.Module):
             logits += self.ngrams(texts)
         return self._answer(logits)
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, None], tf.int32, "ids"),
-            tf.TensorSpec([None], tf.int32, "lengths"),
-        ]
-    )
     def classify_ids(self, ids: Any, lengths: Any) -> dict[str, Any]:
         """Word pieces with [CLS] and [SEP], padded with anything, to labels and scores.
 
@@ -90,15 +95,13 @@ def save_model(parts: Parts, folder: Path, strings: bool) -> None:
         BertZhError: Its tokenizer has no graph, or no signature would remain.
     """
     served = Served(parts, strings)
-    signatures = {"strings": served.classify_strings} if strings else {}
-    if parts.ngrams is None:
-        signatures["ids"] = served.classify_ids
-    if not signatures:
+    if not served.functions:
         raise BertZhError(
             "This pipeline adds n-grams of the text to its BERT, so it can't do with ids alone: "
             "export it without --no-strings"
         )
-    signatures["serving_default"] = next(iter(signatures.values()))
+    default = next(iter(served.functions.values()))
+    signatures = {**served.functions, "serving_default": default}
     tf.saved_model.save(served, str(folder), signatures=signatures)
     extra = folder / "assets.extra"
     extra.mkdir()
