@@ -13,6 +13,8 @@ VERSION = re.search(
 EXTRAS = {
     "torch": ["torch>=2.4", "transformers>=4.53,<6", "huggingface-hub>=0.30"],
     "tensorflow": ["keras>=3.9", "tensorflow>=2.18"],
+    "onnx": ["onnxruntime>=1.20"],
+    "onnx-export": ["onnx>=1.17", "onnxruntime>=1.20"],
     "shared": ["spacy-transformers>=1.4,<2"],
     "convert": ["charset-normalizer>=3.4", "jieba>=0.42.1", "opencc>=1.1.9", "pyarrow>=15"],
     "plots": ["jinja2>=3.1", "matplotlib>=3.9", "rich>=13", "scikit-learn>=1.5"],
@@ -62,6 +64,7 @@ setup(
             "spacy_bert_zh.backbones.torch:build_torch_backbone_v1",
             "spacy_bert_zh.KerasBackbone.v1 = "
             "spacy_bert_zh.backbones.keras:build_keras_backbone_v1",
+            "spacy_bert_zh.OnnxBackbone.v1 = spacy_bert_zh.backbones.onnx:build_onnx_backbone_v1",
             "spacy_bert_zh.SharedBackbone.v1 = "
             "spacy_bert_zh.backbones.shared:build_shared_backbone_v1",
         ],

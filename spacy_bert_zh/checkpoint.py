@@ -50,6 +50,10 @@ class Checkpoint:
     def from_bytes(cls, data: bytes) -> "Checkpoint":
         """Read what `to_bytes` wrote."""
         message = srsly.msgpack_loads(data)
+        if "weights" not in message:
+            raise BertZhError(
+                "This backbone holds an ONNX graph and no weights: only OnnxBackbone reads it"
+            )
         return cls(
             json.loads(message["config"]),
             Tokenizer.from_str(message["tokenizer"]),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import whole
+from spacy_bert_zh.gate import check, compare
 from spacy_bert_zh.loading import Parts, find_textcat, load_pipeline, take_apart
 from spacy_bert_zh.portable import portable
 from spacy_bert_zh.saving import save_checkpoint
@@ -13,7 +14,8 @@ ENGINES = {
     "tensorflow": "spacy_bert_zh.KerasBackbone.v1",
 }
 """Formats that are a pipeline again, and the backbone it then has."""
-FORMATS = (*ENGINES, "checkpoint", "savedmodel", "keras")
+FORMATS = (*ENGINES, "onnx", "checkpoint", "savedmodel", "keras")
+PRECISIONS = ("fp32", "fp16", "int8")
 
 
 def export(
@@ -22,6 +24,9 @@ def export(
     format: str,
     *,
     strings: bool = True,
+    precision: str = "fp32",
+    dev: Path | None = None,
+    force: bool = False,
     component: str | None = None,
 ) -> Path:
     """Write a trained pipeline in another form.
@@ -29,10 +34,18 @@ def export(
     Args:
         pipeline: Folder of a trained pipeline, or name of an installed one.
         output: What to make or replace: a folder, for ``keras`` a file.
-        format: ``torch`` and ``tensorflow`` are the pipeline with that engine; ``checkpoint``
-            its BERT as a Hugging Face folder; ``savedmodel`` its classifier as a TensorFlow
-            SavedModel; ``keras`` the same as a ``.keras`` file that reads ids.
+        format: ``torch`` and ``tensorflow`` are the pipeline with that engine; ``onnx`` the
+            pipeline on ONNX Runtime, which can't learn, with plain files for other frameworks in
+            its folder ``onnx``; ``checkpoint`` its BERT as a Hugging Face folder;
+            ``savedmodel`` its classifier as a TensorFlow SavedModel; ``keras`` the same as a
+            ``.keras`` file that reads ids.
         strings: Whether a SavedModel also takes texts.
+        precision: Of an ONNX graph: ``fp32``; ``fp16`` halves the file and computes in float32;
+            ``int8`` quantises the linear layers (with a scale found as it runs) and the word
+            embeddings.
+        dev: A corpus that the new pipeline is compared with the old one on; ``int8`` and
+            ``fp16`` want one.
+        force: Export even if the comparison is bad, or without one.
         component: Name of the text classifier, if the pipeline has several.
 
     Returns:
@@ -43,8 +56,16 @@ def export(
     """
     if format not in FORMATS:
         raise BertZhError(f"--format {format!r} is not known: take one of {', '.join(FORMATS)}")
+    if precision not in PRECISIONS or (precision != "fp32" and format != "onnx"):
+        raise BertZhError(
+            f"--precision {precision!r} with --format {format}: take one of "
+            f"{', '.join(PRECISIONS)}, the latter two with --format onnx"
+        )
     if format in ENGINES:
         _export_pipeline(pipeline, output, format, component)
+        return output
+    if format == "onnx":
+        _export_onnx(pipeline, output, precision, dev, force, component)
         return output
     parts = take_apart(find_textcat(load_pipeline(pipeline), component))
     if format == "checkpoint":
@@ -62,6 +83,42 @@ def _export_pipeline(pipeline: str | Path, output: Path, engine: str, name: str 
     nlp = load_pipeline(pipeline, {key: ENGINES[engine]})
     with whole(output) as folder:
         portable(nlp).to_disk(folder)
+
+
+def _export_onnx(
+    pipeline: str | Path,
+    output: Path,
+    precision: str,
+    dev: Path | None,
+    force: bool,
+    name: str | None,
+) -> None:
+    try:
+        from spacy_bert_zh.backbones import onnx_saving
+    except ImportError as error:
+        package = error.name or "onnx"
+        raise missing_extra(package, "onnx-export", "export --format onnx") from None
+    if precision != "fp32" and dev is None and not force:
+        raise BertZhError(
+            f"--precision {precision} changes scores: give --dev, a converted corpus such as "
+            "corpus/dev, to be told what it costs, or --force"
+        )
+    nlp = load_pipeline(pipeline)
+    pipe = find_textcat(nlp, name)
+    parts = take_apart(pipe)
+    model = onnx_saving.make_model(parts, precision)
+    exported = onnx_saving.exchange(nlp, pipe.name, parts, model)
+    exported.meta["export"] = {"format": "onnx", "precision": precision}
+    if dev is not None:
+        comparison = compare(nlp, exported, pipe.name, dev)
+        print(comparison)
+        if not force:
+            check(comparison)
+        exported.meta["export"].update(comparison.as_dict())
+    with whole(output) as folder:
+        portable(exported).to_disk(folder)
+        if parts.ngrams is None:
+            onnx_saving.save_plain(parts, model, folder / "onnx")
 
 
 def _export_graph(parts: Parts, output: Path, format: str, strings: bool) -> None:

@@ -1,11 +1,11 @@
 """From what a pipeline said about a corpus to numbers; all of them are scikit-learn's."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from spacy_bert_zh.errors import missing_extra
+from spacy_bert_zh.predictions import Predictions
 
 try:
     from sklearn import metrics as sk
@@ -13,32 +13,6 @@ except ImportError:
     raise missing_extra("scikit-learn", "plots", "The command 'evaluate'") from None
 
 LENGTH_BINS = 8
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What a pipeline said about a corpus: a row per text, a column per label.
-
-    Attributes:
-        labels: The labels, sorted.
-        exclusive: Whether exactly one label holds for a text.
-        gold: The labels that hold, 0 or 1, int (texts, labels).
-        predicted: The labels that the pipeline gave, 0 or 1, int (texts, labels).
-        scores: The pipeline's scores from 0 to 1, float (texts, labels).
-        known: Whether the corpus tells if the label holds, bool (texts, labels).
-            `gold` and `predicted` are 0 where it doesn't.
-        excerpts: The beginning of each text.
-        lengths: Number of characters of each text, int (texts,).
-    """
-
-    labels: list[str]
-    exclusive: bool
-    gold: np.ndarray
-    predicted: np.ndarray
-    scores: np.ndarray
-    known: np.ndarray
-    excerpts: list[str]
-    lengths: np.ndarray
 
 
 def measure(predictions: Predictions) -> dict[str, Any]:

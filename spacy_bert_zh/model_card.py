@@ -43,6 +43,7 @@ def render_model_card(
         "Labels": "\n".join(_labels(meta, config)),
         "Data": _data(data_report) or "Not recorded.",
         "Metrics": _metrics(metrics) or "Not measured.",
+        **({"Export": _export(meta["export"])} if "export" in meta else {}),
         "Licence": meta["license"] or "Not stated: ask the author before you use it.",
         "Limits": "\n".join([*_windows(config), LIMITS]),
         "Versions": (
@@ -143,6 +144,18 @@ def _metrics(metrics: dict[str, Any]) -> str:
         rows = ([label, *map(row.get, columns)] for label, row in classes.items())
         blocks.append(_table(["", *columns], rows))
     return "\n\n".join(filter(None, blocks))
+
+
+def _export(export: dict[str, Any]) -> str:
+    what = f"An ONNX graph in {export['precision']}."
+    if "texts" not in export:
+        return f"{what} Not compared with the pipeline that it was made from."
+    return (
+        f"{what} Beside the pipeline that it was made from, on {export['texts']:,} texts: "
+        f"accuracy {export['accuracy']:.4f} (before {export['accuracy_before']:.4f}), the same "
+        f"answer for {export['agreement']:.2%}, scores differ by "
+        f"{export['largest_difference']:.2g} at most."
+    )
 
 
 def _scores(metrics: dict[str, Any]) -> dict[str, float]:

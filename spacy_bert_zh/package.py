@@ -23,7 +23,12 @@ from spacy_bert_zh.wheels import build_plugin, build_wheel, smoke_test
 
 PLUGIN = "spacy-bert-zh"
 # The extra of the plugin that a backbone runs on, and what spaCy would list besides it.
-EXTRAS = {"TorchBackbone": "torch", "KerasBackbone": "tensorflow", "SharedBackbone": "shared"}
+EXTRAS = {
+    "TorchBackbone": "torch",
+    "KerasBackbone": "tensorflow",
+    "OnnxBackbone": "onnx",
+    "SharedBackbone": "shared",
+}
 BROUGHT_BY_EXTRA = {"shared": "spacy-transformers"}
 
 
@@ -169,7 +174,8 @@ def write_source(
     from spacy.cli.package import package as write_package
 
     copy = work / "pipeline"
-    shutil.copytree(pipeline, copy)
+    # What `export` adds for other frameworks is no part of the pipeline.
+    shutil.copytree(pipeline, copy, ignore=shutil.ignore_patterns("onnx"))
     config.to_disk(copy / "config.cfg")
     srsly.write_json(copy / "meta.json", meta)
     if not (copy / "README.md").exists():

@@ -227,6 +227,27 @@ class PieceEncoder:
         )
 
 
+def pad(batch: Batch) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """A batch's ids padded with 0, and whether each is real; both of shape (windows, longest)."""
+    real = np.arange(int(batch.lengths.max())) < batch.lengths[:, None]
+    ids = np.zeros(real.shape, dtype=np.int64)
+    ids[real] = batch.ids
+    return ids, real
+
+
+def windows_of(encoded: Encoded) -> NDArray[np.float32]:
+    """How many windows each document has, shape (documents, 1)."""
+    counts = np.bincount(encoded.docs, minlength=encoded.size)
+    return counts[:, None].astype(np.float32)
+
+
+def mean_over_windows(encoded: Encoded, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Vectors of windows, shape (windows of all batches, width), to those of documents."""
+    sums = np.zeros((encoded.size, vectors.shape[1]), dtype=np.float32)
+    np.add.at(sums, encoded.docs, vectors[encoded.windows])
+    return sums / windows_of(encoded)
+
+
 def windows(length: int, size: int, stride: int, max_windows: int = 0) -> list[tuple[int, int]]:
     """Cut `length` pieces into spans of at most `size` that overlap by `stride`.
 

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from spacy_bert_zh.metrics import Predictions, confusion_matrix
+from spacy_bert_zh.metrics import confusion_matrix
 from spacy_bert_zh.plots import FONTS, bars, confusion_heatmap, to_svg
+from spacy_bert_zh.predictions import Predictions
 
 PAIRS = 12
 EXAMPLES = 3  # texts for each confused pair

@@ -21,7 +21,8 @@ from typer.testing import CliRunner
 from spacy_bert_zh.cli import app
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import evaluate
-from spacy_bert_zh.metrics import Predictions, measure
+from spacy_bert_zh.metrics import measure
+from spacy_bert_zh.predictions import Predictions
 from spacy_bert_zh.report import confused_pairs, print_table, rank_mistakes
 
 LABELS = ["财经", "体育", "科技 $x^2$"]

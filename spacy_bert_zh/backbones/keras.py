@@ -16,7 +16,14 @@ from thinc.types import Floats2d, FloatsXd
 from spacy_bert_zh.backbones.base import BackboneShim, Pooling, build_backbone, is_frozen
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError, missing_extra
-from spacy_bert_zh.pieces import MAX_BATCH_PIECES, Batch, Encoded
+from spacy_bert_zh.pieces import (
+    MAX_BATCH_PIECES,
+    Batch,
+    Encoded,
+    mean_over_windows,
+    pad,
+    windows_of,
+)
 
 if TYPE_CHECKING:
     from spacy_bert_zh.backbones.keras_bert import Bert
@@ -123,7 +130,7 @@ class KerasShim(BackboneShim):
     def predict(self, encoded: Encoded) -> Floats2d:
         """Vectors without gradients, shape (documents, hidden size)."""
         found = [self._run(batch, False).numpy() for batch in encoded.batches]
-        return cast(Floats2d, _mean_over_windows(encoded, np.concatenate(found)))
+        return cast(Floats2d, mean_over_windows(encoded, np.concatenate(found)))
 
     def begin_update(self, encoded: Encoded) -> tuple[Floats2d, Callable[[Floats2d], None]]:
         """Vectors and a callback that adds to the parameters' gradients."""
@@ -136,7 +143,7 @@ class KerasShim(BackboneShim):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(trained)
             outputs = [self._run(batch, True) for batch in encoded.batches]
-        vectors = _mean_over_windows(encoded, np.concatenate([part.numpy() for part in outputs]))
+        vectors = mean_over_windows(encoded, np.concatenate([part.numpy() for part in outputs]))
 
         def backprop(gradient: Floats2d) -> None:
             down = _gradient_of_windows(encoded, to_numpy(gradient))
@@ -160,9 +167,8 @@ class KerasShim(BackboneShim):
                 "TensorFlow can't compute in a forked process (nlp.pipe with n_process): call "
                 'multiprocessing.set_start_method("spawn") first'
             )
-        ids = np.zeros((len(batch), int(batch.lengths.max())), dtype=np.int32)
-        ids[np.arange(ids.shape[1]) < batch.lengths[:, None]] = batch.ids
-        return self.graphs[training](ids, batch.lengths.astype(np.int32))
+        ids, _ = pad(batch)
+        return self.graphs[training](ids.astype(np.int32), batch.lengths.astype(np.int32))
 
     def finish_update(self, optimizer: Optimizer) -> None:
         """Let a thinc optimizer change the parameters, and drop their gradients."""
@@ -212,21 +218,9 @@ def _restore(settings: dict[str, Any], data: bytes) -> KerasShim:
     return KerasShim(settings).from_bytes(data)
 
 
-def _mean_over_windows(encoded: Encoded, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Vectors of windows to those of documents, shape (documents, width)."""
-    sums = np.zeros((encoded.size, vectors.shape[1]), dtype=np.float32)
-    np.add.at(sums, encoded.docs, vectors[encoded.windows])
-    return sums / _counts(encoded)
-
-
 def _gradient_of_windows(encoded: Encoded, gradient: NDArray[Any]) -> NDArray[np.float32]:
     """The other way: the gradient of each window's vector, shape (windows, width)."""
     total = sum(len(batch) for batch in encoded.batches)
     down = np.zeros((total, gradient.shape[1]), dtype=np.float32)
-    np.add.at(down, encoded.windows, (gradient / _counts(encoded))[encoded.docs])
+    np.add.at(down, encoded.windows, (gradient / windows_of(encoded))[encoded.docs])
     return down
-
-
-def _counts(encoded: Encoded) -> NDArray[np.float32]:
-    counts = np.bincount(encoded.docs, minlength=encoded.size)
-    return counts[:, None].astype(np.float32)

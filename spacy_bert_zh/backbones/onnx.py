@@ -1,0 +1,187 @@
+"""``spacy_bert_zh.OnnxBackbone.v1``: Docs → one vector each, by a BERT in ONNX Runtime."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, Self, cast
+
+import numpy as np
+import srsly
+from numpy.typing import NDArray
+from spacy.tokens import Doc
+from thinc.api import Model
+from thinc.types import Floats2d
+from tokenizers import Tokenizer
+
+from spacy_bert_zh.backbones.base import BackboneShim, Pooling, build_backbone
+from spacy_bert_zh.checkpoint import Checkpoint
+from spacy_bert_zh.errors import BertZhError, missing_extra
+from spacy_bert_zh.pieces import Batch, Encoded, mean_over_windows, pad
+
+PIECES = 1024
+"""Word pieces of one pass: what lies in between stays in the CPU's cache."""
+MOST_PADDING = 256
+"""Padded pieces of one pass at most; only attention computes them."""
+
+
+def build_onnx_backbone_v1(
+    name: str | None = None,
+    revision: str = "main",
+    max_length: int = 512,
+    stride: int = 64,
+    max_windows: int = 0,
+    pooling: Pooling = "cls",
+    providers: Sequence[str] = ("CPUExecutionProvider",),
+    threads: int = 1,
+) -> Model[list[Doc], Floats2d]:
+    """Build a BERT backbone that classifies by ONNX Runtime and can't learn; `export` makes one.
+
+    It also reads what the other engines' backbones have stored, for which it needs the package
+    `onnx`; so does `initialize`, which reads a checkpoint.
+
+    Args:
+        name: See `TorchBackbone`, as are the next five.
+        revision: Branch, tag or commit on the hub.
+        max_length: Word pieces in one window, [CLS] and [SEP] included.
+        stride: Word pieces that consecutive windows of a long document share.
+        max_windows: Windows read of one document; 0 reads the document whole.
+        pooling: ``cls``, ``pooler`` or ``mean``.
+        providers: ONNX Runtime's execution providers, the first one that can takes a node.
+        threads: Of one computation; 0 takes all cores.
+
+    Returns:
+        Documents to floats of shape (documents, hidden size).
+
+    Raises:
+        BertZhError: Values that don't go together, a provider that is not there, or the extra
+            is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise missing_extra("onnxruntime", "onnx", "spacy_bert_zh.OnnxBackbone.v1") from None
+    available = onnxruntime.get_available_providers()
+    if missing := [provider for provider in providers if provider not in available]:
+        raise BertZhError(
+            f"ONNX Runtime has no {', '.join(missing)} here, only {', '.join(available)}: change "
+            "'providers' of the backbone, or install the build of onnxruntime that has it"
+        )
+    settings = {
+        "max_length": max_length,
+        "stride": stride,
+        "max_windows": max_windows,
+        "pooling": pooling,
+        "providers": list(providers),
+        "threads": threads,
+        "layer_decay": 1.0,
+    }
+    return build_backbone("onnx", OnnxShim(settings), name, revision)
+
+
+class OnnxShim(BackboneShim):
+    """Holds a graph, and ONNX Runtime's session of it."""
+
+    graph = b""
+
+    def build(self, checkpoint: Checkpoint) -> Any:
+        """The session; of the graph that is there, or one made from the weights."""
+        if checkpoint.weights:
+            self.graph = make_graph(checkpoint, self.cfg["pooling"], "fp32")
+        return self._session()
+
+    def _session(self) -> Any:
+        import onnxruntime
+
+        self._process = os.getpid()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.cfg["threads"]
+        options.inter_op_num_threads = 1
+        # Threads that spin while they wait take the time of whoever shares the machine.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        return onnxruntime.InferenceSession(self.graph, options, providers=self.cfg["providers"])
+
+    def exchange(self, graph: bytes) -> None:
+        """Compute by another graph from now on."""
+        self.graph = graph
+        self._model = self._session()
+
+    def encode(self, docs: list[Doc], is_train: bool) -> Encoded:
+        """Cut documents into batches of little padding."""
+        return self._encoder(docs, budget=PIECES, most_padding=MOST_PADDING, is_train=is_train)
+
+    def predict(self, encoded: Encoded) -> Floats2d:
+        """Vectors without gradients, shape (documents, hidden size)."""
+        if self._process != os.getpid():  # threads of a session don't exist in a forked child
+            self._model = self._session()
+        vectors = np.concatenate([self._run(batch) for batch in encoded.batches])
+        return cast(Floats2d, mean_over_windows(encoded, vectors))
+
+    def _run(self, batch: Batch) -> NDArray[np.float32]:
+        ids, real = pad(batch)
+        inputs = {"input_ids": ids, "attention_mask": real.astype(np.int64)}
+        found: NDArray[np.float32] = self.network.run(["vectors"], inputs)[0]
+        return found
+
+    def begin_update(self, encoded: Encoded) -> tuple[Floats2d, Callable[[Floats2d], None]]:
+        """Refused.
+
+        Raises:
+            BertZhError: Always.
+        """
+        self._cant_learn()
+
+    def extract_weights(self) -> dict[str, NDArray[Any]]:
+        """Refused, see `begin_update`."""
+        self._cant_learn()
+
+    def _cant_learn(self) -> NoReturn:
+        raise BertZhError(
+            "An OnnxBackbone can neither learn nor be exported: train and export the pipeline "
+            "that it was made from"
+        )
+
+    def to_bytes(self) -> bytes:
+        """Config, tokenizer and graph; empty before initialisation."""
+        if self._checkpoint is None:
+            return b""
+        message = {
+            "config": json.dumps(self._checkpoint.config, sort_keys=True),
+            "tokenizer": self._checkpoint.tokenizer.to_str(),
+            "graph": self.graph,
+        }
+        return srsly.msgpack_dumps(message)
+
+    def from_bytes(self, data: bytes) -> Self:
+        """Read what `to_bytes` of this or another engine wrote."""
+        message = srsly.msgpack_loads(data) if data else {}
+        if "graph" not in message:
+            return super().from_bytes(data)
+        self.graph = message["graph"]
+        tokenizer = Tokenizer.from_str(message["tokenizer"])
+        self.fill(Checkpoint(json.loads(message["config"]), tokenizer, {}))
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For copies, and for processes that are spawned: a session can't be carried over."""
+        return _restore, (self.cfg, self.to_bytes())
+
+
+def _restore(settings: dict[str, Any], data: bytes) -> OnnxShim:
+    return OnnxShim(settings).from_bytes(data)
+
+
+def make_graph(checkpoint: Checkpoint, pooling: Pooling, precision: str) -> bytes:
+    """A checkpoint's graph, see `onnx_graph.build_graph`.
+
+    Raises:
+        BertZhError: The package `onnx` is missing, or the config asks for what is not here.
+    """
+    try:
+        from spacy_bert_zh.backbones.onnx_graph import build_graph
+    except ImportError as error:
+        raise missing_extra(error.name or "onnx", "onnx-export", "Making an ONNX graph") from None
+    graph: bytes = build_graph(checkpoint, pooling, precision).SerializeToString()
+    return graph

@@ -1,0 +1,261 @@
+"""The ONNX backbone: equal to the torch one, without it; smaller forms; what it can't do."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import spacy
+from spacy.tokens import Doc
+from thinc.api import Model
+from thinc.types import Floats2d
+
+from spacy_bert_zh.backbones.onnx import OnnxShim, build_onnx_backbone_v1
+from spacy_bert_zh.backbones.onnx_graph import build_graph
+from spacy_bert_zh.backbones.onnx_quantize import quantize
+from spacy_bert_zh.backbones.torch import build_torch_backbone_v1
+from spacy_bert_zh.checkpoint import load_checkpoint
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.export import export
+from spacy_bert_zh.gate import Comparison, check
+from spacy_bert_zh.package import package
+from tests.conftest import TEXTS, close, make_docs, make_examples, run_cli
+
+Backbone = Model[list[Doc], Floats2d]
+Build = Callable[..., Backbone]
+ARCHITECTURE = "spacy_bert_zh.OnnxBackbone.v1"
+
+
+@pytest.fixture
+def build(still: Path) -> Build:
+    def build(engine: Any = build_onnx_backbone_v1, **settings: object) -> Backbone:
+        model: Backbone = engine(**{"name": str(still), "max_length": 32, "stride": 8, **settings})
+        model.initialize()
+        return model
+
+    return build
+
+
+def shim_of(model: Backbone) -> OnnxShim:
+    (shim,) = model.shims
+    assert isinstance(shim, OnnxShim)
+    return shim
+
+
+@pytest.mark.parametrize("pooling", ["cls", "pooler", "mean"])
+def test_vectors_are_those_of_torch(pooling: str, build: Build) -> None:
+    ours, torchs = build(pooling=pooling), build(build_torch_backbone_v1, pooling=pooling)
+    expected = torchs.predict(make_docs())
+    np.testing.assert_allclose(ours.predict(make_docs()), expected, atol=1e-5)
+    alone = [ours.predict([doc])[0] for doc in make_docs()]
+    np.testing.assert_allclose(alone, expected, atol=1e-5)
+    assert ours.predict([]).shape == (0, 16)
+
+
+def test_the_weights_that_ship_in_windows_of_512() -> None:
+    texts = [
+        "股市大涨，",
+        "",
+        "他说：" * 400,
+        *(("新产品A1" * n)[: 7 * n] for n in range(1, 40, 6)),
+    ]
+    vectors = []
+    for engine in (build_onnx_backbone_v1, build_torch_backbone_v1):
+        model: Any = engine(max_length=512, stride=64, pooling="mean")
+        model.initialize()
+        vectors.append(model.predict(make_docs(texts)))
+    np.testing.assert_allclose(*vectors, atol=1e-5)
+
+
+def test_smaller_forms_stay_close() -> None:
+    checkpoint = load_checkpoint(None)
+    model = build_onnx_backbone_v1(max_length=128, stride=16, pooling="mean")
+    model.initialize()
+    texts = ["股市大涨，投资者欢呼", "这家店的味道不错", "新手机发布：屏幕更大"]
+    exact = model.predict(make_docs(texts))
+    sizes = [len(shim_of(model).graph)]
+    graphs = [
+        build_graph(checkpoint, "mean", "fp16"),
+        quantize(build_graph(checkpoint, "mean", "int8")),
+    ]
+    for graph, least in zip(graphs, (0.999999, 0.999), strict=True):
+        shim_of(model).exchange(graph.SerializeToString())
+        sizes.append(len(shim_of(model).graph))
+        found = model.predict(make_docs(texts))
+        cosines = (exact * found).sum(1) / np.linalg.norm(exact, axis=1)
+        assert (cosines / np.linalg.norm(found, axis=1) > least).all()
+    assert sizes[1] < 0.52 * sizes[0] and sizes[2] < 0.28 * sizes[0]
+
+
+def test_a_pipeline_becomes_onnx(trained: Path, corpus: Path, tmp_path: Path) -> None:
+    done = run_cli(
+        "export", trained, tmp_path / "onnx", "-f", "onnx", "--dev", corpus / "dev", check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "same answer for 100.00%" in done.stdout
+    nlp, exported = spacy.load(trained), spacy.load(tmp_path / "onnx")
+    backbone = exported.config["components"]["bert_textcat"]["model"]["backbone"]
+    assert backbone["@architectures"] == ARCHITECTURE
+    assert exported.get_pipe("bert_textcat").labels == nlp.get_pipe("bert_textcat").labels
+    for before, after in zip(nlp.pipe(TEXTS), exported.pipe(TEXTS), strict=True):
+        assert after.cats == close(before.cats)
+        assert after._.bert_textcat == before._.bert_textcat
+    assert exported.meta["export"]["agreement"] == 1.0
+    exported.to_disk(tmp_path / "again")
+    assert spacy.load(tmp_path / "again")("味道不错").cats == exported("味道不错").cats
+    two = [doc.cats for doc in exported.pipe(TEXTS, n_process=2, batch_size=2)]
+    assert two == [close(doc.cats) for doc in exported.pipe(TEXTS)]
+
+
+PLAIN = """
+import json, sys
+for name in ("spacy_bert_zh", "spacy", "torch", "transformers"):
+    sys.modules[name] = None
+from pathlib import Path
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+folder = Path(sys.argv[1])
+tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+session = onnxruntime.InferenceSession(folder / "model.onnx")
+labels = json.loads((folder / "labels.json").read_text("utf-8"))
+rows = tokenizer.encode_batch(json.loads(sys.stdin.read()))
+inputs = {
+    "input_ids": np.array([row.ids for row in rows]),
+    "attention_mask": np.array([row.attention_mask for row in rows]),
+}
+(scores,) = session.run(["scores"], inputs)
+print(json.dumps([dict(zip(labels, row)) for row in scores.tolist()]))
+"""
+
+
+def test_plain_files_need_none_of_our_code(trained: Path, tmp_path: Path) -> None:
+    export(trained, tmp_path / "out", "onnx")
+    texts = ["味道不错", "", "这家店太慢，难吃"]
+    done = subprocess.run(
+        [sys.executable, "-c", PLAIN, tmp_path / "out" / "onnx"],
+        input=json.dumps(texts),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    expected = [close(doc.cats) for doc in spacy.load(trained).pipe(texts)]
+    assert json.loads(done.stdout) == expected
+
+
+def test_the_gate_refuses_what_got_worse(trained: Path, corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(BertZhError, match="int8 changes scores: give --dev"):
+        export(trained, tmp_path / "out", "onnx", precision="int8")
+    with pytest.raises(BertZhError, match=r"--precision 'int8' with --format torch"):
+        export(trained, tmp_path / "out", "torch", precision="int8")
+    check(Comparison(1000, 0.9, 0.896, 0.991, 0.2))
+    for worse in ((0.9, 0.894, 1.0), (0.9, 0.91, 0.98)):
+        with pytest.raises(BertZhError, match="Not exported: accuracy"):
+            check(Comparison(1000, *worse, 0.2))
+    export(trained, tmp_path / "out", "onnx", precision="int8", dev=corpus / "dev", force=True)
+    assert spacy.load(tmp_path / "out").meta["export"]["precision"] == "int8"
+
+
+def test_a_bad_export_leaves_nothing(
+    trained: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A graph of other weights stands for one that lost its accuracy."""
+    from spacy_bert_zh.backbones import onnx_saving
+
+    real = onnx_saving.make_model
+
+    def broken(parts: Any, precision: str) -> Any:
+        weights = {name: -array for name, array in parts.checkpoint.weights.items()}
+        return real(
+            replace(parts, checkpoint=replace(parts.checkpoint, weights=weights)), precision
+        )
+
+    monkeypatch.setattr(onnx_saving, "make_model", broken)
+    with pytest.raises(BertZhError, match="Not exported"):
+        export(trained, tmp_path / "out", "onnx", precision="int8", dev=corpus / "dev")
+    assert not (tmp_path / "out").exists()
+
+
+def test_it_can_neither_learn_nor_be_exported(trained: Path, tmp_path: Path) -> None:
+    export(trained, tmp_path / "out", "onnx")
+    nlp = spacy.load(tmp_path / "out")
+    with pytest.raises(BertZhError, match="can neither learn nor be exported"):
+        nlp.update(make_examples(nlp, 4))
+    with pytest.raises(BertZhError, match="can neither learn nor be exported"):
+        export(tmp_path / "out", tmp_path / "other", "checkpoint")
+    stored = nlp.get_pipe("bert_textcat").model.get_ref("backbone").shims[0].to_bytes()
+    with pytest.raises(BertZhError, match="holds an ONNX graph and no weights"):
+        build_torch_backbone_v1().shims[0].from_bytes(stored)
+
+
+def test_what_cannot_be_is_said(still: Path, build: Build) -> None:
+    with pytest.raises(BertZhError, match=r"ONNX Runtime has no MyProvider here, only .*CPU"):
+        build(providers=["MyProvider"])
+    good = load_checkpoint(str(still))
+    good.config["hidden_act"] = "softplus"
+    with pytest.raises(BertZhError, match="hidden_act = 'softplus' can't be exported"):
+        build_graph(good, "cls")
+    good.config["hidden_act"] = "gelu"
+    del good.weights["encoder.layer.1.output.dense.bias"]
+    with pytest.raises(BertZhError, match=r"layer.1.output.dense.bias missing instead of \(16,\)"):
+        build_graph(good, "cls")
+
+
+ALONE = """
+import importlib.util, json, socket, sys, time
+begin = time.perf_counter()
+class NoNetwork(socket.socket):
+    def __init__(self, *args, **kwargs):
+        raise OSError("no network")
+socket.socket = NoNetwork
+import spacy
+nlp = spacy.load(sys.argv[1])
+heavy = [n for n in ("torch", "transformers", "tensorflow", "onnx") if importlib.util.find_spec(n)]
+print(json.dumps({"cats": nlp("味道不错，推荐").cats, "heavy": heavy,
+                  "seconds": time.perf_counter() - begin}))
+"""
+
+
+@pytest.mark.slow
+def test_a_new_environment_without_torch_classifies(
+    trained: Path, corpus: Path, tmp_path: Path
+) -> None:
+    """What pip installs for the wheel, and nothing else."""
+    export(trained, tmp_path / "out", "onnx", dev=corpus / "dev")
+    made = package(tmp_path / "out", tmp_path / "wheels", name="small")
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    # Torch is what pip must not bring; the plugin's wheel comes from the folder.
+    install = [python, "-m", "pip", "install", "-q", "--find-links", tmp_path / "wheels"]
+    subprocess.run([*install, made.wheels[0]], check=True, capture_output=True, cwd=tmp_path)
+    done = subprocess.run(
+        [python, "-c", ALONE, "zh_small"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    answer = json.loads(done.stdout)
+    assert answer["cats"] == close(spacy.load(trained)("味道不错，推荐").cats)
+    assert answer["heavy"] == []
+    files = (path for path in (tmp_path / "venv").rglob("*") if path.is_file())
+    assert sum(path.stat().st_size for path in files if not path.is_symlink()) < 450e6
+
+
+def test_the_wheel_needs_onnxruntime_alone(trained: Path, corpus: Path, tmp_path: Path) -> None:
+    export(trained, tmp_path / "out", "onnx", dev=corpus / "dev")
+    made = package(tmp_path / "out", tmp_path / "wheels", name="small")
+    import zipfile
+
+    with zipfile.ZipFile(made.wheels[0]) as wheel:
+        names = wheel.namelist()
+        (metadata,) = [name for name in names if name.endswith("METADATA")]
+        text = wheel.read(metadata).decode()
+    required = [line for line in text.splitlines() if line.startswith("Requires-Dist")]
+    assert any("spacy-bert-zh[onnx]" in line for line in required)
+    assert not any("torch" in line or "transformers" in line for line in required)
+    assert not any(name.endswith("model.onnx") for name in names)
+    assert "## Export" in text and "the same answer for 100.00%" in " ".join(text.split())
