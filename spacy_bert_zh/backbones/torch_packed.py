@@ -139,12 +139,13 @@ WIDE = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 
 
 def _rounded(count: int) -> int:
-    """The next of eight numbers of rows between powers of two.
+    """The next power of two, or one and a half times the one before.
 
-    oneDNN keeps a kernel and its buffers for each number it has seen: the memory of a process
-    that reads texts of all lengths would grow for hundreds of thousands of them.
+    oneDNN keeps a kernel and its buffers for each number of rows it has seen: the memory of a
+    process that reads texts of all lengths would grow for tens of thousands of them. Most batches
+    are full, so few rows are computed for nothing.
     """
-    step = 2 ** max(0, count.bit_length() - 4)
+    step = 2 ** max(0, count.bit_length() - 2)
     return -(-count // step) * step
 
 
