@@ -23,7 +23,7 @@ Classify = Callable[[list[str]], None]
 def load_ours(checkpoint: str, device: str, labels: int, **settings: object) -> Any:
     """This project: what ``nlp.add_pipe("bert_textcat")`` gives."""
     nlp = _blank(device)
-    backbone = {"name": checkpoint, **settings}
+    backbone = {"name": checkpoint, "pooling": "mean", **settings}
     nlp.add_pipe("bert_textcat", config={"model": {"backbone": backbone}})
     return _initialised(nlp, labels)
 
@@ -37,6 +37,25 @@ def load_keras(checkpoint: str, device: str, labels: int) -> Any:
     """This project with the Keras backbone; needs the extra [tensorflow]."""
     architecture = {"@architectures": "spacy_bert_zh.KerasBackbone.v1"}
     return load_ours(checkpoint, device, labels, **architecture)
+
+
+def load_onnx(checkpoint: str, device: str, labels: int) -> Any:
+    """This project on ONNX Runtime; needs the extra [onnx-export]."""
+    architecture = {"@architectures": "spacy_bert_zh.OnnxBackbone.v1"}
+    return load_ours(checkpoint, device, labels, **architecture)
+
+
+def load_int8(checkpoint: str, device: str, labels: int) -> Any:
+    """The same with its linear layers quantised."""
+    from spacy_bert_zh.backbones.onnx_graph import build_graph
+    from spacy_bert_zh.backbones.onnx_quantize import quantize
+    from spacy_bert_zh.checkpoint import load_checkpoint
+
+    nlp = load_onnx(checkpoint, device, labels)
+    graph = quantize(build_graph(load_checkpoint(checkpoint), "mean", "int8"))
+    backbone = nlp.get_pipe("bert_textcat").model.get_ref("backbone")
+    backbone.shims[0].exchange(graph.SerializeToString())
+    return nlp
 
 
 def load_stock(checkpoint: str, device: str, labels: int) -> Any:
@@ -213,6 +232,8 @@ def build(peer: str, checkpoint: str, device: str, labels: int) -> tuple[Classif
         "ours": load_ours,
         "bf16": load_bf16,
         "keras": load_keras,
+        "onnx": load_onnx,
+        "int8": load_int8,
         "stock": load_stock,
         "bow": load_bow,
     }
