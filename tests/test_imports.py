@@ -26,7 +26,7 @@ READERS = {"cleaning", "formats", "options", "rows", "source"}
 # Says which module of ours asks for a heavy package; thinc and other plugins may do so.
 WATCH = """
 import sys
-HEAVY = {"torch", "transformers", "tensorflow", "keras", "onnxruntime", "sklearn", "matplotlib",
+HEAVY = {"torch", "transformers", "tensorflow", "keras", "onnx", "onnxruntime", "sklearn", "matplotlib",
          "accelerate", "jieba", "opencc", "pyarrow", "huggingface_hub", "spacy_transformers"}
 
 class Watch:

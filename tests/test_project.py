@@ -17,6 +17,7 @@ PROJECT = srsly.read_yaml(REPOSITORY / "project.yml")
 # What a config brings in, besides what a command's module imports itself.
 BROUGHT_BY_CONFIG = ["component", "corpus", "portable", "architectures"]
 BROUGHT_BY_CONFIG += ["ngrams", "backbones/torch", "backbones/keras", "backbones/shared"]
+BROUGHT_BY_CONFIG += ["backbones/onnx"]
 
 
 def weasel(project: Path, *args: str) -> str:
