@@ -26,8 +26,9 @@ READERS = {"cleaning", "formats", "options", "rows", "source"}
 # Says which module of ours asks for a heavy package; thinc and other plugins may do so.
 WATCH = """
 import sys
-HEAVY = {"torch", "transformers", "tensorflow", "keras", "onnx", "onnxruntime", "sklearn", "matplotlib",
-         "accelerate", "jieba", "opencc", "pyarrow", "huggingface_hub", "spacy_transformers"}
+HEAVY = {"torch", "transformers", "tensorflow", "keras", "onnx", "onnxruntime", "sklearn",
+         "matplotlib", "accelerate", "jieba", "opencc", "pyarrow", "huggingface_hub",
+         "spacy_transformers"}
 
 class Watch:
     def find_spec(self, name, path=None, target=None):

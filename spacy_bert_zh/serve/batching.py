@@ -1,0 +1,157 @@
+"""Texts of all requests, gathered into batches: one queue and one batch at a time per pipeline."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from spacy_bert_zh.serve.metrics import Metrics
+from spacy_bert_zh.serve.settings import Limits
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a pipeline says about one text.
+
+    Attributes:
+        scores: By label.
+        reading: Pieces, pieces read and windows, where the text classifier is ours.
+    """
+
+    scores: dict[str, float]
+    reading: dict[str, int] | None
+
+
+class QueueFull(Exception):
+    """The queue has no room for all texts of a request."""
+
+
+class Unanswerable(Exception):
+    """The pipeline fails on some texts of a request, also when they are alone.
+
+    Attributes:
+        places: Their places in the request.
+    """
+
+    def __init__(self, places: list[int]) -> None:
+        super().__init__(places)
+        self.places = places
+
+
+@dataclass(eq=False)
+class _Job:
+    text: str
+    arrived: float
+    answer: asyncio.Future[Answer | None]
+
+
+class Batcher:
+    """One pipeline and the texts that wait for it.
+
+    Args:
+        nlp: The pipeline; may be replaced at any time, which holds from the next batch.
+        name: Its name in the metrics.
+        limits: Of the queue, a batch and a request.
+        metrics: Where batches are counted.
+    """
+
+    def __init__(self, nlp: Language, name: str, limits: Limits, metrics: Metrics) -> None:
+        self.nlp = nlp
+        self._limits = limits
+        self._queue: deque[_Job] = deque()
+        self._added = asyncio.Event()
+        self._sizes = metrics.batch_texts.labels(name)
+        self._seconds = metrics.batch_seconds.labels(name)
+        metrics.queue_texts.labels(name).set_function(lambda: len(self._queue))
+
+    async def classify(self, texts: Sequence[str]) -> list[Answer]:
+        """Queue the texts of one request, all or none, and wait for their answers.
+
+        Raises:
+            QueueFull: There is no room.
+            TimeoutError: The deadline is over; texts not yet computed have left the queue.
+            Unanswerable: The pipeline fails on some of them.
+        """
+        if len(self._queue) + len(texts) > self._limits.max_queue:
+            raise QueueFull
+        loop = asyncio.get_running_loop()
+        jobs = [_Job(text, loop.time(), loop.create_future()) for text in texts]
+        self._queue.extend(jobs)
+        self._added.set()
+        try:
+            async with asyncio.timeout(self._limits.deadline):
+                answers = [await job.answer for job in jobs]
+        finally:
+            self._drop(jobs)
+        if places := [place for place, answer in enumerate(answers) if answer is None]:
+            raise Unanswerable(places)
+        return [answer for answer in answers if answer is not None]
+
+    async def run(self) -> None:
+        """Compute batch after batch, forever."""
+        while True:
+            if batch := await self._gather():
+                self._sizes.observe(len(batch))
+                with self._seconds.time():
+                    texts = [job.text for job in batch]
+                    answers = await asyncio.to_thread(answer_all, self.nlp, texts)
+                for job, answer in zip(batch, answers, strict=True):
+                    if not job.answer.done():
+                        job.answer.set_result(answer)
+
+    async def _gather(self) -> list[_Job]:
+        """The oldest texts, once they fill a batch or the first has waited long enough."""
+        while not self._queue:
+            await self._more()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(self._queue[0].arrived + self._limits.max_wait):
+                while len(self._queue) < self._limits.max_batch:
+                    await self._more()
+        count = min(len(self._queue), self._limits.max_batch)
+        return [self._queue.popleft() for _ in range(count)]
+
+    async def _more(self) -> None:
+        self._added.clear()
+        await self._added.wait()
+
+    def _drop(self, jobs: list[_Job]) -> None:
+        """Forget what of a request is not yet answered."""
+        for job in jobs:
+            job.answer.cancel()
+        if any(job.answer.cancelled() for job in jobs):
+            self._queue = deque(job for job in self._queue if not job.answer.cancelled())
+
+
+def answer_all(nlp: Language, texts: Sequence[str]) -> list[Answer | None]:
+    """Classify texts; if that fails, one by one, so that a bad one doesn't fail the others.
+
+    Returns:
+        An answer for each text, None where the pipeline fails on it.
+    """
+    answers = _try(nlp, texts)
+    if answers is not None:
+        return list(answers)
+    if len(texts) == 1:
+        return [None]
+    return [answer for text in texts for answer in answer_all(nlp, [text])]
+
+
+def _try(nlp: Language, texts: Sequence[str]) -> list[Answer] | None:
+    try:
+        # Without a zone, the vocabulary would keep every new word for good.
+        with nlp.memory_zone():
+            return [_answer(doc) for _, doc in zip(texts, nlp.pipe(texts), strict=True)]
+    except Exception:
+        log.warning({"event": "batch failed", "texts": len(texts)}, exc_info=True)
+        return None
+
+
+def _answer(doc: Doc) -> Answer:
+    return Answer(dict(doc.cats), getattr(doc._, "bert_textcat", None))

@@ -1,0 +1,87 @@
+"""The JSON of requests and replies."""
+
+from collections.abc import Sequence
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from spacy_bert_zh.serve.batching import Answer
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"character {error.start} is half of a surrogate pair") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
+
+
+class Question(BaseModel):
+    """What to classify, and how much to tell."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    text: Text | None = Field(None, description="One text; instead of `texts`.")
+    texts: list[Text] | None = Field(None, description="Several texts.")
+    pipeline: str | None = Field(None, description="Its name; else the first.")
+    top_k: int | None = Field(None, ge=1, description="At most so many labels a text.")
+    threshold: float | None = Field(None, ge=0, le=1, description="Lower scores are left out.")
+    explain: bool = Field(False, description="Also tell how much of each text was read.")
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.text is None) == (self.texts is None):
+            raise ValueError("give either 'text' or 'texts'")
+        return self
+
+    def all_texts(self) -> list[str]:
+        """The texts, also if there is one."""
+        return [self.text] if self.text is not None else list(self.texts or [])
+
+    def place(self, index: int) -> tuple[str | int, ...]:
+        """Where in the JSON a text stands."""
+        return ("text",) if self.text is not None else ("texts", index)
+
+
+class Label(BaseModel):
+    """A label and its score, from 0 to 1."""
+
+    label: str
+    score: float
+
+
+class Result(BaseModel):
+    """What a pipeline says about one text."""
+
+    labels: list[Label] = Field(description="The highest score first.")
+    pieces: int | None = Field(None, description="Word pieces of the text.")
+    pieces_read: int | None = Field(None, description="Those that the network has seen.")
+    windows: int | None = Field(None, description="Overlapping parts that it was read in.")
+
+
+class Reply(BaseModel):
+    """A result for each text, in their order."""
+
+    pipeline: str
+    results: list[Result]
+
+
+class Problem(BaseModel):
+    """Why a request was not answered."""
+
+    detail: str
+
+
+def make_result(question: Question, answer: Answer) -> Result:
+    """As much of an answer as was asked for."""
+    scores: Sequence[tuple[str, float]] = sorted(answer.scores.items(), key=lambda item: -item[1])
+    labels = [
+        Label(label=label, score=score)
+        for label, score in scores[: question.top_k]
+        if score >= (question.threshold or 0)
+    ]
+    reading = answer.reading if question.explain and answer.reading else {}
+    return Result(labels=labels, **reading)

@@ -1,0 +1,122 @@
+"""The process: its socket, its signals and its log."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import traceback
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.serve.app import make_app
+from spacy_bert_zh.serve.service import Service
+from spacy_bert_zh.serve.settings import Limits
+
+API_KEY = "SPACY_BERT_ZH_API_KEY"
+
+SETTINGS: dict[str, Any] = {
+    "http": "h11",
+    "ws": "none",
+    "lifespan": "off",
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+    "timeout_keep_alive": 5,
+    "timeout_graceful_shutdown": 5,
+}
+"""Of uvicorn."""
+
+log = logging.getLogger(__name__)
+
+
+def run(pipelines: Sequence[str], host: str, port: int, limits: Limits) -> None:
+    """Serve until a signal; see `spacy_bert_zh.serve.serve`."""
+    log_as_json()
+    asyncio.run(_run(pipelines, listen(host, port), limits))
+
+
+async def _run(pipelines: Sequence[str], listener: socket.socket, limits: Limits) -> None:
+    service = Service(pipelines, limits)
+    app = make_app(service, os.fsencode(os.environ.get(API_KEY, "")))
+    server = Server(uvicorn.Config(app, **SETTINGS), service)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload.set)
+    work = asyncio.create_task(service.run())
+    work.add_done_callback(lambda _: server.end())
+    host, port = listener.getsockname()[:2]
+    log.info({"event": "listening", "host": host, "port": port})
+    await server.serve(sockets=[listener])
+    if work.done():
+        work.result()  # raises what it failed with
+
+
+class Server(uvicorn.Server):
+    """uvicorn, but on a signal it first answers what it has accepted, then exits with 0.
+
+    A second signal ends it at once.
+    """
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self.service = service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called by uvicorn for SIGTERM and SIGINT."""
+        if self.service.stopping:
+            self.end()
+        self.service.stop()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called by uvicorn ten times a second: whether to end."""
+        return await super().on_tick(counter) or self.service.drained
+
+    def end(self) -> None:
+        """Wait for nothing any more."""
+        self.should_exit = self.force_exit = True
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open a socket.
+
+    Raises:
+        BertZhError: The address is taken or not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        raise BertZhError(f"Can't listen at {host}, port {port}: {error}") from error
+
+
+class JsonLines(logging.Formatter):
+    """A line of JSON for each record. Of exceptions it tells all but the message.
+
+    A message may quote a text, and texts don't belong into a log.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line = {"time": datetime.fromtimestamp(record.created, UTC).isoformat("T", "milliseconds")}
+        line["level"] = record.levelname.lower()
+        if isinstance(record.msg, dict):
+            line |= record.msg
+        else:
+            line["event"] = record.getMessage()
+        if record.exc_info and record.exc_info[0]:
+            line["error"] = record.exc_info[0].__name__
+            line["where"] = "".join(traceback.format_tb(record.exc_info[2]))
+        return json.dumps(line)
+
+
+def log_as_json() -> None:
+    """Write all logs to stderr as JSON: ours from `info` on, those of others from `warning` on."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("spacy_bert_zh.serve").setLevel(logging.INFO)

@@ -1,0 +1,120 @@
+"""The pipelines of a server: loaded, replaced, found; and whether it is ready for requests."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from spacy.language import Language
+
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.loading import load_pipeline, textcats
+from spacy_bert_zh.serve.batching import Batcher
+from spacy_bert_zh.serve.metrics import Metrics
+from spacy_bert_zh.serve.settings import Limits
+
+log = logging.getLogger(__name__)
+
+
+class Service:
+    """What the application and the server share.
+
+    Args:
+        pipelines: ``NAME=FOLDER_OR_PACKAGE`` or ``FOLDER_OR_PACKAGE``; the first is the default.
+        limits: What is accepted.
+
+    Attributes:
+        batchers: By name, in the order of `pipelines`; empty until they are loaded.
+        metrics: What was counted.
+        reload: Set it to have the pipelines loaded again.
+        active: Number of requests that are read or answered.
+    """
+
+    def __init__(self, pipelines: Sequence[str], limits: Limits) -> None:
+        self.limits = limits
+        self.batchers: dict[str, Batcher] = {}
+        self.metrics = Metrics()
+        self.reload = asyncio.Event()
+        self.active = 0
+        self._pipelines = pipelines
+        self._stop_by: float | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stop_by is not None
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are accepted."""
+        return bool(self.batchers) and not self.stopping
+
+    @property
+    def drained(self) -> bool:
+        """Whether it is stopping and has no request left that will still be answered."""
+        return self._stop_by is not None and (not self.active or time.monotonic() > self._stop_by)
+
+    def stop(self) -> None:
+        """Accept no further requests."""
+        self._stop_by = time.monotonic() + self.limits.max_read + self.limits.deadline
+
+    async def run(self) -> None:
+        """Load the pipelines, then compute and reload, forever.
+
+        Raises:
+            BertZhError: They can't be loaded.
+        """
+        loaded = await asyncio.to_thread(load_all, self._pipelines)
+        self.batchers = {
+            name: Batcher(nlp, name, self.limits, self.metrics) for name, nlp in loaded.items()
+        }
+        log.info({"event": "ready", "pipelines": list(loaded)})
+        async with asyncio.TaskGroup() as tasks:
+            for batcher in self.batchers.values():
+                tasks.create_task(batcher.run())
+            tasks.create_task(self._keep_fresh())
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            await self.reload.wait()
+            self.reload.clear()
+            try:
+                loaded = await asyncio.to_thread(load_all, self._pipelines)
+            except Exception as error:
+                log.error({"event": "reload failed", "reason": str(error)}, exc_info=True)
+                continue
+            # By place: a pipeline keeps its name here, also if its new version has another.
+            for batcher, nlp in zip(self.batchers.values(), loaded.values(), strict=True):
+                batcher.nlp = nlp
+            log.info({"event": "reloaded", "pipelines": list(self.batchers)})
+
+
+def load_all(pipelines: Sequence[str]) -> dict[str, Language]:
+    """Load pipelines and let each classify once, which finds out what is wrong with it.
+
+    Returns:
+        The pipelines by name, in their order.
+
+    Raises:
+        BertZhError: One can't be loaded or is no text classifier, or two have the same name.
+    """
+    loaded: dict[str, Language] = {}
+    for spec in pipelines:
+        name, source = split_name(spec)
+        nlp = load_pipeline(source)
+        if not textcats(nlp):
+            raise BertZhError(f"The pipeline '{source}' has no text classifier: nothing to serve")
+        nlp("好")
+        name = name or f"{nlp.lang}_{nlp.meta['name']}"
+        if name in loaded:
+            raise BertZhError(f"Two pipelines are named '{name}': name one, OTHER={source}")
+        loaded[name] = nlp
+    return loaded
+
+
+def split_name(spec: str) -> tuple[str, str]:
+    """Take ``NAME=FOLDER_OR_PACKAGE`` apart; the name is empty where there is none."""
+    name, equals, source = spec.partition("=")
+    # A folder may have an equals sign in its own name.
+    return (name, source) if equals and not Path(spec).exists() else ("", spec)

@@ -1,0 +1,43 @@
+"""What a server accepts, and how long anything may take."""
+
+from dataclasses import dataclass
+
+from spacy_bert_zh.errors import BertZhError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """All of them are greater than 0; times are in seconds.
+
+    Attributes:
+        max_wait: How long a text waits for others to be computed with.
+        max_batch: Texts computed at once.
+        max_queue: Texts that wait for one pipeline; also requests that are read or answered.
+        deadline: From a request's acceptance to its answer.
+        max_read: For the arrival of a request's body.
+        max_body: Bytes of a body.
+        max_texts: Texts of a request.
+        max_length: Characters of a text.
+
+    Raises:
+        BertZhError: A value is out of range, or no queue could hold a permitted request.
+    """
+
+    max_wait: float = 0.003
+    max_batch: int = 64
+    max_queue: int = 1024
+    deadline: float = 10.0
+    max_read: float = 10.0
+    max_body: int = 1_000_000
+    max_texts: int = 256
+    max_length: int = 20_000
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise BertZhError(f"{name} = {value} must be greater than 0")
+        if self.max_texts > self.max_queue:
+            raise BertZhError(
+                f"max_texts = {self.max_texts} is more than max_queue = {self.max_queue} can hold: "
+                "raise max_queue or lower max_texts"
+            )
