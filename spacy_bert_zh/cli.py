@@ -151,6 +151,22 @@ def export(
 
 
 @command()
+def serve(
+    pipelines: Annotated[list[str], typer.Argument(help="[NAME=]FOLDER_OR_PACKAGE, one or more.")],
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.")] = 8000,
+    max_queue: Annotated[int, typer.Option(help="Texts that wait, at most.")] = 1024,
+    max_texts: Annotated[int, typer.Option(help="Texts of a request, at most.")] = 256,
+    deadline: Annotated[float, typer.Option(help="Seconds until a request is given up.")] = 10.0,
+) -> None:
+    """Answer HTTP requests with trained pipelines; see docs/serving.md."""
+    from spacy_bert_zh.serve import Limits
+    from spacy_bert_zh.serve import serve as run
+
+    run(pipelines, host, port, Limits(max_queue=max_queue, max_texts=max_texts, deadline=deadline))
+
+
+@command()
 def package(
     pipeline: Annotated[Path, typer.Argument(help="Folder of a trained pipeline.")],
     output_dir: Annotated[Path, typer.Argument(help="Folder for the wheels.")],

@@ -19,7 +19,7 @@ from typer.main import get_command
 from tests.conftest import REPOSITORY
 
 PACKAGE = REPOSITORY / "spacy_bert_zh"
-COMMANDS = {"convert", "evaluate", "export", "package", "pretrain", "train"}
+COMMANDS = {"convert", "evaluate", "export", "package", "pretrain", "serve", "train"}
 # Raw text is read by the same readers, whatever it is for.
 READERS = {"cleaning", "formats", "options", "rows", "source"}
 
@@ -28,7 +28,7 @@ WATCH = """
 import sys
 HEAVY = {"torch", "transformers", "tensorflow", "keras", "onnx", "onnxruntime", "sklearn",
          "matplotlib", "accelerate", "jieba", "opencc", "pyarrow", "huggingface_hub",
-         "spacy_transformers"}
+         "spacy_transformers", "fastapi", "starlette", "uvicorn", "prometheus_client"}
 
 class Watch:
     def find_spec(self, name, path=None, target=None):

@@ -99,13 +99,14 @@ class Guard:
             self.service.active -= 1
 
     def _admit(self, headers: Headers) -> None:
+        limits = self.service.limits
         if self.api_key and not _has_key(headers, self.api_key):
             detail = "give the API key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
             raise HTTPException(401, detail, {"WWW-Authenticate": "Bearer", **_CLOSE})
         if not self.service.ready:
             detail = "stopping" if self.service.stopping else "loading"
             raise HTTPException(503, detail, {**RETRY, **_CLOSE})
-        if self.service.active > self.service.limits.max_queue:
+        if self.service.active > limits.max_queue + limits.max_batch:
             raise HTTPException(503, "too many requests at once", {**RETRY, **_CLOSE})
 
     async def _read(self, receive: Receive) -> bytes:

@@ -57,7 +57,8 @@ class Service:
 
     def stop(self) -> None:
         """Accept no further requests."""
-        self._stop_by = time.monotonic() + self.limits.max_read + self.limits.deadline
+        if self._stop_by is None:
+            self._stop_by = time.monotonic() + self.limits.max_read + self.limits.deadline
 
     async def run(self) -> None:
         """Load the pipelines, then compute and reload, forever.

@@ -12,7 +12,8 @@ class Limits:
     Attributes:
         max_wait: How long a text waits for others to be computed with.
         max_batch: Texts computed at once.
-        max_queue: Texts that wait for one pipeline; also requests that are read or answered.
+        max_queue: Texts that wait for one pipeline. No more requests than `max_queue` and
+            `max_batch` together are read and answered at a time.
         deadline: From a request's acceptance to its answer.
         max_read: For the arrival of a request's body.
         max_body: Bytes of a body.
