@@ -69,6 +69,11 @@ def test_cleaning_twice_is_cleaning_once(clean, text: str) -> None:
     assert clean(once) == once
 
 
+def test_a_letter_and_a_mark_that_are_joined_become_one() -> None:
+    clean = make_cleaner(Options("text", normalize="nfkc", join_segmented=True))
+    assert clean("カ \u3099") == "\u30ac"
+
+
 @given(cleaners, texts)
 def test_cleaned_text_is_visible(clean, text: str) -> None:
     cleaned = clean(text)

@@ -46,11 +46,13 @@ def make_cleaner(options: Options) -> Callable[[str], str]:
     if options.normalize == "width":
         steps.append(lambda text: text.translate(_WIDTH))
     elif options.normalize == "nfkc":
-        steps.append(lambda text: unicodedata.normalize("NFKC", text))
+        steps.append(_compatible)
     if options.simplify:
         steps.append(_simplifier())
     if options.join_segmented:
         steps.append(lambda text: _SEGMENT_SPACE.sub("", text))
+        if options.normalize == "nfkc":  # a letter and a mark that had been apart
+            steps.append(_compatible)
 
     def clean(text: str) -> str:
         if _SURROGATE.search(text):
@@ -64,6 +66,10 @@ def make_cleaner(options: Options) -> Callable[[str], str]:
 
 def _visible(text: str) -> str:
     return _INVISIBLE.sub("", _BREAK.sub("\n", text).replace("\t", " "))
+
+
+def _compatible(text: str) -> str:
+    return unicodedata.normalize("NFKC", text)
 
 
 def _simplifier() -> Callable[[str], str]:
