@@ -19,7 +19,7 @@ from typer.main import get_command
 from tests.conftest import REPOSITORY
 
 PACKAGE = REPOSITORY / "spacy_bert_zh"
-COMMANDS = {"convert", "evaluate", "export", "package", "pretrain", "serve", "train"}
+COMMANDS = {"convert", "evaluate", "export", "package", "pretrain", "score", "serve", "train"}
 # Raw text is read by the same readers, whatever it is for.
 READERS = {"cleaning", "formats", "options", "rows", "source"}
 

@@ -20,7 +20,7 @@ def test_features_are_those_of_each_text_alone(texts: list[str], size: int) -> N
     owners, rows, weights = ngram_features(texts, size, LENGTH)
     assert (np.diff(owners) >= 0).all()
     for i, text in enumerate(texts):
-        low = text.lower()
+        low = text.casefold()
         grams = Counter(low[k : k + n] for n in range(1, size + 1) for k in range(len(low) - n + 1))
         mine = owners == i
         assert mine.sum() == len(grams)

@@ -7,7 +7,8 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from spacy_bert_zh import __version__
-from spacy_bert_zh.serve.batching import Answer, Batcher, QueueFull, Unanswerable
+from spacy_bert_zh.answers import Answer
+from spacy_bert_zh.serve.batching import Batcher, QueueFull, Unanswerable
 from spacy_bert_zh.serve.guard import GUARDED, RETRY, Guard, Record, reply
 from spacy_bert_zh.serve.schemas import Problem, Question, Reply, make_result
 from spacy_bert_zh.serve.service import Service

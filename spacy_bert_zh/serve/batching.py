@@ -1,32 +1,16 @@
 """Texts of all requests, gathered into batches: one queue and one batch at a time per pipeline."""
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from spacy.language import Language
-from spacy.tokens import Doc
 
+from spacy_bert_zh.answers import Answer, answer_all
 from spacy_bert_zh.serve.metrics import Metrics
 from spacy_bert_zh.serve.settings import Limits
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a pipeline says about one text.
-
-    Attributes:
-        scores: By label.
-        reading: Pieces, pieces read and windows, where the text classifier is ours.
-    """
-
-    scores: dict[str, float]
-    reading: dict[str, int] | None
 
 
 class QueueFull(Exception):
@@ -127,31 +111,3 @@ class Batcher:
             job.answer.cancel()
         if any(job.answer.cancelled() for job in jobs):
             self._queue = deque(job for job in self._queue if not job.answer.cancelled())
-
-
-def answer_all(nlp: Language, texts: Sequence[str]) -> list[Answer | None]:
-    """Classify texts; if that fails, one by one, so that a bad one doesn't fail the others.
-
-    Returns:
-        An answer for each text, None where the pipeline fails on it.
-    """
-    answers = _try(nlp, texts)
-    if answers is not None:
-        return list(answers)
-    if len(texts) == 1:
-        return [None]
-    return [answer for text in texts for answer in answer_all(nlp, [text])]
-
-
-def _try(nlp: Language, texts: Sequence[str]) -> list[Answer] | None:
-    try:
-        # Without a zone, the vocabulary would keep every new word for good.
-        with nlp.memory_zone():
-            return [_answer(doc) for _, doc in zip(texts, nlp.pipe(texts), strict=True)]
-    except Exception:
-        log.warning({"event": "batch failed", "texts": len(texts)}, exc_info=True)
-        return None
-
-
-def _answer(doc: Doc) -> Answer:
-    return Answer(dict(doc.cats), getattr(doc._, "bert_textcat", None))

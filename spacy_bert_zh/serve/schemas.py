@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from spacy_bert_zh.serve.batching import Answer
+from spacy_bert_zh.answers import Answer
 
 
 def _encodable(text: str) -> str:

@@ -1,0 +1,51 @@
+"""What a pipeline says about texts of any origin: none fails its neighbours."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spacy.language import Language
+from spacy.tokens import Doc
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a pipeline says about one text.
+
+    Attributes:
+        scores: By label.
+        reading: Pieces, pieces read and windows, where the text classifier is ours.
+    """
+
+    scores: dict[str, float]
+    reading: dict[str, int] | None
+
+
+def answer_all(nlp: Language, texts: Sequence[str]) -> list[Answer | None]:
+    """Classify texts; if that fails, one by one, so that a bad one doesn't fail the others.
+
+    Returns:
+        An answer for each text, None where the pipeline fails on it.
+    """
+    answers = _try(nlp, texts)
+    if answers is not None:
+        return list(answers)
+    if len(texts) == 1:
+        return [None]
+    return [answer for text in texts for answer in answer_all(nlp, [text])]
+
+
+def _try(nlp: Language, texts: Sequence[str]) -> list[Answer] | None:
+    try:
+        # Without a zone, the vocabulary would keep every new word for good.
+        with nlp.memory_zone():
+            return [_answer(doc) for _, doc in zip(texts, nlp.pipe(texts), strict=True)]
+    except Exception:
+        log.warning({"event": "batch failed", "texts": len(texts)}, exc_info=True)
+        return None
+
+
+def _answer(doc: Doc) -> Answer:
+    return Answer(dict(doc.cats), getattr(doc._, "bert_textcat", None))

@@ -1,0 +1,99 @@
+"""Large corpora: a row out for each row in, whatever happens on the way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import spacy
+
+from spacy_bert_zh.convert.options import Options
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.score import score
+from tests.conftest import make_rows, run_cli
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    path = tmp_path / "texts.jsonl"
+    rows = [json.dumps({"text": text}, ensure_ascii=False) for text, _ in make_rows(50)]
+    rows[7], rows[20] = "{broken", json.dumps({"text": "半个\ud83d"})
+    path.write_text("\n".join(rows) + "\n", "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_row_once_and_bad_ones_with_their_error(
+    workers: int, trained: Path, lines: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.jsonl"
+    options = Options("jsonl", unlabelled=True)
+    assert score(str(trained), lines, output, options, workers=workers, chunk_size=8) == 50
+    rows = read(output)
+    assert [row["line"] for row in rows] == list(range(1, 51))
+    assert {n for n, row in enumerate(rows) if "error" in row} == {7, 20}
+    assert rows[20]["error"] == "lone surrogate"
+    nlp = spacy.load(trained)
+    for (text, _), row in zip(make_rows(50), rows, strict=True):
+        if "error" not in row:
+            assert row["scores"] == pytest.approx(nlp(text).cats, abs=1e-5)
+            assert row["label"] == max(row["scores"], key=row["scores"].get)
+    assert not (tmp_path / "out.jsonl.parts").exists()
+
+
+def test_the_command_reads_tables(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("id,review\n1,好吃\n2,难吃\n3\n", "utf-8")
+    words = ["score", trained, tmp_path / "in.csv", tmp_path / "out.jsonl", "--format", "csv"]
+    done = run_cli(*words, "--text-columns", "review")
+    assert "3 rows" in done.stdout
+    rows = read(tmp_path / "out.jsonl")
+    assert [row.get("label") for row in rows] == ["pos", "neg", None]
+    assert "wrong number of fields" in rows[2]["error"]
+
+
+def test_a_killed_run_goes_on(trained: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_text("".join(f"{text}{n}\n" for n, (text, _) in enumerate(make_rows(6000))))
+    parts = tmp_path / "out.jsonl.parts"
+    words = ["score", trained, source, output, "--format", "text", "--chunk-size", "200"]
+    command = [sys.executable, "-m", "spacy_bert_zh", *map(str, words)]
+    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    while len(list(parts.glob("0*.jsonl"))) < 3:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = {path: path.stat().st_mtime_ns for path in parts.glob("0*.jsonl")}
+    assert 3 <= len(done) < 30 and not output.exists()
+    first = min(done)
+    marked = first.read_text("utf-8").replace('"label"', '"kept": true, "label"')
+    first.write_text(marked, "utf-8")
+    run_cli(*words)
+    rows = read(output)
+    assert [row["line"] for row in rows] == list(range(1, 6001))
+    assert sum("kept" in row for row in rows) == 200
+
+
+def test_chunks_of_another_run_are_not_taken(trained: Path, lines: Path, tmp_path: Path) -> None:
+    parts = tmp_path / "out.jsonl.parts"
+    parts.mkdir()
+    (parts / "run").write_text("another", "utf-8")
+    options = Options("jsonl", unlabelled=True)
+    with pytest.raises(BertZhError, match="is of a run with another pipeline"):
+        score(str(trained), lines, tmp_path / "out.jsonl", options)
+    assert score(str(trained), lines, tmp_path / "out.jsonl", options, restart=True) == 50
+
+
+def test_what_is_not_there_is_said(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(BertZhError, match="No file of the format csv"):
+        (tmp_path / "empty").mkdir()
+        score(str(trained), tmp_path / "empty", tmp_path / "out", Options("csv", unlabelled=True))
