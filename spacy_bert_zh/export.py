@@ -61,6 +61,9 @@ def export(
             f"--precision {precision!r} with --format {format}: take one of "
             f"{', '.join(PRECISIONS)}, the latter two with --format onnx"
         )
+    source = Path(pipeline).resolve()
+    if output.resolve() in (source, *source.parents):
+        raise BertZhError(f"{output} holds the pipeline itself: name another place for the export")
     if format in ENGINES:
         _export_pipeline(pipeline, output, format, component)
         return output
@@ -119,6 +122,8 @@ def _export_onnx(
         portable(exported).to_disk(folder)
         if parts.ngrams is None:
             onnx_saving.save_plain(parts, model, folder / "onnx")
+        else:
+            print("No plain files: the pipeline adds n-grams of the text, which no graph reads")
 
 
 def _export_graph(parts: Parts, output: Path, format: str, strings: bool) -> None:

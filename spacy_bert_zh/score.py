@@ -75,6 +75,8 @@ def score(
     Raises:
         BertZhError: Bad input, or chunks of a run with other input or options.
     """
+    if output.resolve() in (source.resolve(), *source.resolve().parents) or output.is_dir():
+        raise BertZhError(f"{output} is a folder or the source itself: name another file")
     parts = output.with_name(f"{output.name}.parts")
     if restart:
         remove(parts)

@@ -93,6 +93,14 @@ def test_chunks_of_another_run_are_not_taken(trained: Path, lines: Path, tmp_pat
     assert score(str(trained), lines, tmp_path / "out.jsonl", options, restart=True) == 50
 
 
+def test_the_source_is_never_replaced(trained: Path, lines: Path) -> None:
+    before = lines.read_bytes()
+    for place in (lines, lines.parent):
+        with pytest.raises(BertZhError, match="is a folder or the source itself"):
+            score(str(trained), lines, place, Options("jsonl", unlabelled=True))
+    assert lines.read_bytes() == before
+
+
 def test_what_is_not_there_is_said(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(BertZhError, match="No file of the format csv"):
         (tmp_path / "empty").mkdir()
