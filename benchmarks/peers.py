@@ -52,9 +52,10 @@ def load_int8(checkpoint: str, device: str, labels: int) -> Any:
     from spacy_bert_zh.checkpoint import load_checkpoint
 
     nlp = load_onnx(checkpoint, device, labels)
-    graph = quantize(build_graph(load_checkpoint(checkpoint), "mean", "int8"))
+    bert = load_checkpoint(checkpoint)
+    graph = quantize(build_graph(bert, "mean", "int8"))
     backbone = nlp.get_pipe("bert_textcat").model.get_ref("backbone")
-    backbone.shims[0].exchange(graph.SerializeToString())
+    backbone.shims[0].exchange(bert, graph.SerializeToString())
     return nlp
 
 

@@ -129,7 +129,7 @@ def export(
         ),
     ],
     strings: Annotated[bool, typer.Option(help="savedmodel: it takes texts too.")] = True,
-    precision: Annotated[str, typer.Option(help="onnx: fp32, fp16 or int8.")] = "fp32",
+    precision: Annotated[str, typer.Option(help="onnx: fp32, fp16, int8 or int8-static.")] = "fp32",
     dev: Annotated[Path | None, typer.Option(help="onnx: a corpus to compare on.")] = None,
     force: Annotated[bool, typer.Option(help="onnx: also if it got worse.")] = False,
     component: Annotated[str | None, typer.Option(help="Which text classifier.")] = None,

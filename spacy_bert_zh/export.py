@@ -4,7 +4,6 @@ from pathlib import Path
 
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import whole
-from spacy_bert_zh.gate import check, compare
 from spacy_bert_zh.loading import Parts, find_textcat, load_pipeline, take_apart
 from spacy_bert_zh.portable import portable
 from spacy_bert_zh.saving import save_checkpoint
@@ -15,7 +14,7 @@ ENGINES = {
 }
 """Formats that are a pipeline again, and the backbone it then has."""
 FORMATS = (*ENGINES, "onnx", "checkpoint", "savedmodel", "keras")
-PRECISIONS = ("fp32", "fp16", "int8")
+PRECISIONS = ("fp32", "fp16", "int8", "int8-static")
 
 
 def export(
@@ -42,9 +41,9 @@ def export(
         strings: Whether a SavedModel also takes texts.
         precision: Of an ONNX graph: ``fp32``; ``fp16`` halves the file and computes in float32;
             ``int8`` quantises the linear layers (with a scale found as it runs) and the word
-            embeddings.
-        dev: A corpus that the new pipeline is compared with the old one on; ``int8`` and
-            ``fp16`` want one.
+            embeddings; ``int8-static`` has found that scale in advance, from `dev`.
+        dev: A corpus that the new pipeline is compared with the old one on; all but ``fp32``
+            want one. Layers that lose too much in eight bits stay as they are.
         force: Export even if the comparison is bad, or without one.
         component: Name of the text classifier, if the pipeline has several.
 
@@ -59,7 +58,7 @@ def export(
     if precision not in PRECISIONS or (precision != "fp32" and format != "onnx"):
         raise BertZhError(
             f"--precision {precision!r} with --format {format}: take one of "
-            f"{', '.join(PRECISIONS)}, the latter two with --format onnx"
+            f"{', '.join(PRECISIONS)}, all but the first with --format onnx"
         )
     source = Path(pipeline).resolve()
     if output.resolve() in (source, *source.parents):
@@ -98,30 +97,24 @@ def _export_onnx(
 ) -> None:
     try:
         from spacy_bert_zh.backbones import onnx_saving
+        from spacy_bert_zh.shrink import shrink
     except ImportError as error:
         package = error.name or "onnx"
         raise missing_extra(package, "onnx-export", "export --format onnx") from None
-    if precision != "fp32" and dev is None and not force:
+    if dev is None and (precision == "int8-static" or (precision != "fp32" and not force)):
         raise BertZhError(
             f"--precision {precision} changes scores: give --dev, a converted corpus such as "
-            "corpus/dev, to be told what it costs, or --force"
+            "corpus/dev, to be told what it costs, or --force (int8-static can't do without)"
         )
     nlp = load_pipeline(pipeline)
     pipe = find_textcat(nlp, name)
-    parts = take_apart(pipe)
-    model = onnx_saving.make_model(parts, precision)
-    exported = onnx_saving.exchange(nlp, pipe.name, parts, model)
-    exported.meta["export"] = {"format": "onnx", "precision": precision}
-    if dev is not None:
-        comparison = compare(nlp, exported, pipe.name, dev)
-        print(comparison)
-        if not force:
-            check(comparison)
-        exported.meta["export"].update(comparison.as_dict())
+    parts = onnx_saving.shorten(take_apart(pipe))
+    small = shrink(nlp, pipe, parts, precision, dev, force)
+    small.nlp.meta["export"] = small.facts(precision)
     with whole(output) as folder:
-        portable(exported).to_disk(folder)
+        portable(small.nlp).to_disk(folder)
         if parts.ngrams is None:
-            onnx_saving.save_plain(parts, model, folder / "onnx")
+            onnx_saving.save_plain(parts, small.model, folder / "onnx")
         else:
             print("No plain files: the pipeline adds n-grams of the text, which no graph reads")
 

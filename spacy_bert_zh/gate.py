@@ -1,15 +1,11 @@
 """Whether a smaller form of a pipeline still says what the pipeline said."""
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from spacy.language import Language
 
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.loading import find_textcat
-from spacy_bert_zh.predictions import Predictions, predict
+from spacy_bert_zh.predictions import Predictions
 
 MOST_LOSS = 0.005
 """Accuracy that may be lost."""
@@ -42,32 +38,28 @@ class Comparison:
             f"{self.texts:,} texts"
         )
 
-    def as_dict(self) -> dict[str, Any]:
-        """For meta.json and the model card."""
-        return asdict(self)
+    @property
+    def passes(self) -> bool:
+        """Whether the smaller form is good enough."""
+        lost = self.accuracy_before - self.accuracy
+        return lost <= MOST_LOSS and self.agreement >= LEAST_AGREEMENT
 
 
-def compare(before: Language, after: Language, component: str, dev: Path) -> Comparison:
-    """Let both forms of a pipeline classify a corpus.
+def compare(before: Predictions, after: Predictions) -> Comparison:
+    """What two forms of a pipeline say about the same corpus.
 
     Args:
-        before: The pipeline.
-        after: Its smaller form.
-        component: Name of the text classifier in both.
-        dev: A ``.spacy`` file, or a folder of them.
-
-    Raises:
-        BertZhError: The corpus doesn't fit.
+        before: What the pipeline says.
+        after: What its smaller form says.
     """
-    one, two = (predict(nlp, find_textcat(nlp, component), dev) for nlp in (before, after))
-    same = one.predicted == two.predicted
-    agreement = same.all(axis=1).mean() if one.exclusive else same[one.known].mean()
+    same = before.predicted == after.predicted
+    agreement = same.all(axis=1).mean() if before.exclusive else same[before.known].mean()
     return Comparison(
-        len(one.excerpts),
-        _accuracy(one),
-        _accuracy(two),
+        len(before.excerpts),
+        _accuracy(before),
+        _accuracy(after),
         float(agreement),
-        float(abs(one.scores - two.scores).max()),
+        float(abs(before.scores - after.scores).max()),
     )
 
 
@@ -77,8 +69,7 @@ def check(comparison: Comparison) -> None:
     Raises:
         BertZhError: Too much accuracy is lost, or too many answers differ.
     """
-    lost = comparison.accuracy_before - comparison.accuracy
-    if lost > MOST_LOSS or comparison.agreement < LEAST_AGREEMENT:
+    if not comparison.passes:
         raise BertZhError(
             f"Not exported: {comparison}; allowed are a loss of {MOST_LOSS:.3f} and an agreement "
             f"of {LEAST_AGREEMENT:.0%} at least. Take a higher --precision, or --force"

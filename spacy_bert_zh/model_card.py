@@ -148,6 +148,8 @@ def _metrics(metrics: dict[str, Any]) -> str:
 
 def _export(export: dict[str, Any]) -> str:
     what = f"An ONNX graph in {export['precision']}."
+    if kept := export.get("kept_in_float32"):
+        what += f" In float32 stay: {', '.join(f'`{name}`' for name in kept)}."
     if "texts" not in export:
         return f"{what} Not compared with the pipeline that it was made from."
     return (

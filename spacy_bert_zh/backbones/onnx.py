@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn, Self, cast
 
 import numpy as np
@@ -103,10 +104,15 @@ class OnnxShim(BackboneShim):
         options.log_severity_level = 3
         return onnxruntime.InferenceSession(self.graph, options, providers=self.cfg["providers"])
 
-    def exchange(self, graph: bytes) -> None:
-        """Compute by another graph from now on."""
+    def exchange(self, checkpoint: Checkpoint, graph: bytes) -> None:
+        """Compute by another graph from now on.
+
+        Args:
+            checkpoint: Config and tokenizer that belong to it; weights are not looked at.
+            graph: With the inputs and the output of `build_graph`.
+        """
         self.graph = graph
-        self._model = self._session()
+        self.fill(replace(checkpoint, weights={}))
 
     def encode(self, docs: list[Doc], is_train: bool) -> Encoded:
         """Cut documents into batches of little padding."""
@@ -159,9 +165,8 @@ class OnnxShim(BackboneShim):
         message = srsly.msgpack_loads(data) if data else {}
         if "graph" not in message:
             return super().from_bytes(data)
-        self.graph = message["graph"]
         tokenizer = Tokenizer.from_str(message["tokenizer"])
-        self.fill(Checkpoint(json.loads(message["config"]), tokenizer, {}))
+        self.exchange(Checkpoint(json.loads(message["config"]), tokenizer, {}), message["graph"])
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:

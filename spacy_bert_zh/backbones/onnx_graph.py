@@ -29,18 +29,19 @@ class Graph:
 
     Args:
         half: Keep weights as float16; they become float32 when the graph is loaded.
+        gemm: A linear layer is one node instead of two, as static quantisation wants it.
         prefix: Of the names of its nodes.
     """
 
-    def __init__(self, half: bool = False, prefix: str = "") -> None:
-        self.prefix = prefix
+    def __init__(self, half: bool = False, gemm: bool = False, prefix: str = "") -> None:
+        self.prefix, self.gemm = prefix, gemm
         self.nodes: list[Any] = []
         self.weights: list[Any] = []
         self.half = half
 
-    def add(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """Add a node; the name of its output."""
-        name = f"{self.prefix}{kind.lower()}_{len(self.nodes)}"
+    def add(self, kind: str, *inputs: str, name: str = "", **attributes: Any) -> str:
+        """Add a node, named by its kind unless it is given a name; the name of its output."""
+        name = name or f"{self.prefix}{kind.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(inputs), [name], name, **attributes))
         return name
 
@@ -61,7 +62,10 @@ class Graph:
 
     def linear(self, rows: str, name: str, weight: NDArray[Any], bias: NDArray[Any]) -> str:
         """x Wᵀ + b, the weight being laid out as in torch: (outputs, inputs)."""
-        product = self.add("MatMul", rows, self.weight(f"{name}.weight", weight.T))
+        factor = self.weight(f"{name}.weight", weight.T)
+        if self.gemm:
+            return self.add("Gemm", rows, factor, self.weight(f"{name}.bias", bias), name=name)
+        product = self.add("MatMul", rows, factor, name=name)
         return self.add("Add", product, self.weight(f"{name}.bias", bias))
 
 
@@ -71,9 +75,9 @@ class Builder:
     Args:
         checkpoint: Config and weights.
         pooling: How a window becomes a vector, see `TorchBackbone`.
-        precision: ``fp32``; ``fp16`` keeps weights in half the space; ``int8`` the word
-            embeddings in a quarter, each row with a scale of its own (the products are
-            quantised afterwards, see `quantize`).
+        precision: ``fp32``; ``fp16`` keeps weights in half the space; ``int8`` and
+            ``int8-static`` the word embeddings in a quarter, seven bits and a scale for each
+            row (the products are quantised afterwards, see `quantize`).
     """
 
     def __init__(self, checkpoint: Checkpoint, pooling: Pooling, precision: str = "fp32") -> None:
@@ -81,7 +85,7 @@ class Builder:
         self.pooling, self.precision = pooling, precision
         self.heads = int(self.config.get("num_attention_heads", 12))
         self.width = int(self.config["hidden_size"])
-        self.graph = Graph(half=precision == "fp16")
+        self.graph = Graph(half=precision == "fp16", gemm=precision == "int8-static")
 
     def build(self) -> Any:
         """The model: ``input_ids`` and ``attention_mask`` (windows, length) to ``vectors``."""
@@ -129,9 +133,9 @@ class Builder:
 
     def _words(self, ids: str) -> str:
         graph, table = self.graph, self.weights["embeddings.word_embeddings.weight"]
-        if self.precision != "int8":
+        if not self.precision.startswith("int8"):
             return graph.add("Gather", graph.weight("embeddings.words", table), ids)
-        scales = np.maximum(abs(table).max(axis=1, keepdims=True), 1e-8) / 127
+        scales = np.maximum(abs(table).max(axis=1, keepdims=True), 1e-8) / 63
         small = graph.weight("embeddings.words", np.rint(table / scales).astype(np.int8))
         found = graph.add("Cast", graph.add("Gather", small, ids), to=TensorProto.FLOAT)
         return graph.add("Mul", found, graph.add("Gather", graph.weight("scales", scales), ids))

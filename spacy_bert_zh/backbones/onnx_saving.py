@@ -1,6 +1,7 @@
 """A trained classifier in ONNX: as a pipeline, and as plain files for other frameworks."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,7 @@ from spacy.util import load_model_from_config
 from thinc.api import Config
 from tokenizers import Tokenizer
 
-from spacy_bert_zh.backbones.onnx_graph import Graph, build_graph
-from spacy_bert_zh.backbones.onnx_quantize import quantize
+from spacy_bert_zh.backbones.onnx_graph import Graph
 from spacy_bert_zh.loading import Parts, find_textcat
 from spacy_bert_zh.saving import write_tokenizer
 
@@ -20,18 +20,13 @@ ARCHITECTURE = "spacy_bert_zh.OnnxBackbone.v1"
 SETTINGS = ("max_length", "stride", "max_windows", "pooling")
 
 
-def make_model(parts: Parts, precision: str) -> Any:
-    """The graph of a classifier's BERT, as an `onnx.ModelProto`.
-
-    Args:
-        parts: Of the classifier.
-        precision: ``fp32``, ``fp16`` or ``int8``.
-
-    Raises:
-        BertZhError: The config asks for what is not here.
-    """
-    model = build_graph(parts.checkpoint, parts.settings["pooling"], precision)
-    return quantize(model) if precision == "int8" else model
+def shorten(parts: Parts) -> Parts:
+    """The same without the positions that no window reaches."""
+    length, name = parts.settings["max_length"], "embeddings.position_embeddings.weight"
+    config = {**parts.checkpoint.config, "max_position_embeddings": length}
+    weights = {**parts.checkpoint.weights}
+    weights[name] = weights[name][:length]
+    return replace(parts, checkpoint=replace(parts.checkpoint, config=config, weights=weights))
 
 
 def exchange(nlp: Language, component: str, parts: Parts, model: Any) -> Language:
@@ -41,7 +36,7 @@ def exchange(nlp: Language, component: str, parts: Parts, model: Any) -> Languag
         nlp: The pipeline; it stays as it is.
         component: Name of its text classifier.
         parts: Of the classifier.
-        model: Of `make_model`.
+        model: Its graph, an `onnx.ModelProto`.
     """
     config = Config(nlp.config).copy()
     settings = {name: parts.settings[name] for name in SETTINGS}
@@ -50,7 +45,7 @@ def exchange(nlp: Language, component: str, parts: Parts, model: Any) -> Languag
     copy = load_model_from_config(config, meta=dict(nlp.meta), auto_fill=True)
     copy.from_bytes(nlp.to_bytes())
     shim: Any = find_textcat(copy, component).model.get_ref("backbone").shims[0]
-    shim.exchange(model.SerializeToString())
+    shim.exchange(parts.checkpoint, model.SerializeToString())
     return copy
 
 
@@ -63,7 +58,7 @@ def save_plain(parts: Parts, model: Any, folder: Path) -> None:
 
     Args:
         parts: Of the classifier, without n-grams.
-        model: Of `make_model`.
+        model: Its graph, an `onnx.ModelProto`.
         folder: The folder to make.
     """
     folder.mkdir()
