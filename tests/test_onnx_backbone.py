@@ -1,6 +1,7 @@
 """The ONNX backbone: equal to the torch one, without it; smaller forms; what it can't do."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -26,7 +27,7 @@ from spacy_bert_zh.gate import Comparison, check
 from spacy_bert_zh.model_card import render_model_card
 from spacy_bert_zh.package import package
 from spacy_bert_zh.pieces import pad
-from tests.conftest import TEXTS, close, make_docs, make_examples, run_cli
+from tests.conftest import REPOSITORY, TEXTS, close, make_docs, make_examples, run_cli
 
 Backbone = Model[list[Doc], Floats2d]
 Build = Callable[..., Backbone]
@@ -158,41 +159,54 @@ def test_a_pipeline_becomes_onnx(trained: Path, corpus: Path, tmp_path: Path) ->
     assert two == [close(doc.cats) for doc in exported.pipe(TEXTS)]
 
 
+# None of our code, and none of what it stands on.
 PLAIN = """
-import json, sys
+import runpy, sys
 for name in ("spacy_bert_zh", "spacy", "torch", "transformers"):
     sys.modules[name] = None
-from pathlib import Path
-import numpy as np
-import onnxruntime
-from tokenizers import Tokenizer
-
-folder = Path(sys.argv[1])
-tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-session = onnxruntime.InferenceSession(folder / "model.onnx")
-labels = json.loads((folder / "labels.json").read_text("utf-8"))
-rows = tokenizer.encode_batch(json.loads(sys.stdin.read()))
-inputs = {
-    "input_ids": np.array([row.ids for row in rows]),
-    "attention_mask": np.array([row.attention_mask for row in rows]),
-}
-(scores,) = session.run(["scores"], inputs)
-print(json.dumps([dict(zip(labels, row)) for row in scores.tolist()]))
+runpy.run_path(sys.argv.pop(1), run_name="__main__")
 """
+NODE_PACKAGES = ("onnxruntime-node", "@huggingface/tokenizers")
 
 
-def test_plain_files_need_none_of_our_code(trained: Path, tmp_path: Path) -> None:
+def has_node() -> bool:
+    code = f"{list(NODE_PACKAGES)}.forEach(require.resolve)"
+    command = ["node", "-e", code]
+    return (
+        bool(shutil.which("node")) and subprocess.run(command, capture_output=True).returncode == 0
+    )
+
+
+@pytest.mark.parametrize("language", ["python", "node"])
+def test_plain_files_need_none_of_our_code(language: str, trained: Path, tmp_path: Path) -> None:
+    examples = REPOSITORY / "examples"
+    if language == "python":
+        command = [sys.executable, "-c", PLAIN, examples / "onnx_plain.py"]
+    elif has_node():
+        command = ["node", examples / "onnx_plain.mjs"]
+    else:
+        pytest.skip(f"Node.js finds no {' or no '.join(NODE_PACKAGES)} (set NODE_PATH)")
     export(trained, tmp_path / "out", "onnx")
-    texts = ["味道不错", "", "这家店太慢，难吃"]
+    texts = [
+        "味道不错",
+        "",
+        "这家店太慢，难吃",
+        "ab１２ 👍🏽 é\u0301 Ａ",
+        *(f"米饭{n}" for n in range(99)),
+    ]
+    # Longer than a window: these files read the first one alone.
+    nlp = spacy.load(trained, config={f"{COMPONENT}.max_windows": 1})
+    texts.append("老板服务冷淡，分量少。" * 20)
     done = subprocess.run(
-        [sys.executable, "-c", PLAIN, tmp_path / "out" / "onnx"],
-        input=json.dumps(texts),
+        [*map(str, command), str(tmp_path / "out" / "onnx")],
+        input="\n".join(texts) + "\n",
         capture_output=True,
         text=True,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
-    expected = [close(doc.cats) for doc in spacy.load(trained).pipe(texts)]
-    assert json.loads(done.stdout) == expected
+    expected = [close(doc.cats) for doc in nlp.pipe(texts)]
+    assert [json.loads(line) for line in done.stdout.splitlines()] == expected
 
 
 def test_the_gate_refuses_what_got_worse(trained: Path, corpus: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,16 +14,17 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+import uvloop
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.serve.app import make_app
+from spacy_bert_zh.serve.protocol import make_protocol
 from spacy_bert_zh.serve.service import Service
 from spacy_bert_zh.serve.settings import Limits
 
 API_KEY = "SPACY_BERT_ZH_API_KEY"
 
 SETTINGS: dict[str, Any] = {
-    "http": "h11",
     "ws": "none",
     "lifespan": "off",
     "log_config": None,
@@ -39,13 +41,17 @@ log = logging.getLogger(__name__)
 def run(pipelines: Sequence[str], host: str, port: int, limits: Limits) -> None:
     """Serve until a signal; see `spacy_bert_zh.serve.serve`."""
     log_as_json()
-    asyncio.run(_run(pipelines, listen(host, port), limits))
+    # A batch's thread would else keep the requests waiting for up to 5 ms each time.
+    sys.setswitchinterval(0.0005)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(pipelines, listen(host, port), limits))
 
 
 async def _run(pipelines: Sequence[str], listener: socket.socket, limits: Limits) -> None:
     service = Service(pipelines, limits)
     app = make_app(service, os.fsencode(os.environ.get(API_KEY, "")))
-    server = Server(uvicorn.Config(app, **SETTINGS), service)
+    config = uvicorn.Config(app, http=make_protocol(limits.max_read), **SETTINGS)
+    server = Server(config, service)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload.set)
     work = asyncio.create_task(service.run())
     work.add_done_callback(lambda _: server.end())

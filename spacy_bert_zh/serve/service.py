@@ -8,6 +8,7 @@ from pathlib import Path
 
 from spacy.language import Language
 
+from spacy_bert_zh.answers import warm_up
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.loading import load_pipeline, textcats
 from spacy_bert_zh.serve.batching import Batcher
@@ -106,6 +107,7 @@ def load_all(pipelines: Sequence[str]) -> dict[str, Language]:
         nlp = load_pipeline(source)
         if not textcats(nlp):
             raise BertZhError(f"The pipeline '{source}' has no text classifier: nothing to serve")
+        warm_up(nlp)
         nlp("好")
         name = name or f"{nlp.lang}_{nlp.meta['name']}"
         if name in loaded:

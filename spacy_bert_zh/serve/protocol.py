@@ -1,0 +1,68 @@
+"""uvicorn's HTTP, with the limits that it lacks: on headers, and on clients that don't read."""
+
+import asyncio
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEADERS = 32_768
+"""Bytes that a request's line and headers may take."""
+
+
+def make_protocol(max_read: float) -> type[HttpToolsProtocol]:
+    """The class of a server's connections.
+
+    Args:
+        max_read: Seconds for a request's headers to arrive, and for a client to read on where
+            its answer doesn't fit into the buffers.
+    """
+
+    class Protocol(HttpToolsProtocol):
+        """A connection; closed when it takes too long."""
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._timers: dict[str, asyncio.TimerHandle] = {}
+            self._begin_headers()
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self._begin_headers()
+
+        def on_headers_complete(self) -> None:
+            self._in_headers = False
+            self._stop("headers")
+            super().on_headers_complete()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            # What comes while headers aren't complete belongs to them, but for a body's end.
+            self._header_bytes += len(data) if self._in_headers else 0
+            if self._header_bytes > MAX_HEADERS and not self.transport.is_closing():
+                self.send_400_response("The headers are too large.")
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._start("writing")
+
+        def resume_writing(self) -> None:
+            self._stop("writing")
+            super().resume_writing()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            for name in list(self._timers):
+                self._stop(name)
+            super().connection_lost(exc)
+
+        def _begin_headers(self) -> None:
+            self._in_headers, self._header_bytes = True, 0
+            self._start("headers")
+
+        def _start(self, name: str) -> None:
+            self._stop(name)
+            self._timers[name] = self.loop.call_later(max_read, self.transport.abort)
+
+        def _stop(self, name: str) -> None:
+            if timer := self._timers.pop(name, None):
+                timer.cancel()
+
+    return Protocol
