@@ -271,6 +271,28 @@ def test_a_file_that_will_not_do_is_refused(
     assert view.status() == message
 
 
+def test_a_malformed_row_is_not_guessed_at(look: Callable) -> None:
+    view = look()
+    view.choose("a.csv", 'text;id\n好吃;1\n"难吃;";2;3\n推荐;"4\n太慢;5\n'.encode())
+    assert view.page.inner_text("#go") == "Classify 3 rows"
+    view.run()
+    errors = [None, "3 fields, not 2", "a quote is opened and never closed"]
+    assert [item["error"] for item in view.rows()] == errors
+    assert view.rows()[1]["text"] == "难吃;"
+    assert from_csv(view.download("csv"))[2]["id"] == "4\n太慢;5\n"
+
+
+def test_the_button_opens_a_choice_of_files(look: Callable, tmp_path: Path) -> None:
+    page = look().page
+    page.check("[value=file]", force=True)
+    page.keyboard.press("Tab")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    (tmp_path / "a.txt").write_text("好吃\n难吃\n", "utf-8")
+    chooser.value.set_files(tmp_path / "a.txt")
+    page.locator("#filename", has_text="a.txt: 2 rows, UTF-8").wait_for()
+
+
 def test_a_file_can_be_dropped_and_must_not_be_huge(look: Callable) -> None:
     view = look()
     drop = """(size) => {
@@ -362,7 +384,7 @@ def counted(status: int) -> str:
 def test_a_run_can_be_cancelled(look: Callable) -> None:
     view = look()
     view.page.select_option("#pipeline", "moody")
-    view.choose("a.txt", "\n".join(["好吃"] * 4 + ["慢慢"] * 60).encode())
+    view.choose("a.txt", "\n".join(["好吃"] * 4 + ["慢"] * 60).encode())
     view.page.click("#go")
     view.page.wait_for_selector("tbody tr:first-child td.label:not(:empty)")
     assert 0 < view.page.evaluate("bar.value") < 1

@@ -42,7 +42,8 @@ export function toJsonl(rows, names, run) {
 }
 
 function answer(row, run) {
-  const scores = row.scores && Object.fromEntries(run.labels.map((name, i) => [name, row.scores[i]]));
+  const pairs = row.scores && run.labels.map((name, i) => [name, row.scores[i]]);
+  const scores = pairs && Object.fromEntries(pairs);
   const labels = row.scores && given(row, run);
   const found = run.exclusive ? { label: labels?.[0] ?? null } : { labels };
   return { ...found, scores, error: problem(row) };
@@ -57,7 +58,8 @@ function extend(row, names, added) {
 /** What a row came with. A line stays as it is: a number too long for JavaScript keeps its digits. */
 function members({ cells, line, error }, names) {
   if (line === undefined) {
-    return JSON.stringify(Object.fromEntries(names.map((name, i) => [name, cells[i] ?? ""]))).slice(1, -1);
+    const pairs = names.map((name, i) => [name, cells[i] ?? ""]);
+    return JSON.stringify(Object.fromEntries(pairs)).slice(1, -1);
   }
   if (["badJson", "notObject"].includes(error?.[0])) return `"line":${JSON.stringify(line)}`;
   const text = line.trim();

@@ -13,9 +13,10 @@ export function askKey(wrong, signal) {
     const before = document.activeElement;
     const end = (settle) => {
       asking = null;
-      form.hidden = true;
       find("key").value = "";
-      if (document.activeElement === document.body || form.contains(document.activeElement)) before.focus();
+      find("key").blur();
+      form.hidden = true;
+      if (document.activeElement === document.body) before.focus();
       settle();
     };
     say(find("keyHint"), wrong ? "keyWrong" : "keyHint");

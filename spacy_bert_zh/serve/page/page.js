@@ -8,6 +8,7 @@ import { askKey } from "./key.js";
 import { showCards, showTable } from "./results.js";
 import { hush, phrase, say, sayAll, switchLanguage } from "./say.js";
 import { Problem, ask } from "./service.js";
+import { makeRow } from "./table.js";
 
 const LEFT = "left";
 
@@ -65,7 +66,7 @@ function rowsToAsk() {
   const text = find("text").value;
   const texts = mode() === "text" ? [text] : text.split("\n");
   const kept = texts.filter((line) => line.trim());
-  return kept.map((line, i) => ({ number: i + 1, text: line, error: null, scores: null, reading: null }));
+  return kept.map((line, i) => makeRow({ cells: [line], error: null }, i, 0));
 }
 
 function rest() {
@@ -118,7 +119,10 @@ function makeRun(rows, signal) {
     say(find("count"), "counted", { done, n: rows.length });
   };
   run.onWait = (key) => (key ? tell(key) : tell("working", { n: rows.length }));
-  run.needKey = (wrong) => askKey(wrong, signal);
+  run.needKey = (wrong) => {
+    tell("");
+    return askKey(wrong, signal);
+  };
   return run;
 }
 
@@ -163,8 +167,9 @@ async function boot() {
     if (!(problem instanceof Problem)) throw problem;
     return tell("failed", { detail: problem.message }, "error");
   }
-  find("pipeline").replaceChildren(...catalogue.pipelines.map(({ name }) => make("option", "", name)));
-  find("pipeline").disabled = catalogue.pipelines.length < 2;
+  const options = catalogue.pipelines.map(({ name }) => make("option", "", name));
+  find("pipeline").replaceChildren(...options);
+  find("pipeline").disabled = options.length < 2;
   showPipeline();
   return setBusy(false);
 }
@@ -184,7 +189,9 @@ for (const radio of form.elements.mode) {
 }
 find("cancel").onclick = () => stop?.abort();
 find("pipeline").onchange = showPipeline;
-find("explain").onchange = ({ target }) => find("results").classList.toggle("explained", target.checked);
+find("explain").onchange = ({ target }) => {
+  find("results").classList.toggle("explained", target.checked);
+};
 find("language").onclick = switchLanguage;
 watchFile(
   () => {
@@ -193,7 +200,7 @@ watchFile(
   },
   (key, values) => tell(key, values, "error"),
 );
-find("keys").dataset.values = JSON.stringify({ key: /Mac|iP/.test(navigator.platform) ? "⌘" : "Ctrl" });
+say(find("keys"), "keys", { key: /Mac|iP/.test(navigator.platform) ? "⌘" : "Ctrl" });
 find("language").dataset.say = "other";
 sayAll();
 setMode(mode());

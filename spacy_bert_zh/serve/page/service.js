@@ -41,8 +41,10 @@ export async function ask(path, question, { signal, onWait, needKey, patience = 
     }
     silent = reply ? 0 : silent + 1;
     if (silent > patience) throw new Problem(0, "");
-    if (reply && !BUSY.includes(reply.status)) throw new Problem(reply.status, await detail(reply));
-    onWait(await reason(reply));
+    const told = reply && (await detail(reply));
+    signal.throwIfAborted();
+    if (reply && !BUSY.includes(reply.status)) throw new Problem(reply.status, told);
+    onWait(reason(told));
     await sleep(pause(reply, tries), signal);
   }
 }
@@ -77,9 +79,9 @@ async function detail(reply) {
   }
 }
 
-async function reason(reply) {
-  if (!reply) return "unreachable";
-  return (await detail(reply)) === "loading" ? "loading" : "busy";
+function reason(told) {
+  if (told === null) return "unreachable";
+  return told === "loading" ? "loading" : "busy";
 }
 
 /** Milliseconds: what the service asks for, more with every try, never in step with others. */

@@ -2,7 +2,8 @@
 
 const MOST = 50;
 const KINDS = { csv: readCsv, tsv: readTsv, jsonl: readJsonl, ndjson: readJsonl, txt: readTxt };
-const NAMES = "text sentence content review comment body title headline query 文本 内容 正文 评论 评价 句子 标题";
+const NAMES =
+  "text sentence content review comment body title headline query 文本 内容 正文 评论 评价 句子 标题";
 const OTHERS = "label labels category class score id 标签 类别 分类 编号";
 
 /** Why a file can't be used: a sentence of the page, and its values. */
@@ -165,14 +166,19 @@ export function guessColumn(sheet, names) {
   const named = NAMES.split(" ").find((name) => lower.includes(name));
   if (named) return lower.indexOf(named);
   const sample = sheet.records.slice(0, 100);
-  const lengths = names.map((_, i) => sample.reduce((sum, { cells }) => sum + (cells[i]?.length ?? 0), 0));
+  const length = (i) => sample.reduce((sum, { cells }) => sum + (cells[i]?.length ?? 0), 0);
+  const lengths = names.map((_, i) => length(i));
   return lengths.indexOf(Math.max(...lengths));
 }
 
 /** What is to be classified. */
 export function makeRows(sheet, header, column) {
   const records = sheet.mayBeHeader && header ? sheet.records.slice(1) : sheet.records;
-  return records.map(({ cells, line, error }, i) => ({
-    number: i + 1, cells, line, error, text: cells[column] ?? "", scores: null, reading: null,
-  }));
+  return records.map((record, i) => makeRow(record, i, column));
+}
+
+/** One text, what it came with, and room for what is found out about it. */
+export function makeRow({ cells, line, error }, i, column) {
+  const text = cells[column] ?? "";
+  return { number: i + 1, cells, line, error, text, scores: null, reading: null };
 }
