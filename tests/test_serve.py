@@ -2,123 +2,37 @@
 
 import asyncio
 import json
-import os
 import re
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import spacy
-from spacy.language import Language
-from spacy.tokens import Doc
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.serve import Limits, serve
 from spacy_bert_zh.serve.guard import Record
 from spacy_bert_zh.serve.metrics import Metrics
+from spacy_bert_zh.serve.schemas import Pipeline, describe
 from spacy_bert_zh.serve.server import JsonLines, listen
 from spacy_bert_zh.serve.service import load_all
 from tests.conftest import make_rows
+from tests.serving import Running, save_moody, serving
 
-# A pipeline with moods: it takes its time for some texts and fails on others, quoting them.
-MOODY = """
-import time
-from spacy.language import Language
-
-@Language.component("moody")
-def moody(doc):
-    time.sleep(0.3 * doc.text.count("慢"))
-    if "坏" in doc.text:
-        raise RuntimeError(doc.text)
-    return doc
-"""
-SERVE = """
-import sys
-from spacy_bert_zh.serve import Limits, serve
-serve(sys.argv[2:], port=0, limits=Limits(**eval(sys.argv[1])))
-"""
 TEXTS = [text for text, _ in make_rows(60, seed=7)]
-
-
-@Language.component("moody")
-def moody(doc: Doc) -> Doc:
-    """Stands in for the server's, to save a pipeline with it."""
-    return doc
-
-
-@dataclass
-class Running:
-    """A server, and a client that knows its address."""
-
-    process: subprocess.Popen
-    client: httpx.Client
-    log: Path
-
-    def lines(self) -> list[dict[str, Any]]:
-        """Its log so far; every line is JSON."""
-        return [json.loads(line) for line in self.log.read_text("utf-8").splitlines()]
-
-    def classify(self, **question: Any) -> httpx.Response:
-        return self.client.post("/classify", json=question)
-
-    def metric(self, line: str) -> float:
-        """The value of a metric, 0 if nothing was counted."""
-        found = re.search(rf"^{re.escape(line)} (.+)$", self.client.get("/metrics").text, re.M)
-        return float(found[1]) if found else 0.0
-
-    def wait_for(self, event: str, count: int = 1) -> dict[str, Any]:
-        """The line that tells of an event, once it is written `count` times."""
-        for _ in range(600):
-            # The last line may be incomplete.
-            lines = self.log.read_text("utf-8").split("\n")[:-1]
-            told = [line for line in map(json.loads, lines) if line.get("event") == event]
-            if len(told) >= count:
-                return told[-1]
-            assert self.process.poll() is None, self.log.read_text("utf-8")
-            time.sleep(0.05)
-        raise AssertionError(f"no {event!r}: {self.log.read_text('utf-8')}")
-
-
-@contextmanager
-def serving(folder: Path, *pipelines: str, key: str = "", **limits: Any) -> Iterator[Running]:
-    """Run a server on a free port."""
-    log = folder / "log.jsonl"
-    with log.open("wb") as stderr:
-        process = subprocess.Popen(
-            [sys.executable, "-c", MOODY + SERVE, repr(limits), *pipelines],
-            stderr=stderr,
-            env={**os.environ, "SPACY_BERT_ZH_API_KEY": key},
-        )
-    headers = {b"X-API-Key": key.encode()}
-    pool = httpx.Limits(max_connections=None)
-    with httpx.Client(timeout=30, limits=pool, headers=headers) as client:
-        running = Running(process, client, log)
-        try:
-            client.base_url = f"http://127.0.0.1:{running.wait_for('listening')['port']}"
-            yield running
-        finally:
-            process.kill()
-            process.wait()
 
 
 @pytest.fixture(scope="module")
 def moody_pipeline(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    nlp = spacy.load(trained)
-    nlp.add_pipe("moody", first=True)
-    folder = tmp_path_factory.mktemp("moody") / "a=b"
-    nlp.to_disk(folder)
-    return folder
+    return save_moody(trained, tmp_path_factory.mktemp("moody") / "a=b")
 
 
 @pytest.fixture(scope="module")
@@ -136,8 +50,9 @@ def server(
     pipelines = (f"first={trained}", f"moody={moody_pipeline}", f"changing={changing}")
     with serving(folder, *pipelines) as running:
         assert running.client.get("/health").status_code == 200
-        early = running.client.get("/ready"), running.classify(text="好")
-        assert [reply.status_code for reply in early] == [503, 503]
+        get = running.client.get
+        early = get("/ready"), get("/pipelines"), running.classify(text="好")
+        assert [reply.status_code for reply in early] == [503, 503, 503]
         assert all(reply.headers["retry-after"] for reply in early)
         running.wait_for("ready")
         assert running.client.get("/ready").status_code == 200
@@ -186,6 +101,22 @@ def test_a_request_chooses_what_it_is_told(server: Running, expected: dict) -> N
     (result,) = server.classify(text=text, threshold=0.5).json()["results"]
     assert [item["score"] > 0.5 for item in result["labels"]] == [True]
     assert "windows" not in result
+
+
+def test_the_pipelines_are_described(server: Running, narrow: Running) -> None:
+    found = server.client.get("/pipelines").json()
+    assert [item["name"] for item in found["pipelines"]] == ["first", "moody", "changing"]
+    first = {"name": "first", "labels": ["neg", "pos"], "exclusive": True, "threshold": None}
+    assert found["pipelines"][0] == first
+    limits = httpx.get(f"{narrow.client.base_url}/pipelines").json()["limits"]
+    assert limits == {"max_texts": 4, "max_length": 10, "max_body": 2000}
+    nlp = spacy.blank("zh")
+    nlp.add_pipe("textcat_multilabel", config={"threshold": 0.3}).add_label("b")
+    assert describe("x", nlp) == Pipeline(name="x", labels=["b"], exclusive=False, threshold=0.3)
+    nlp.add_pipe("textcat").add_label("a")
+    assert describe("x", nlp) == Pipeline(
+        name="x", labels=["b", "a"], exclusive=False, threshold=0.3
+    )
 
 
 def test_requests_are_computed_together(server: Running, expected: dict) -> None:
@@ -253,7 +184,8 @@ def test_what_is_odd_but_right_is_answered(server: Running) -> None:
 def test_the_openapi_document_describes_it(server: Running) -> None:
     document = server.client.get("/openapi.json").json()
     assert document["openapi"].startswith("3.")
-    assert document["paths"].keys() == {"/classify", "/health", "/ready", "/metrics"}
+    paths = {"/classify", "/pipelines", "/health", "/ready", "/metrics"}
+    assert document["paths"].keys() == paths
     body = document["paths"]["/classify"]["post"]["requestBody"]["content"]["application/json"]
     assert body["schema"]["$ref"] == "#/components/schemas/Question"
     schemas = document["components"]["schemas"]

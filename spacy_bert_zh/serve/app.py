@@ -10,7 +10,16 @@ from spacy_bert_zh import __version__
 from spacy_bert_zh.answers import Answer
 from spacy_bert_zh.serve.batching import Batcher, QueueFull, Unanswerable
 from spacy_bert_zh.serve.guard import GUARDED, RETRY, Guard, Record, reply
-from spacy_bert_zh.serve.schemas import Problem, Question, Reply, make_result
+from spacy_bert_zh.serve.pages import add_page
+from spacy_bert_zh.serve.schemas import (
+    Bounds,
+    Catalogue,
+    Problem,
+    Question,
+    Reply,
+    describe,
+    make_result,
+)
 from spacy_bert_zh.serve.service import Service
 from spacy_bert_zh.serve.settings import Limits
 
@@ -22,6 +31,9 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     500: {"model": Problem, "description": "An error of the server"},
     503: {"model": Problem, "description": "Not ready, or too busy; see Retry-After"},
     504: {"model": Problem, "description": "Not computed before the deadline"},
+}
+NOT_READY: dict[int | str, dict[str, Any]] = {
+    503: {"model": Problem, "description": "Loading or stopping; see Retry-After"},
 }
 
 
@@ -50,16 +62,22 @@ def make_app(service: Service, api_key: bytes) -> FastAPI:
         answers = await _answers(question, texts, batcher)
         return Reply(pipeline=name, results=[make_result(question, answer) for answer in answers])
 
+    @app.get("/pipelines", responses=NOT_READY)
+    async def pipelines() -> Catalogue:
+        """What can be asked, and within which limits."""
+        _check_ready(service)
+        found = [describe(name, batcher.nlp) for name, batcher in service.batchers.items()]
+        return Catalogue(pipelines=found, limits=Bounds(**vars(service.limits)))
+
     @app.get("/health")
     async def health() -> dict[str, str]:
         """Whether the process is alive."""
         return {"status": "alive"}
 
-    @app.get("/ready", responses={503: {"model": Problem, "description": "Loading or stopping"}})
+    @app.get("/ready", responses=NOT_READY)
     async def ready() -> dict[str, str]:
         """Whether requests are accepted."""
-        if not service.ready:
-            raise HTTPException(503, "stopping" if service.stopping else "loading", RETRY)
+        _check_ready(service)
         return {"status": "ready"}
 
     @app.get("/metrics", response_class=Response)
@@ -67,7 +85,13 @@ def make_app(service: Service, api_key: bytes) -> FastAPI:
         """Numbers for Prometheus."""
         return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
+    add_page(app)
     return app
+
+
+def _check_ready(service: Service) -> None:
+    if not service.ready:
+        raise HTTPException(503, "stopping" if service.stopping else "loading", RETRY)
 
 
 async def _explain(_: Request, error: Exception) -> Response:

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from spacy.language import Language
+from spacy.pipeline.textcat_multilabel import MultiLabel_TextCategorizer
 
 from spacy_bert_zh.answers import Answer
+from spacy_bert_zh.loading import textcats
 
 
 def _encodable(text: str) -> str:
@@ -69,10 +72,49 @@ class Reply(BaseModel):
     results: list[Result]
 
 
+class Pipeline(BaseModel):
+    """A pipeline that can be asked."""
+
+    name: str
+    labels: list[str] = Field(description="In the order of the pipeline.")
+    exclusive: bool = Field(description="Whether one label is right and the scores add up to 1.")
+    threshold: float | None = Field(description="The score from which on a label is given.")
+
+
+class Bounds(BaseModel):
+    """What a request must keep within."""
+
+    max_texts: int = Field(description="Texts of a request.")
+    max_length: int = Field(description="Characters of a text.")
+    max_body: int = Field(description="Bytes of a body.")
+
+
+class Catalogue(BaseModel):
+    """The pipelines, the default one first."""
+
+    pipelines: list[Pipeline]
+    limits: Bounds
+
+
 class Problem(BaseModel):
     """Why a request was not answered."""
 
     detail: str
+
+
+def describe(name: str, nlp: Language) -> Pipeline:
+    """What a client should know of a pipeline.
+
+    The labels of several text classifiers in one pipeline don't exclude each other.
+    """
+    pipes = textcats(nlp)
+    several = [pipe for pipe in pipes if isinstance(pipe, MultiLabel_TextCategorizer)]
+    return Pipeline(
+        name=name,
+        labels=list(dict.fromkeys(label for pipe in pipes for label in pipe.labels)),
+        exclusive=len(pipes) == 1 and not several,
+        threshold=max((pipe.cfg["threshold"] for pipe in several), default=None),
+    )
 
 
 def make_result(question: Question, answer: Answer) -> Result:
