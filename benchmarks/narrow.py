@@ -2,10 +2,10 @@
 
     python benchmarks/narrow.py benchmarks/speed.py ../shared/data --only texts --peers int8,stock
 
-torch, oneDNN and MKL are told by the environment. ONNX Runtime can't be told: it is copied, and
-in the copy the one place where its matrix library asks the CPU which registers are in use
-(XGETBV) is answered with those of AVX2. It then takes the code it takes on such a CPU; the
-clock and the caches are this machine's.
+torch, oneDNN and MKL are told by the environment, others find a /proc/cpuinfo without these words
+(which wants Linux and root). ONNX Runtime can't be told: it is copied, and in the copy the one
+place where its matrix library asks the CPU which registers are in use (XGETBV) is answered with
+those of AVX2. It then takes the code it takes on such a CPU; clock and caches are this machine's.
 """
 
 import importlib.util
@@ -24,8 +24,9 @@ TOLD = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     "MKL_ENABLE_INSTRUCTIONS": "AVX2",
-    "BERT_ZH_NARROW": "1",
 }
+# Only those see the other file that are started with it.
+HIDE = 'mount --bind "$0" /proc/cpuinfo && exec "$@"'
 
 
 def main() -> int:
@@ -39,9 +40,13 @@ def main() -> int:
         code = library.read_bytes()
         assert code.count(ASKED) == 1, "this version of ONNX Runtime asks in another way"
         library.write_bytes(code.replace(ASKED, ANSWERED))
+        words = Path("/proc/cpuinfo").read_text().split(" ")
+        seen = Path(folder) / "cpuinfo"
+        seen.write_text(" ".join(word for word in words if "avx512" not in word))
         path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
         environment = {**os.environ, **TOLD, "PYTHONPATH": path}
-        return subprocess.run([sys.executable, *sys.argv[1:]], env=environment).returncode
+        command = ["unshare", "--mount", "sh", "-c", HIDE, seen, sys.executable, *sys.argv[1:]]
+        return subprocess.run(command, env=environment).returncode
 
 
 if __name__ == "__main__":

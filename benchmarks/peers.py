@@ -45,18 +45,29 @@ def load_onnx(checkpoint: str, device: str, labels: int) -> Any:
     return load_ours(checkpoint, device, labels, **architecture)
 
 
-def load_int8(checkpoint: str, device: str, labels: int) -> Any:
+def load_int8(checkpoint: str, device: str, labels: int, static: bool = False) -> Any:
     """The same with its linear layers quantised."""
+    import numpy as np
+
     from spacy_bert_zh.backbones.onnx_graph import build_graph
     from spacy_bert_zh.backbones.onnx_quantize import quantize
     from spacy_bert_zh.checkpoint import load_checkpoint
 
     nlp = load_onnx(checkpoint, device, labels)
     bert = load_checkpoint(checkpoint)
-    graph = quantize(build_graph(bert, "mean", "int8"))
+    # Any pieces will do for scales: how long a product takes doesn't depend on its values.
+    ids = np.random.default_rng(0).integers(bert.config["vocab_size"], size=(16, 64))
+    samples = [{"input_ids": ids, "attention_mask": np.ones_like(ids)}] if static else []
+    precision = "int8-static" if static else "int8"
+    graph = quantize(build_graph(bert, "mean", precision), samples)
     backbone = nlp.get_pipe("bert_textcat").model.get_ref("backbone")
     backbone.shims[0].exchange(bert, graph.SerializeToString())
     return nlp
+
+
+def load_static(checkpoint: str, device: str, labels: int) -> Any:
+    """The same with scales found in advance."""
+    return load_int8(checkpoint, device, labels, static=True)
 
 
 def load_stock(checkpoint: str, device: str, labels: int) -> Any:
@@ -235,6 +246,7 @@ def build(peer: str, checkpoint: str, device: str, labels: int) -> tuple[Classif
         "keras": load_keras,
         "onnx": load_onnx,
         "int8": load_int8,
+        "static": load_static,
         "stock": load_stock,
         "bow": load_bow,
     }

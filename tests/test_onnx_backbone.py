@@ -16,6 +16,7 @@ from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.types import Floats2d
 
+from spacy_bert_zh.backbones import onnx
 from spacy_bert_zh.backbones.onnx import OnnxShim, build_onnx_backbone_v1
 from spacy_bert_zh.backbones.onnx_graph import build_graph
 from spacy_bert_zh.backbones.onnx_quantize import quantize
@@ -137,6 +138,17 @@ def test_a_layer_that_needs_it_stays_in_float32(
     # Positions that no window reaches are left out.
     with pytest.raises(BertZhError, match="max_length = 64, but the checkpoint has only 48"):
         spacy.load(tmp_path / "out", config={f"{COMPONENT}.max_length": 64})
+
+
+def test_a_cpu_without_vnni_computes_with_floats(
+    trained: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same scores, give or take how products of eight bits are rounded."""
+    export(trained, tmp_path / "out", "onnx", precision="int8-static", dev=corpus / "dev")
+    before = [doc.cats for doc in spacy.load(tmp_path / "out").pipe(TEXTS)]
+    monkeypatch.setattr(onnx, "has_vnni", lambda: False)
+    after = [doc.cats for doc in spacy.load(tmp_path / "out").pipe(TEXTS)]
+    assert after == [close(cats, 0.01) for cats in before]
 
 
 def test_a_pipeline_becomes_onnx(trained: Path, corpus: Path, tmp_path: Path) -> None:
