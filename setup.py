@@ -20,7 +20,6 @@ EXTRAS = {
         "httptools>=0.6",
         "prometheus-client>=0.20",
         "uvicorn>=0.30",
-        "uvloop>=0.19",
     ],
     "shared": ["spacy-transformers>=1.4,<2"],
     "convert": ["charset-normalizer>=3.4", "jieba>=0.42.1", "opencc>=1.1.9", "pyarrow>=15"],

@@ -16,6 +16,6 @@ python3 -m pip --python "$target/bin/python" install --no-cache-dir --disable-pi
 
 # These carry 120 MB of what only a debugger reads. Others are left alone: numpy's libraries
 # can't be loaded any more once it is gone.
-for package in blis cymem murmurhash preshed spacy srsly thinc uvloop; do
+for package in blis cymem murmurhash preshed spacy srsly thinc; do
     find "$target" -path "*/site-packages/$package/*" -name "*.so" -exec strip --strip-debug {} +
 done

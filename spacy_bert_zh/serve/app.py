@@ -1,5 +1,6 @@
 """The FastAPI application."""
 
+from copy import deepcopy
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -86,7 +87,25 @@ def make_app(service: Service, api_key: bytes) -> FastAPI:
         return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     add_page(app)
+    _tell_limits(app, service)
     return app
+
+
+def _tell_limits(app: FastAPI, service: Service) -> None:
+    """Let the OpenAPI document name this server's limits and pipelines."""
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = deepcopy(plain())
+        asked = document["components"]["schemas"]["Question"]["properties"]
+        text, texts, pipeline = (asked[key]["anyOf"][0] for key in ("text", "texts", "pipeline"))
+        text["maxLength"] = texts["items"]["maxLength"] = service.limits.max_length
+        texts["maxItems"] = service.limits.max_texts
+        if service.batchers:
+            pipeline["enum"] = list(service.batchers)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _check_ready(service: Service) -> None:

@@ -1,9 +1,9 @@
 """The JSON of requests and replies."""
 
 from collections.abc import Sequence
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from spacy.language import Language
 from spacy.pipeline.textcat_multilabel import MultiLabel_TextCategorizer
 
@@ -19,18 +19,32 @@ def _encodable(text: str) -> str:
     return text
 
 
+def _whole(value: object) -> object:
+    """In JSON, 1.0 is an integer."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Text = Annotated[str, AfterValidator(_encodable)]
+Count = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
+
+
+_ONE_OF_THEM: dict[str, Any] = {
+    "oneOf": [
+        {"required": ["text"], "properties": {"text": {"type": "string"}}},
+        {"required": ["texts"], "properties": {"texts": {"type": "array"}}},
+    ]
+}
 
 
 class Question(BaseModel):
     """What to classify, and how much to tell."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=_ONE_OF_THEM)
 
     text: Text | None = Field(None, description="One text; instead of `texts`.")
     texts: list[Text] | None = Field(None, description="Several texts.")
     pipeline: str | None = Field(None, description="Its name; else the first.")
-    top_k: int | None = Field(None, ge=1, description="At most so many labels a text.")
+    top_k: Count | None = Field(None, description="At most so many labels a text.")
     threshold: float | None = Field(None, ge=0, le=1, description="Lower scores are left out.")
     explain: bool = Field(False, description="Also tell how much of each text was read.")
 

@@ -14,7 +14,6 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
-import uvloop
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.serve.app import make_app
@@ -43,8 +42,7 @@ def run(pipelines: Sequence[str], host: str, port: int, limits: Limits) -> None:
     log_as_json()
     # A batch's thread would else keep the requests waiting for up to 5 ms each time.
     sys.setswitchinterval(0.0005)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(pipelines, listen(host, port), limits))
+    asyncio.run(_run(pipelines, listen(host, port), limits))
 
 
 async def _run(pipelines: Sequence[str], listener: socket.socket, limits: Limits) -> None:

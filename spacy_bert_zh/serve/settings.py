@@ -25,7 +25,7 @@ class Limits:
     """
 
     max_wait: float = 0.003
-    max_batch: int = 64
+    max_batch: int = 32
     max_queue: int = 1024
     deadline: float = 10.0
     max_read: float = 10.0
