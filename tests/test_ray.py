@@ -90,27 +90,16 @@ def family(first: int) -> set[int]:
     return found
 
 
-FORMATS = {
-    "jsonl": lambda rows: "\n".join(
-        [json.dumps({"text": t}) for t in rows] + ["{broken", json.dumps({"text": "半个\ud83d"})]
-    ).encode(),
-    "csv": lambda rows: "\n".join(
-        ["id,text", *(f"{n},{t}" for n, t in enumerate(rows)), "9"]
-    ).encode(),
-}
-
-
-@pytest.mark.parametrize("format", FORMATS)
 def test_many_files_and_bad_rows(
-    format: str, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: None
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: None
 ) -> None:
     monkeypatch.setattr("spacy_bert_zh.score.chunks.GROUP", 5000)
-    options = Options(format, unlabelled=True)
+    options = Options("csv", unlabelled=True)
     folder = tmp_path / "in"
     for number in range(40):
-        rows = [text for text, _ in make_rows(number % 7 * 10, number)]
-        data = FORMATS[format](rows)
-        path = folder / f"{number % 3}" / f"{number:03}.{format}"
+        rows = [f"{n},{text}" for n, (text, _) in enumerate(make_rows(number % 7 * 10, number))]
+        data = "\n".join(["id,text", *rows, "9", "10,"]).encode()
+        path = folder / f"{number % 3}" / f"{number:03}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         if number % 5 == 0:
             path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(data))
@@ -122,7 +111,7 @@ def test_many_files_and_bad_rows(
         score(str(trained), folder, tmp_path / name, options, **settings)
     assert (tmp_path / "here").read_bytes() == (tmp_path / "ray").read_bytes()
     rows = read(tmp_path / "ray")
-    assert sum("error" in row for row in rows) >= 40
+    assert sum("error" in row for row in rows) == 80
     assert len({row["file"] for row in rows}) == 40
     assert not (tmp_path / "ray.parts").exists()
 
@@ -131,7 +120,7 @@ def test_parquet(trained: Path, tmp_path: Path, cluster: None) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    texts = [text for text, _ in make_rows(90)] + [None, ""]
+    texts = [text for text, _ in make_rows(90)] + [None, "半个\x00"]
     parquet.write_table(pa.table({"text": texts}), tmp_path / "in.parquet", row_group_size=20)
     options = Options("parquet", unlabelled=True)
     output = tmp_path / "out"
@@ -142,7 +131,7 @@ def test_parquet(trained: Path, tmp_path: Path, cluster: None) -> None:
         if text:
             assert row["scores"] == pytest.approx(nlp(text).cats, abs=1e-5)
         else:
-            assert row["error"] == "empty"
+            assert "no text" in row["error"]
 
 
 def test_a_run_begun_here_is_finished_by_ray(

@@ -5,6 +5,7 @@ read side by side. A chunk that is done is a file. The last chunk of each group 
 its file stands after all others, the group is complete.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, count
@@ -165,6 +166,7 @@ def _items(job: Job, group: Group) -> Iterator[Item]:
     read = get_format(job.options.format).read
     for file in group.files:
         name = str(file.relative_to(job.source)) if file != job.source else file.name
+        name = os.fsencode(name).decode("utf-8", "replace")  # it need not be UTF-8, the output is
         for row in read(Source(file, job.source, job.options.encoding), job.options):
             if isinstance(row, Reject):
                 yield Item(name, row.line, "", f"{row.reason} {row.detail}".strip())

@@ -46,12 +46,14 @@ def _plan(job: Job, groups: list[Group], workers: int) -> Dataset:
     # them wait than Ray's object store has room for.
     found.context.target_max_block_size = 1
     found.context.raise_original_map_exception = True
+    read: Any = _read  # Ray's annotations know no further arguments
     chunks = found.map_batches(
-        _read,
+        read,
         batch_size=1,
         batch_format="pyarrow",
         fn_args=(job,),
         concurrency=min(1 + workers // WORKERS_A_READER, len(groups)),
+        num_cpus=0.5,  # not as a worker has: Ray would make one step of both
     )
     return chunks.map_batches(
         Worker,
