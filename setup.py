@@ -16,7 +16,7 @@ EXTRAS = {
     "onnx": ["onnxruntime>=1.20"],
     "onnx-export": ["onnx>=1.17", "onnxruntime>=1.20"],
     "serve": ["fastapi>=0.115", "prometheus-client>=0.20", "uvicorn>=0.30"],
-    "ray": ["pyarrow>=15", "ray[data,serve]>=2.40"],
+    "ray": ["pyarrow>=15", "ray[data,serve]>=2.60"],
     "shared": ["spacy-transformers>=1.4,<2"],
     "convert": ["charset-normalizer>=3.4", "jieba>=0.42.1", "opencc>=1.1.9", "pyarrow>=15"],
     "plots": ["jinja2>=3.1", "matplotlib>=3.9", "rich>=13", "scikit-learn>=1.5"],
