@@ -21,12 +21,14 @@ EXTRAS = {
         "prometheus-client>=0.20",
         "uvicorn>=0.30",
     ],
+    "ray": ["pyarrow>=15", "ray[data,serve]>=2.60"],
     "shared": ["spacy-transformers>=1.4,<2"],
     "convert": ["charset-normalizer>=3.4", "jieba>=0.42.1", "opencc>=1.1.9", "pyarrow>=15"],
     "plots": ["jinja2>=3.1", "matplotlib>=3.9", "rich>=13", "scikit-learn>=1.5"],
     "pretrain": ["accelerate>=1.0", "jieba>=0.42.1", "matplotlib>=3.9", "torch>=2.9"],
     "package": ["build>=1.2", "setuptools>=70", "wheel>=0.43"],
 }
+EXTRAS["ray"] += EXTRAS["serve"]
 EXTRAS["dev"] = ["hypothesis>=6.100", "mypy>=1.11", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.6"]
 
 setup(

@@ -163,6 +163,7 @@ def score(
     workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
     chunk_size: Annotated[int, typer.Option(help="Rows of a chunk.", min=1)] = 5_000,
     restart: Annotated[bool, typer.Option(help="Don't go on with a cut-off run.")] = False,
+    ray: Annotated[bool, typer.Option("--ray", help="On Ray; see docs/scale.md.")] = False,
 ) -> None:
     """Classify a corpus of any size, a row out for each row in; goes on where it was cut off."""
     from spacy_bert_zh.convert.options import parse_options
@@ -179,6 +180,7 @@ def score(
         workers=workers,
         chunk_size=chunk_size,
         restart=restart,
+        ray=ray,
     )
     typer.echo(f"✔ {output} ({rows:,} rows)")
 
@@ -191,12 +193,18 @@ def serve(
     max_queue: Annotated[int, typer.Option(help="Texts that wait, at most.")] = 1024,
     max_texts: Annotated[int, typer.Option(help="Texts of a request, at most.")] = 256,
     deadline: Annotated[float, typer.Option(help="Seconds until a request is given up.")] = 10.0,
+    ray: Annotated[bool, typer.Option("--ray", help="On Ray; see docs/scale.md.")] = False,
+    replicas: Annotated[str, typer.Option(help="--ray: how many; MIN-MAX, by load.")] = "1",
 ) -> None:
     """Answer HTTP requests with trained pipelines; see docs/serving.md."""
-    from spacy_bert_zh.serve import Limits
+    from spacy_bert_zh.serve import Limits, serve_on_ray
     from spacy_bert_zh.serve import serve as run
 
-    run(pipelines, host, port, Limits(max_queue=max_queue, max_texts=max_texts, deadline=deadline))
+    limits = Limits(max_queue=max_queue, max_texts=max_texts, deadline=deadline)
+    if ray:
+        serve_on_ray(pipelines, host, port, limits, replicas)
+    else:
+        run(pipelines, host, port, limits)
 
 
 @command()

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,8 @@ def whole(path: Path | str) -> Iterator[Path]:
     """
     path = Path(os.path.abspath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # On shared storage, a process elsewhere may have the same number.
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.part")
     remove(temporary)
     try:
         yield temporary

@@ -28,7 +28,7 @@ WATCH = """
 import sys
 HEAVY = {"torch", "transformers", "tensorflow", "keras", "onnx", "onnxruntime", "sklearn",
          "matplotlib", "accelerate", "jieba", "opencc", "pyarrow", "huggingface_hub",
-         "spacy_transformers", "fastapi", "starlette", "uvicorn", "prometheus_client"}
+         "spacy_transformers", "fastapi", "starlette", "uvicorn", "prometheus_client", "ray"}
 
 class Watch:
     def find_spec(self, name, path=None, target=None):

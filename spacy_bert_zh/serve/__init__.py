@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from spacy_bert_zh.errors import missing_extra
 from spacy_bert_zh.serve.settings import Limits
 
-__all__ = ["Limits", "serve"]
+__all__ = ["Limits", "serve", "serve_on_ray"]
 
 
 def serve(
@@ -35,3 +35,30 @@ def serve(
     except ImportError as error:
         raise missing_extra(error.name or "fastapi", "serve", "serve") from None
     run(pipelines, host, port, limits or Limits())
+
+
+def serve_on_ray(
+    pipelines: Sequence[str],
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    limits: Limits | None = None,
+    replicas: str = "1",
+) -> None:
+    """Do the same with Ray Serve, on the cluster that RAY_ADDRESS names or else here.
+
+    Args:
+        pipelines: As for `serve`; folders are those of the nodes.
+        host: Address to listen at, of each node.
+        port: Port to listen at.
+        limits: Of each replica.
+        replicas: Processes that each have all pipelines: a number, or MIN-MAX to have as many as
+            the load needs.
+
+    Raises:
+        BertZhError: As `serve`, or Ray can't be had.
+    """
+    try:
+        from spacy_bert_zh.serve.deployment import run
+    except ImportError as error:
+        raise missing_extra(error.name or "ray", "ray", "serve --ray") from None
+    run(pipelines, host, port, limits or Limits(), replicas)

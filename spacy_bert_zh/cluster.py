@@ -1,0 +1,58 @@
+"""Ray: a cluster that is there, or one of this machine's own for as long as it is needed."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+# Nothing is reported to anyone; Ray reads this when it is imported.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+import ray
+
+from spacy_bert_zh.errors import BertZhError
+
+MEMORY = 300_000_000
+"""Bytes of Ray's object store on this machine: what passes between processes is small."""
+
+
+@contextmanager
+def ray_running(cpus: int) -> Iterator[None]:
+    """Have Ray for a block: as this process has it already, at RAY_ADDRESS, or started here.
+
+    Args:
+        cpus: Processes that may work at a time where Ray is started here, whether or not the
+            machine has as many cores.
+
+    Raises:
+        BertZhError: There is no Ray at RAY_ADDRESS.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    _start(os.environ.get("RAY_ADDRESS", ""), cpus)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _start(address: str, cpus: int) -> None:
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        if address and address != "local":
+            ray.init(address, **quiet)
+        else:
+            ray.init(
+                "local",
+                num_cpus=cpus,
+                object_store_memory=MEMORY,
+                include_dashboard=False,
+                **quiet,
+            )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise BertZhError(
+            f"Can't start Ray (RAY_ADDRESS={address or 'unset'}): {reason}"
+        ) from error

@@ -1,0 +1,5 @@
+"""A corpus of any size through a trained pipeline; flow.py is the way through."""
+
+from spacy_bert_zh.score.flow import score
+
+__all__ = ["score"]

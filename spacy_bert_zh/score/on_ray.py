@@ -1,0 +1,122 @@
+"""The engine for a cluster: Ray Data, with a pool of actors."""
+
+import logging
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+import ray
+from ray.data import ActorPoolStrategy, Dataset
+from ray.exceptions import RayError, RayTaskError
+from spacy.language import Language
+
+from spacy_bert_zh.cluster import ray_running
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.score.chunks import Chunk, Group, Job, read_group
+from spacy_bert_zh.score.work import load, write
+
+TRIES = 3
+"""How many workers a chunk may cost; Ray alone would start new ones for ever."""
+
+WORKERS_A_READER = 8
+
+
+def run(job: Job, groups: list[Group], workers: int) -> Iterator[int]:
+    """Do all chunks that are not done; an `Engine`."""
+    for trace in job.parts.glob("*.tries"):
+        trace.unlink()
+    with ray_running(workers + 1):  # one of them reads
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+        try:
+            for row in _plan(job, groups, workers).iter_rows():
+                yield row["rows"]
+        except (RayError, BertZhError) as error:
+            raise _mendable(error) or error from None
+
+
+def _plan(job: Job, groups: list[Group], workers: int) -> Dataset:
+    """Groups → chunks → numbers of rows."""
+    found = ray.data.from_items(
+        [_packed(group) for group in groups], override_num_blocks=len(groups)
+    )
+    found.context.enable_progress_bars = False
+    # Each chunk is a block of its own: it goes to a worker as soon as it is read, and no more of
+    # them wait than Ray's object store has room for.
+    found.context.target_max_block_size = 1
+    found.context.raise_original_map_exception = True
+    read: Any = _read  # Ray's annotations know no further arguments
+    chunks = found.map_batches(
+        read,
+        batch_size=1,
+        batch_format="pyarrow",
+        fn_args=(job,),
+        concurrency=min(1 + workers // WORKERS_A_READER, len(groups)),
+        num_cpus=0.5,  # not as a worker has: Ray would make one step of both
+    )
+    return chunks.map_batches(
+        Worker,
+        batch_size=1,
+        batch_format="pyarrow",
+        fn_constructor_args=(job.pipeline,),
+        compute=ActorPoolStrategy(min_size=1, max_size=workers, max_tasks_in_flight_per_actor=2),
+        num_cpus=1,
+    )
+
+
+def _packed(value: Group | Chunk) -> dict[str, bytes]:
+    """A row for Ray. Bytes, for names of files need not be text."""
+    return {"packed": pickle.dumps(value)}
+
+
+def _unpacked(batch: pa.Table) -> Iterator[Any]:
+    return map(pickle.loads, batch["packed"].to_pylist())
+
+
+def _read(batch: pa.Table, job: Job) -> Iterator[pa.Table]:
+    for group in _unpacked(batch):
+        for chunk in read_group(job, group):
+            yield pa.Table.from_pylist([_packed(chunk)])
+
+
+class Worker:
+    """An actor with a pipeline of its own."""
+
+    def __init__(self, pipeline: str) -> None:
+        self.pipeline = pipeline
+        self.nlp: Language | None = None
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Do chunks; how many rows each has."""
+        # Not when it is made: Ray tries again, for ever, to make an actor that fails then.
+        self.nlp = self.nlp or load(self.pipeline)
+        return pa.table({"rows": [self._do(chunk) for chunk in _unpacked(batch)]})
+
+    def _do(self, chunk: Chunk) -> int:
+        assert self.nlp
+        with tried(chunk):
+            return write(self.nlp, chunk)
+
+
+@contextmanager
+def tried(chunk: Chunk) -> Iterator[None]:
+    """Leave a trace of each try that isn't lived through."""
+    tries = chunk.path.with_suffix(".tries")
+    with open(tries, "ab") as file:
+        file.write(b".")
+    if tries.stat().st_size > TRIES:
+        where = "".join(f", at {item.file}, line {item.line} on" for item in chunk.items[:1])
+        raise BertZhError(
+            f"{TRIES} workers were killed{where}, perhaps for want of memory: the chunks that are "
+            "done are kept; run the command again, with fewer --workers"
+        )
+    yield
+    tries.unlink()
+
+
+def _mendable(error: Exception) -> BertZhError | None:
+    """What went wrong in a process of Ray's, if the user can mend it."""
+    cause = error.cause if isinstance(error, RayTaskError) else error
+    # Ray adds lines about retries.
+    return BertZhError(str(cause).splitlines()[0]) if isinstance(cause, BertZhError) else None
