@@ -1,9 +1,10 @@
 """The engine for a cluster: Ray Data, with a pool of actors."""
 
 import logging
-import pickle
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,13 +15,19 @@ from spacy.language import Language
 
 from spacy_bert_zh.cluster import ray_running
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.score.chunks import Chunk, Group, Job, read_group
+from spacy_bert_zh.score.chunks import Chunk, Group, Item, Job, read_group
 from spacy_bert_zh.score.work import load, write
 
 TRIES = 3
 """How many workers a chunk may cost; Ray alone would start new ones for ever."""
 
 WORKERS_A_READER = 8
+
+# Between processes; paths are bytes, for they need not be text.
+_ITEM = pa.struct(
+    [("file", pa.string()), ("line", pa.int64()), ("text", pa.string()), ("error", pa.string())]
+)
+_CHUNKS = pa.schema([("path", pa.binary()), ("items", pa.list_(_ITEM))])
 
 
 def run(job: Job, groups: list[Group], workers: int) -> Iterator[int]:
@@ -38,9 +45,11 @@ def run(job: Job, groups: list[Group], workers: int) -> Iterator[int]:
 
 def _plan(job: Job, groups: list[Group], workers: int) -> Dataset:
     """Groups → chunks → numbers of rows."""
-    found = ray.data.from_items(
-        [_packed(group) for group in groups], override_num_blocks=len(groups)
-    )
+    rows = [
+        {"number": group.number, "files": [os.fsencode(file) for file in group.files]}
+        for group in groups
+    ]
+    found = ray.data.from_items(rows, override_num_blocks=len(rows))
     found.context.enable_progress_bars = False
     # Each chunk is a block of its own: it goes to a worker as soon as it is read, and no more of
     # them wait than Ray's object store has room for.
@@ -65,19 +74,17 @@ def _plan(job: Job, groups: list[Group], workers: int) -> Dataset:
     )
 
 
-def _packed(value: Group | Chunk) -> dict[str, bytes]:
-    """A row for Ray. Bytes, for names of files need not be text."""
-    return {"packed": pickle.dumps(value)}
-
-
-def _unpacked(batch: pa.Table) -> Iterator[Any]:
-    return map(pickle.loads, batch["packed"].to_pylist())
-
-
 def _read(batch: pa.Table, job: Job) -> Iterator[pa.Table]:
-    for group in _unpacked(batch):
+    for row in batch.to_pylist():
+        group = Group(row["number"], tuple(Path(os.fsdecode(file)) for file in row["files"]))
         for chunk in read_group(job, group):
-            yield pa.Table.from_pylist([_packed(chunk)])
+            packed = {"path": os.fsencode(chunk.path), "items": [vars(i) for i in chunk.items]}
+            yield pa.Table.from_pylist([packed], _CHUNKS)
+
+
+def _unpacked(row: dict[str, Any]) -> Chunk:
+    items = [Item(**item) for item in row["items"]]
+    return Chunk(Path(os.fsdecode(row["path"])), items)
 
 
 class Worker:
@@ -91,7 +98,7 @@ class Worker:
         """Do chunks; how many rows each has."""
         # Not when it is made: Ray tries again, for ever, to make an actor that fails then.
         self.nlp = self.nlp or load(self.pipeline)
-        return pa.table({"rows": [self._do(chunk) for chunk in _unpacked(batch)]})
+        return pa.table({"rows": [self._do(_unpacked(row)) for row in batch.to_pylist()]})
 
     def _do(self, chunk: Chunk) -> int:
         assert self.nlp
