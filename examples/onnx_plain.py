@@ -21,7 +21,10 @@ tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
 session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
 labels = json.loads((folder / "labels.json").read_text("utf-8"))
 
-texts = sys.stdin.buffer.read().decode("utf-8").splitlines()
+# Not splitlines, which also ends a line where only Unicode sees an end.
+texts = [line.removesuffix("\r") for line in sys.stdin.buffer.read().decode("utf-8").split("\n")]
+if texts[-1] == "":
+    texts.pop()
 for start in range(0, len(texts), BATCH):
     rows = tokenizer.encode_batch(texts[start : start + BATCH])
     inputs = {

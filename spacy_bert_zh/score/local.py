@@ -1,11 +1,10 @@
 """The engine for one machine: this process, or a pool of them."""
 
+import functools
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-
-from spacy.language import Language
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.score.chunks import Chunk, Group, Job, read_group
@@ -44,12 +43,14 @@ def _share_out(todo: Iterator[Chunk], pipeline: str, workers: int) -> Iterator[i
 
 
 def _start(pipeline: str) -> None:
-    global _nlp
-    _nlp = load(pipeline)
+    global _pipeline
+    _pipeline = pipeline
 
 
 def _work(chunk: Chunk) -> int:
-    return write(_nlp, chunk)
+    return write(_load_once(_pipeline), chunk)
 
 
-_nlp: Language  # of a worker
+_pipeline: str  # of a worker
+# Not at its start: what fails there reaches nobody.
+_load_once = functools.cache(load)

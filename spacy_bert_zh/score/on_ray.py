@@ -96,13 +96,12 @@ class Worker:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Do chunks; how many rows each has."""
-        # Not when it is made: Ray tries again, for ever, to make an actor that fails then.
-        self.nlp = self.nlp or load(self.pipeline)
         return pa.table({"rows": [self._do(_unpacked(row)) for row in batch.to_pylist()]})
 
     def _do(self, chunk: Chunk) -> int:
-        assert self.nlp
         with tried(chunk):
+            # Not when it is made: Ray tries again, for ever, to make an actor that fails then.
+            self.nlp = self.nlp or load(self.pipeline)
             return write(self.nlp, chunk)
 
 

@@ -8,8 +8,9 @@ import logging
 import os
 import re
 import signal
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -182,15 +183,23 @@ def run(pipelines: Sequence[str], host: str, port: int, limits: Limits, replicas
     with ray_running(parse_replicas(replicas)[1]):
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
         stopped = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stopped.set())
+        _on_signals(lambda *_: sys.exit(0))  # while it waits for room on the cluster
         serve.start(http_options={"host": host, "port": port})
-        _deploy(application)
-        log.info({"event": "ready", "host": host, "port": port})
-        stopped.wait()
-        log.info({"event": "stopping"})
-        # What was accepted is answered first.
-        serve.delete(NAME)
+        try:
+            _deploy(application)
+            _on_signals(lambda *_: stopped.set())
+            log.info({"event": "ready", "host": host, "port": port})
+            stopped.wait()
+            log.info({"event": "stopping"})
+        finally:
+            serve.delete(NAME)  # what was accepted is answered first
+            if not serve.status().applications:
+                serve.shutdown()
+
+
+def _on_signals(handler: Callable[..., object]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handler)
 
 
 def _deploy(application: serve.Application) -> None:

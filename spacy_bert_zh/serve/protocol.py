@@ -28,17 +28,33 @@ def make_protocol(max_read: float) -> type[HttpToolsProtocol]:
             super().on_message_begin()
             self._begin_headers()
 
+        def on_header(self, name: bytes, value: bytes) -> None:
+            if self._place == "headers":  # else a trailer, which nobody reads or counts
+                super().on_header(name, value)
+
         def on_headers_complete(self) -> None:
-            self._in_headers = False
+            self._place = "body"
             self._stop("headers")
             super().on_headers_complete()
 
+        def on_message_complete(self) -> None:
+            self._place = "between"
+            super().on_message_complete()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if self._place == "body" and self.cycle.response_complete:
+                self.transport.close()  # the rest of what was answered early is not waited for
+
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            # What comes while headers aren't complete belongs to them, but for a body's end.
-            self._header_bytes += len(data) if self._in_headers else 0
-            if self._header_bytes > MAX_HEADERS and not self.transport.is_closing():
-                self.send_400_response("The headers are too large.")
+            if self._place == "headers":
+                # What comes while they aren't complete belongs to them, but for a body's end.
+                self._header_bytes += len(data)
+                if self._header_bytes > MAX_HEADERS and not self.transport.is_closing():
+                    self.send_400_response("The headers are too large.")
+            elif self._place == "between" and self.cycle.response_complete and not self._timers:
+                self._start("headers")  # uvicorn stops its own timer at any byte
 
         def pause_writing(self) -> None:
             super().pause_writing()
@@ -54,7 +70,7 @@ def make_protocol(max_read: float) -> type[HttpToolsProtocol]:
             super().connection_lost(exc)
 
         def _begin_headers(self) -> None:
-            self._in_headers, self._header_bytes = True, 0
+            self._place, self._header_bytes = "headers", 0
             self._start("headers")
 
         def _start(self, name: str) -> None:
