@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from spacy_bert_zh.loading import given_labels
+
 log = logging.getLogger(__name__)
 
 
@@ -16,10 +18,13 @@ class Answer:
 
     Attributes:
         scores: By label.
+        labels: Those that are given: of exclusive ones the best, of others all from the
+            threshold on; may be none.
         reading: Pieces, pieces read and windows, where the text classifier is ours.
     """
 
     scores: dict[str, float]
+    labels: list[str]
     reading: dict[str, int] | None
 
 
@@ -51,11 +56,12 @@ def _try(nlp: Language, texts: Sequence[str]) -> list[Answer] | None:
     try:
         # Without a zone, the vocabulary would keep every new word for good.
         with nlp.memory_zone():
-            return [_answer(doc) for _, doc in zip(texts, nlp.pipe(texts), strict=True)]
+            return [_answer(nlp, doc) for _, doc in zip(texts, nlp.pipe(texts), strict=True)]
     except Exception:
         log.warning({"event": "batch failed", "texts": len(texts)}, exc_info=True)
         return None
 
 
-def _answer(doc: Doc) -> Answer:
-    return Answer(dict(doc.cats), getattr(doc._, "bert_textcat", None))
+def _answer(nlp: Language, doc: Doc) -> Answer:
+    labels = given_labels(nlp, doc.cats)
+    return Answer(dict(doc.cats), labels, getattr(doc._, "bert_textcat", None))

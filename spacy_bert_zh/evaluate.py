@@ -9,9 +9,9 @@ from spacy.pipeline import TextCategorizer
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.files import whole
-from spacy_bert_zh.loading import find_textcat, load_pipeline, use_gpu
+from spacy_bert_zh.loading import find_textcat, is_exclusive, load_pipeline, use_gpu
 from spacy_bert_zh.metrics import measure
-from spacy_bert_zh.predictions import is_exclusive, predict
+from spacy_bert_zh.predictions import predict
 from spacy_bert_zh.report import render_report
 
 EXCERPT = 120  # characters of a text that are kept for the report

@@ -8,7 +8,7 @@ import numpy as np
 import spacy
 from numpy.typing import NDArray
 from spacy.language import Language
-from spacy.pipeline import TextCategorizer
+from spacy.pipeline import MultiLabel_TextCategorizer, TextCategorizer
 from thinc.api import to_numpy
 
 from spacy_bert_zh.checkpoint import Checkpoint
@@ -76,6 +76,27 @@ def load_pipeline(pipeline: str | Path, overrides: dict[str, Any] | None = None)
 def textcats(nlp: Language) -> list[TextCategorizer]:
     """All text classifiers of a pipeline, ours and spaCy's."""
     return [pipe for _, pipe in nlp.pipeline if isinstance(pipe, TextCategorizer)]
+
+
+def is_exclusive(pipe: TextCategorizer) -> bool:
+    """Whether a text classifier gives exactly one label to a text."""
+    return not isinstance(pipe, MultiLabel_TextCategorizer)
+
+
+def given_labels(nlp: Language, cats: dict[str, float]) -> list[str]:
+    """The labels that a pipeline gives to a text with these scores, in the pipeline's order.
+
+    Of a classifier with exclusive labels the best one; of another all whose score reaches its
+    threshold, perhaps none.
+    """
+    given: list[str] = []
+    for pipe in textcats(nlp):
+        scores = {label: cats[label] for label in pipe.labels if label in cats}
+        if is_exclusive(pipe):
+            given += sorted(scores, key=scores.__getitem__, reverse=True)[:1]
+        else:
+            given += [label for label, score in scores.items() if score >= pipe.cfg["threshold"]]
+    return list(dict.fromkeys(given))
 
 
 def find_textcat(nlp: Language, name: str | None) -> TextCategorizer:

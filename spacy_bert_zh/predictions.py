@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 from spacy.language import Language
-from spacy.pipeline import MultiLabel_TextCategorizer, TextCategorizer
+from spacy.pipeline import TextCategorizer
 from spacy.tokens import Doc
 from spacy.training import Corpus
 from spacy.training.corpus import FILE_TYPE, walk_corpus
 from tqdm import tqdm
 
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.loading import textcats
+from spacy_bert_zh.loading import is_exclusive, textcats
 
 EXCERPT = 120  # characters of a text that are kept for the report
 
@@ -43,11 +43,6 @@ class Predictions:
     known: np.ndarray
     excerpts: list[str]
     lengths: np.ndarray
-
-
-def is_exclusive(pipe: TextCategorizer) -> bool:
-    """Whether a text classifier gives exactly one label to a text."""
-    return not isinstance(pipe, MultiLabel_TextCategorizer)
 
 
 def predict(nlp: Language, pipe: TextCategorizer, corpus: Path) -> Predictions:

@@ -161,7 +161,11 @@ def test_a_command_imports_no_other_command(command: str) -> None:
 
 
 def test_the_command_line_imports_commands_only_when_they_run() -> None:
-    assert own_imports("spacy_bert_zh.cli", at_import=True) == {"spacy_bert_zh.errors"}
+    for name in MODULES:
+        if name.startswith("spacy_bert_zh.cli"):
+            named = own_imports(name, at_import=True)
+            inside = {other for other in named if other.startswith("spacy_bert_zh.cli")}
+            assert named - inside <= {"spacy_bert_zh.errors"}, name
 
 
 ENTRY_POINTS = [
