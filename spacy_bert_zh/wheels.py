@@ -67,6 +67,7 @@ def _run(arguments: list[str], folder: Path, purpose: str, **variables: str) -> 
     """Run Python in a folder; returns its output, or raises with the last lines of it."""
     # The console's encoding, if one is set, is none of the child's business.
     environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8", **variables}
+    environment["TMPDIR"] = str(folder.parent)  # goes with what is built there
     done = children.run([sys.executable, *arguments], folder, environment)
     if done.returncode:
         lines = (done.stdout + done.stderr).strip().splitlines()[-3:]

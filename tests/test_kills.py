@@ -47,7 +47,7 @@ class Command:
 
 COMMANDS = {
     "convert": Command(
-        lambda at: ["convert", at / "reviews.csv", "out", "-f", "csv", "--split", "0.8,0.2,0"],
+        lambda at: ["convert", at / "reviews.tsv", "out", "-f", "tsv", "--split", "0.8,0.2,0"],
         ("out",),
     ),
     "pretrain": Command(
@@ -65,6 +65,7 @@ COMMANDS = {
             *["--paths.train", at / "corpus" / "train", "--paths.dev", at / "corpus" / "dev"],
             *["--paths.labels", at / "corpus" / "labels.json", "--paths.weights", at / "tiny"],
             *["--training.max_steps", 12, "--training.eval_frequency", 4],
+            *["--components.bert_textcat.model.backbone.max_length", 64],
         ],
         ("model-best", "model-last"),
         (),
@@ -102,10 +103,11 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
     """A corpus, raw text, a checkpoint, a config and a trained pipeline, all very small."""
     at = tmp_path_factory.mktemp("inputs")
     rows = make_rows(300)
-    (at / "reviews.csv").write_text("".join(f"{y},{x}\n" for x, y in [("text", "label"), *rows]))
+    table = [("text", "label"), *rows]
+    (at / "reviews.tsv").write_text("".join(f"{y}\t{x}\n" for x, y in table), "utf-8")
     (at / "raw.txt").write_text("".join(f"{text}\n" for text, _ in rows), "utf-8")
     (at / "tiny").symlink_to(checkpoint)
-    run_cli(*["convert", at / "reviews.csv", at / "corpus", "-f", "csv", "--split", "0.8,0.2,0"])
+    run_cli(*["convert", at / "reviews.tsv", at / "corpus", "-f", "tsv", "--split", "0.8,0.2,0"])
     run_cli(*COMMANDS["train"].words(at), cwd=at)
     return at
 

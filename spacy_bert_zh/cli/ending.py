@@ -146,7 +146,7 @@ def _ended_by_signals() -> Iterator[None]:
     told, telling = socket.socketpair()
     telling.setblocking(False)
     older = signal.set_wakeup_fd(telling.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=_insist, args=(told, end), daemon=True).start()
+    threading.Thread(target=_insist, args=(told, telling, end), daemon=True).start()
     try:
         yield
     finally:
@@ -158,9 +158,9 @@ def _ended_by_signals() -> Iterator[None]:
             telling.close()
 
 
-def _insist(told: socket.socket, handler: object) -> None:
+def _insist(told: socket.socket, telling: socket.socket, handler: object) -> None:
     """End the process if it is deaf: Python calls no handler as long as a library computes."""
-    with told:
+    with told, telling:
         number = 0
         while byte := told.recv(1):
             # A command that has a handler of its own knows what it does.
