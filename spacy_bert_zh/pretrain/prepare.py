@@ -2,17 +2,14 @@
 
 import hashlib
 import json
-import multiprocessing
-import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -20,6 +17,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
+from spacy_bert_zh import children
 from spacy_bert_zh.convert.cleaning import fault, make_cleaner
 from spacy_bert_zh.convert.formats import get_format
 from spacy_bert_zh.convert.options import Options as ReadingOptions
@@ -114,14 +112,6 @@ _worker: Worker
 def _start_worker(*settings: Any) -> None:
     global _worker
     _worker = Worker(*settings)
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Don't wait for ever for work from a process that was killed."""
-    if parent := multiprocessing.parent_process():
-        parent.join()
-        os._exit(1)
 
 
 def _work(texts: list[str]) -> Block:
@@ -138,7 +128,7 @@ def _tokenise(
     if find_spec("jieba") is None:
         raise missing_extra("jieba", "pretrain", "whole-word masking")
     overlap = Overlap(read_texts(options.exclude))
-    with TemporaryDirectory() as cache, ExitStack() as stack:
+    with TemporaryDirectory(dir=folder) as cache, ExitStack() as stack:
         settings = (tokenizer.to_str(), overlap, options.held_out, options.seed, cache)
         writers = {part: stack.enter_context(_write(folder / part)) for part in PARTS}
         for block in _map(_blocks(texts), options.workers, settings):
@@ -157,8 +147,7 @@ def _map(blocks: Iterable[list[str]], workers: int, settings: tuple[Any, ...]) -
     if not workers:
         yield from map(Worker(*settings), blocks)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker, settings) as pool:
+    with children.pool(workers, _start_worker, settings) as pool:
         yield from _map_ahead(pool, blocks, 3 * workers)
 
 

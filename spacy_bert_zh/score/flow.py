@@ -10,7 +10,7 @@ from tqdm import tqdm
 from spacy_bert_zh.convert.formats import get_format
 from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.errors import BertZhError, missing_extra
-from spacy_bert_zh.files import remove, whole
+from spacy_bert_zh.files import owned, remove, whole
 from spacy_bert_zh.score import local
 from spacy_bert_zh.score.chunks import CHARACTERS, GROUP, Engine, Job, join, make_groups
 
@@ -64,13 +64,14 @@ def score(
         raise BertZhError(f"No file of the format {options.format} in {source}")
     if restart:
         remove(parts)
-    _claim(parts, _fingerprint(pipeline, files, options, chunk_size))
-    job = Job(pipeline, source, options, chunk_size, parts)
-    groups = make_groups(files)
-    with tqdm(desc="score", unit=" texts", disable=None) as bar:
-        for rows in _engine(ray)(job, groups, workers):
-            bar.update(rows)
-    rows = join(job, groups, output)
+    with owned(output, "score", folder=False) as made:
+        _claim(parts, _fingerprint(pipeline, files, options, chunk_size))
+        job = Job(pipeline, source, options, chunk_size, parts)
+        groups = make_groups(files)
+        with tqdm(desc="score", unit=" texts", disable=None) as bar:
+            for rows in _engine(ray)(job, groups, workers):
+                bar.update(rows)
+        rows = join(job, groups, made)
     remove(parts)
     return rows
 
