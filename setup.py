@@ -58,6 +58,7 @@ setup(
         "spacy_bert_zh.assets": ["*/*"],
     },
     install_requires=[
+        "filelock>=4.2",
         "numpy>=1.26",
         "safetensors>=0.4.5",
         "spacy>=3.8,<3.9",
