@@ -19,6 +19,7 @@ from tqdm import tqdm
 from spacy_bert_zh.children import pool
 from spacy_bert_zh.convert.cleaning import fault, make_cleaner
 from spacy_bert_zh.convert.formats import get_format
+from spacy_bert_zh.convert.inputs import size
 from spacy_bert_zh.convert.options import Options as ReadingOptions
 from spacy_bert_zh.convert.rows import Reject
 from spacy_bert_zh.convert.source import Source
@@ -65,7 +66,7 @@ def corpus_texts(corpus: Path, options: Options, counts: Counter[str]) -> Iterat
     files = list(form.files(corpus))
     if not files:
         raise BertZhError(f"{corpus} has no file of the format {options.format}")
-    total = sum(file.stat().st_size for file in files)
+    total = sum(size(file) for file in files)
     with tqdm(total=total, unit="B", unit_scale=True, desc=corpus.name, disable=None) as bar:
         for file in files:
             for row in form.read(Source(file, corpus, options.encoding, bar.update), reading):
