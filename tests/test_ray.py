@@ -63,7 +63,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def expected(source: Path, trained: Path) -> bytes:
     """What comes out without Ray."""
     output = source.with_name("expected.jsonl")
-    assert score(str(trained), source, output, TEXT, chunk_size=100) == 4000
+    assert score(str(trained), source, output, TEXT, chunk_size=100).rows == 4000
     return output.read_bytes()
 
 
@@ -124,8 +124,8 @@ def test_parquet(trained: Path, tmp_path: Path, cluster: None) -> None:
     parquet.write_table(pa.table({"text": texts}), tmp_path / "in.parquet", row_group_size=20)
     options = Options("parquet", unlabelled=True)
     output = tmp_path / "out"
-    rows = score(str(trained), tmp_path / "in.parquet", output, options, chunk_size=40, ray=True)
-    assert rows == 92
+    made = score(str(trained), tmp_path / "in.parquet", output, options, chunk_size=40, ray=True)
+    assert made.rows == 92
     nlp = spacy.load(trained)
     for text, row in zip(texts, read(output), strict=True):
         if text:

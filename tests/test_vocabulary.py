@@ -22,7 +22,6 @@ from spacy_bert_zh.pretrain.vocabulary import LETTERS, SIGNS, read_vocabulary, t
 from spacy_bert_zh.saving import SPECIAL, pieces_of, write_tokenizer
 from tests.pretraining import tiny
 
-
 KEPT = [*SPECIAL, *LETTERS, *(f"##{letter}" for letter in LETTERS), *SIGNS]
 """What every vocabulary of characters has; one of words has no ``##``."""
 
