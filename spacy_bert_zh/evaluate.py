@@ -8,12 +8,13 @@ from spacy.language import Language
 from spacy.pipeline import TextCategorizer
 
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.files import whole
+from spacy_bert_zh.files import check_apart, claim, made
 from spacy_bert_zh.loading import find_textcat, is_exclusive, load_pipeline, use_gpu
 from spacy_bert_zh.metrics import measure
 from spacy_bert_zh.predictions import predict
 from spacy_bert_zh.report import render_report
 
+OUTPUTS = ("metrics.json", "report.html")
 EXCERPT = 120  # characters of a text that are kept for the report
 
 
@@ -38,23 +39,30 @@ def evaluate(
 
     Returns:
         The content of ``metrics.json``.
+
+    Raises:
+        BertZhError: Bad input, or files of these names that aren't from `evaluate`.
     """
     if output_dir.is_file():
         raise BertZhError(f"{output_dir} is a file: name a folder to write the report to")
-    use_gpu(gpu_id)
-    nlp = load_pipeline(pipeline)
-    pipe = find_textcat(nlp, component)
-    predictions = predict(nlp, pipe, corpus)
-    metrics = {
-        "pipeline": describe(nlp, pipe),
-        "corpus": {"name": corpus.resolve().name, "texts": len(predictions.excerpts)},
-        **measure(predictions),
-    }
-    with whole(output_dir / "metrics.json") as path:
+    outputs = [output_dir / name for name in OUTPUTS]
+    for output in outputs:
+        check_apart(output, (pipeline, corpus))
+    with claim("evaluate", *outputs, folder=False):
+        use_gpu(gpu_id)
+        nlp = load_pipeline(pipeline)
+        pipe = find_textcat(nlp, component)
+        predictions = predict(nlp, pipe, corpus)
+        metrics = {
+            "pipeline": describe(nlp, pipe),
+            "corpus": {"name": corpus.resolve().name, "texts": len(predictions.excerpts)},
+            **measure(predictions),
+        }
         text = json.dumps(metrics, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False)
-        path.write_text(text + "\n", "utf-8")
-    with whole(output_dir / "report.html") as path:
-        path.write_text(render_report(metrics, predictions), "utf-8")
+        page = render_report(metrics, predictions)
+        for output, content in zip(outputs, (text + "\n", page), strict=True):
+            with made(output, "evaluate") as path:
+                path.write_text(content, "utf-8")
     return metrics
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from spacy_bert_zh.errors import BertZhError, missing_extra
-from spacy_bert_zh.files import whole
+from spacy_bert_zh.files import owned
 from spacy_bert_zh.loading import Parts, find_textcat, load_pipeline, take_apart
 from spacy_bert_zh.portable import portable
 from spacy_bert_zh.saving import save_checkpoint
@@ -51,7 +51,8 @@ def export(
         What was made.
 
     Raises:
-        BertZhError: The format is not known, or the pipeline can't have it.
+        BertZhError: The format is not known, the pipeline can't have it, or something else is
+            at `output`.
     """
     if format not in FORMATS:
         raise BertZhError(f"--format {format!r} is not known: take one of {', '.join(FORMATS)}")
@@ -60,36 +61,33 @@ def export(
             f"--precision {precision!r} with --format {format}: take one of "
             f"{', '.join(PRECISIONS)}, all but the first with --format onnx"
         )
-    source = Path(pipeline).resolve()
-    if output.resolve() in (source, *source.parents):
-        raise BertZhError(f"{output} holds the pipeline itself: name another place for the export")
-    if format in ENGINES:
-        _export_pipeline(pipeline, output, format, component)
-        return output
-    if format == "onnx":
-        _export_onnx(pipeline, output, precision, dev, force, component)
-        return output
-    parts = take_apart(find_textcat(load_pipeline(pipeline), component))
-    if format == "checkpoint":
-        save_checkpoint(parts.checkpoint, output)
-    else:
-        _export_graph(parts, output, format, strings)
+    inputs = [path for path in (pipeline, dev) if path is not None]
+    with owned(output, "export", inputs, folder=format != "keras") as made:
+        if format in ENGINES:
+            _export_pipeline(pipeline, made, format, component)
+        elif format == "onnx":
+            _export_onnx(pipeline, made, precision, dev, force, component)
+        else:
+            parts = take_apart(find_textcat(load_pipeline(pipeline), component))
+            if format == "checkpoint":
+                save_checkpoint(parts.checkpoint, made)
+            else:
+                _export_graph(parts, made, format, strings)
     return output
 
 
-def _export_pipeline(pipeline: str | Path, output: Path, engine: str, name: str | None) -> None:
+def _export_pipeline(pipeline: str | Path, folder: Path, engine: str, name: str | None) -> None:
     """Both engines store a backbone alike: only its name in the config changes."""
     pipe = find_textcat(load_pipeline(pipeline), name)
     take_apart(pipe)
     key = f"components.{pipe.name}.model.backbone.@architectures"
     nlp = load_pipeline(pipeline, {key: ENGINES[engine]})
-    with whole(output) as folder:
-        portable(nlp).to_disk(folder)
+    portable(nlp).to_disk(folder)
 
 
 def _export_onnx(
     pipeline: str | Path,
-    output: Path,
+    folder: Path,
     precision: str,
     dev: Path | None,
     force: bool,
@@ -111,22 +109,20 @@ def _export_onnx(
     parts = onnx_saving.shorten(take_apart(pipe))
     small = shrink(nlp, pipe, parts, precision, dev, force)
     small.nlp.meta["export"] = small.facts(precision)
-    with whole(output) as folder:
-        portable(small.nlp).to_disk(folder)
-        if parts.ngrams is None:
-            onnx_saving.save_plain(parts, small.model, folder / "onnx")
-        else:
-            print("No plain files: the pipeline adds n-grams of the text, which no graph reads")
+    portable(small.nlp).to_disk(folder)
+    if parts.ngrams is None:
+        onnx_saving.save_plain(parts, small.model, folder / "onnx")
+    else:
+        print("No plain files: the pipeline adds n-grams of the text, which no graph reads")
 
 
-def _export_graph(parts: Parts, output: Path, format: str, strings: bool) -> None:
+def _export_graph(parts: Parts, path: Path, format: str, strings: bool) -> None:
     try:
         from spacy_bert_zh.backbones import keras_saving
     except ImportError as error:
         package = error.name or "tensorflow"
         raise missing_extra(package, "tensorflow", f"export --format {format}") from None
-    with whole(output) as path:
-        if format == "keras":
-            keras_saving.save_keras(parts, path)
-        else:
-            keras_saving.save_model(parts, path, strings)
+    if format == "keras":
+        keras_saving.save_keras(parts, path)
+    else:
+        keras_saving.save_model(parts, path, strings)

@@ -28,7 +28,19 @@ from spacy_bert_zh.renaming import (
     short_name,
 )
 
-__all__ = ["RECORD", "claim", "discard", "intact", "made", "owned", "remove", "whole", "workshop"]
+__all__ = [
+    "RECORD",
+    "check_apart",
+    "claim",
+    "discard",
+    "intact",
+    "made",
+    "owned",
+    "remove",
+    "scratch",
+    "whole",
+    "workshop",
+]
 
 # Seconds that an update of a record waits for another one.
 PATIENCE = 30
@@ -112,6 +124,18 @@ def made(output: Path | str, command: str) -> Iterator[Path]:
             replace(temporary, path)
         else:
             _put_file(temporary, path, command)
+
+
+@contextmanager
+def scratch(output: Path | str) -> Iterator[Path]:
+    """Yield a folder for as long as the block runs, beside an output that is claimed.
+
+    Unlike one in the system's folder for such, it has as much room as the output, and what a
+    killed run leaves is swept by the next one.
+    """
+    with _temporary(real(output)) as folder:
+        folder.mkdir()
+        yield folder
 
 
 @contextmanager

@@ -4,7 +4,6 @@ import importlib.metadata
 import re
 import shlex
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,16 @@ from thinc.api import Config
 
 import spacy_bert_zh
 from spacy_bert_zh.errors import BertZhError, missing_extra
-from spacy_bert_zh.files import whole
+from spacy_bert_zh.files import RECORD, check_apart, claim, made, scratch
 from spacy_bert_zh.model_card import classifiers, render_model_card
 from spacy_bert_zh.portable import portable_config, portable_meta
-from spacy_bert_zh.wheels import build_plugin, build_wheel, smoke_test
+from spacy_bert_zh.wheels import (
+    build_plugin,
+    build_wheel,
+    plugin_source,
+    smoke_test,
+    wheel_name,
+)
 
 PLUGIN = "spacy-bert-zh"
 # The extra of the plugin that a backbone runs on, and what spaCy would list besides it.
@@ -93,16 +98,19 @@ def package(
     )
     facts = [portable_meta(_read_json(path)) if path else {} for path in (metrics, data_report)]
     full_name = f"{meta['lang']}_{meta['name']}"
-    with tempfile.TemporaryDirectory() as temporary:
-        work = Path(temporary)
-        plugin = build_plugin(work)
-        names = [f"{full_name}-{meta['version']}-py3-none-any.whl", *(path.name for path in plugin)]
+    names = [wheel_name(full_name, meta["version"])]
+    if plugin_source():
+        names.append(wheel_name(PLUGIN, spacy_bert_zh.__version__))
+    outputs = [output_dir / name for name in names]
+    for output in outputs:
+        check_apart(output, [pipeline])
+    with claim("package", *outputs, folder=False), scratch(outputs[0]) as work:
         card = render_model_card(meta, config.interpolate(), names, *facts)
         source = write_source(pipeline, work, config, meta, card)
-        wheels = [build_wheel(source), *plugin]
+        wheels = [build_wheel(source), *build_plugin(work)]
         shown = smoke_test(wheels, full_name, work)
         for wheel in wheels:
-            with whole(output_dir / wheel.name) as path:
+            with made(output_dir / wheel.name, "package") as path:
                 shutil.copyfile(wheel, path)
     return Packaged(full_name, [output_dir / wheel.name for wheel in wheels], shown)
 
@@ -174,8 +182,8 @@ def write_source(
     from spacy.cli.package import package as write_package
 
     copy = work / "pipeline"
-    # What `export` adds for other frameworks is no part of the pipeline.
-    shutil.copytree(pipeline, copy, ignore=shutil.ignore_patterns("onnx"))
+    # What `export` adds for other frameworks is no part of the pipeline, nor who made it.
+    shutil.copytree(pipeline, copy, ignore=shutil.ignore_patterns("onnx", RECORD))
     config.to_disk(copy / "config.cfg")
     srsly.write_json(copy / "meta.json", meta)
     if not (copy / "README.md").exists():

@@ -40,7 +40,7 @@ def short_name(path: Path) -> str:
 def leftovers(folder: Path, name: str = "") -> Iterator[tuple[Path, str]]:
     """What killed runs that worked in a folder (at a name there) left, and the ending of each."""
     of = re.escape(name) if name else ".+"
-    pattern = re.compile(rf"\.{of}\.[^.]+(\.[^.]+)*\.\d+\.({PART}|{OLD}|{GONE})")
+    pattern = re.compile(rf"\.{of}\.[^.]+(\.[^.]+)*\.\d+\.({PART}|{OLD}|{GONE})(\.keras)?")
     if folder.is_dir():
         for entry in sorted(os.listdir(folder)):
             if found := pattern.fullmatch(entry):

@@ -13,9 +13,10 @@ from safetensors.numpy import load_file, save_file
 from spacy.language import Language
 from thinc.api import Model, Optimizer
 from thinc.types import FloatsXd
+from wasabi import msg
 
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.files import whole
+from spacy_bert_zh.files import intact, made
 
 _MOMENTS = ("mom1", "mom2", "averages")
 
@@ -36,7 +37,7 @@ class TrainingState:
 
     def save(self, folder: Path, nlp: Language, optimizer: Optimizer) -> None:
         """Write weights, optimizer and random states to `folder`, whole or not at all."""
-        with whole(folder) as part:
+        with made(folder, "train") as part:
             part.mkdir()
             for name, model in _models(nlp):
                 (part / f"{name}.model").write_bytes(model.to_bytes())
@@ -53,12 +54,15 @@ class TrainingState:
 
     @classmethod
     def load(cls, folder: Path, config: str) -> "TrainingState | None":
-        """Read the run's position; None where there is no checkpoint.
+        """Read the run's position; None where there is no checkpoint, or none that is whole.
 
         Raises:
             BertZhError: The checkpoint was made with another config.
         """
-        if not (folder / "state.json").exists():
+        if not folder.exists():
+            return None
+        if not intact(folder):
+            msg.warn(f"{folder} is incomplete or damaged: the training begins anew")
             return None
         state = json.loads((folder / "state.json").read_text("utf-8"))
         if state["config"] != config:

@@ -22,10 +22,11 @@ from thinc.api import Config, ConfigValidationError, fix_random_seed, set_gpu_al
 from wasabi import msg
 
 from spacy_bert_zh.errors import BertZhError, missing_extra
-from spacy_bert_zh.files import remove, whole
+from spacy_bert_zh.files import check_apart, claim, discard, made
 from spacy_bert_zh.resume import TrainingState
 
 CHECKPOINT = "checkpoint"
+OUTPUTS = (loop.DIR_MODEL_BEST, loop.DIR_MODEL_LAST, CHECKPOINT)
 
 
 def train(
@@ -52,12 +53,16 @@ def train(
         The folder of the best pipeline.
 
     Raises:
-        BertZhError: The config, a path in it, or the checkpoint is not usable.
+        BertZhError: The config, a path in it, or the checkpoint is not usable, or something
+            else is where the output belongs.
     """
     config = _load_config(config_path, overrides or {})
     _check_paths(config.interpolate())
     _check_extras(config)
-    with _readable_errors(config_path):
+    outputs = [output / name for name in OUTPUTS]
+    for path in outputs:
+        check_apart(path, _inputs(config.interpolate()))
+    with claim("train", *outputs, folder=True), _readable_errors(config_path):
         msg.divider("Initializing pipeline")
         nlp = init_nlp(config, use_gpu=use_gpu)
         msg.divider("Training pipeline")
@@ -88,7 +93,8 @@ class _Run:
         checkpoint = self.output / CHECKPOINT
         state = TrainingState.load(checkpoint, self.config_text) if resume else None
         if state is None:
-            loop.clean_output_dir(self.output)
+            # The pipelines of an earlier run stay until the first evaluation of this one.
+            discard(checkpoint)
             state = TrainingState(-1, [], self.config_text)
         else:
             msg.info(f"Resuming after step {state.step}")
@@ -112,7 +118,7 @@ class _Run:
         finally:
             finalize()
         self._save_last()
-        remove(checkpoint)
+        discard(checkpoint)
 
     def _steps(self, replay: "_Replay") -> Iterator[Any]:
         settings = self.settings
@@ -142,12 +148,12 @@ class _Run:
             loop.update_meta(self.settings, self.nlp, info)
         self._save_last()
         if is_best:
-            with whole(self.output / loop.DIR_MODEL_BEST) as part:
+            with made(self.output / loop.DIR_MODEL_BEST, "train") as part:
                 shutil.copytree(self.output / loop.DIR_MODEL_LAST, part)
 
     def _save_last(self) -> None:
         last = self.output / loop.DIR_MODEL_LAST
-        with whole(last) as part, self.nlp.use_params(self.optimizer.averages):
+        with made(last, "train") as part, self.nlp.use_params(self.optimizer.averages):
             self.before_to_disk(self.nlp).to_disk(part)
 
 
@@ -197,6 +203,12 @@ def _check_paths(config: Config) -> None:
             raise BertZhError(f"corpora.{name}.path is not set: give it with --paths.{name} FOLDER")
         if not Path(corpus["path"]).exists():
             raise BertZhError(f"corpora.{name}.path: no such file or folder: {corpus['path']}")
+
+
+def _inputs(config: Config) -> list[str]:
+    """The folders and files that a training reads, as far as the config tells."""
+    corpora = [corpus.get("path") for corpus in config.get("corpora", {}).values()]
+    return [path for path in corpora if isinstance(path, str)]
 
 
 def _check_extras(config: Config) -> None:

@@ -2,12 +2,11 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import spacy_bert_zh
-from spacy_bert_zh import smoke
+from spacy_bert_zh import children, smoke
 from spacy_bert_zh.errors import BertZhError
 
 # What the plugin's own wheel is built from.
@@ -16,10 +15,21 @@ PLUGIN_SOURCE = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "spacy_be
 EPOCH = "315532800"
 
 
+def wheel_name(name: str, version: str) -> str:
+    """What the wheel of a package in pure Python is called."""
+    return f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
+
+
+def plugin_source() -> Path | None:
+    """The source tree of this plugin; None if it is installed without one."""
+    root = Path(spacy_bert_zh.__file__).parent.parent
+    return root if (root / "setup.py").is_file() else None
+
+
 def build_plugin(work: Path) -> list[Path]:
     """The wheel of this plugin; none if it is installed without its source tree."""
-    root = Path(spacy_bert_zh.__file__).parent.parent
-    if not (root / "setup.py").is_file():
+    root = plugin_source()
+    if root is None:
         return []
     # A build leaves its traces beside setup.py: not in the repository, please.
     copy = work / "plugin"
@@ -55,14 +65,9 @@ def smoke_test(wheels: list[Path], name: str, work: Path) -> str:
 
 def _run(arguments: list[str], folder: Path, purpose: str, **variables: str) -> str:
     """Run Python in a folder; returns its output, or raises with the last lines of it."""
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONUTF8": "1", **variables},
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-    )
+    # The console's encoding, if one is set, is none of the child's business.
+    environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8", **variables}
+    done = children.run([sys.executable, *arguments], folder, environment)
     if done.returncode:
         lines = (done.stdout + done.stderr).strip().splitlines()[-3:]
         raise BertZhError(f"{purpose} failed: {' / '.join(line.strip() for line in lines)}")

@@ -130,6 +130,9 @@ def save_keras(parts: Parts, path: Path) -> None:
     fill(model.bert, parts.checkpoint)
     model.head.set_weights([parts.weights.T, parts.bias])
     # Keras wants to see this ending.
-    named = path.with_suffix(".keras")
-    model.save(named)
-    named.replace(path)
+    named = path.with_name(f"{path.name}.keras")
+    try:
+        model.save(named)
+        named.replace(path)
+    finally:
+        named.unlink(missing_ok=True)

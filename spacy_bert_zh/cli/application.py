@@ -1,41 +1,46 @@
-"""The application, and what holds for every command: the one boundary for errors."""
+"""The application, and what holds for every command, wherever it is hung into."""
 
-import functools
 import os
-import sys
-from collections.abc import Callable
 from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.cli.console import adapt_console
+from spacy_bert_zh.cli.ending import boundary
 
 # Threads of OpenMP that spin while they wait make small networks up to 40 times slower, and
 # this must be set before torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+
+class Commands(TyperGroup):
+    """All commands: they print on any console and end with one line."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Called with the command line, before anything is printed."""
+        adapt_console()
+        return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that the command line names."""
+        with boundary(_named(ctx)):
+            return super().invoke(ctx)
+
+
+def _named(ctx: Any) -> str:
+    # Before it has been found, only there; typer and click have renamed it.
+    rest = getattr(ctx, "_protected_args", None) or getattr(ctx, "protected_args", [])
+    return next(iter([*rest, *ctx.args]), "The command")
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Chinese BERT text classification for spaCy: corpus in, installable pipeline out.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-
-def command(**options: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a command that shows a `BertZhError` as one line and exits with 1."""
-
-    def register(function: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(function)
-        def run(*args: Any, **kwargs: Any) -> None:
-            try:
-                function(*args, **kwargs)
-            except BertZhError as error:
-                typer.secho(f"✘ {error}", fg=typer.colors.RED, err=True)
-                sys.exit(1)
-
-        return app.command(**options)(run)
-
-    return register
+command = app.command
 
 
 @app.callback()

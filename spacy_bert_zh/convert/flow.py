@@ -1,7 +1,6 @@
 """The way of a corpus: read, clean, spool, sort out, split, write, report."""
 
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,7 +27,7 @@ from spacy_bert_zh.convert.source import Source
 from spacy_bert_zh.convert.spool import SPLITS, Spool, Spooled, digest, open_spool, printable
 from spacy_bert_zh.convert.writing import Rows, make_tokenize, write_docs, write_texts
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.files import whole
+from spacy_bert_zh.files import owned
 
 
 @dataclass
@@ -55,25 +54,15 @@ def convert(source: Path | str, output: Path | str, options: Options) -> dict[st
         The report, as in report.json.
 
     Raises:
-        BertZhError: The corpus or an option is no good, or a file can't be read or written.
+        BertZhError: The corpus or an option is no good, or something else is at `output`.
+        OSError: A file can't be read or written.
     """
-    source, output = Path(source), Path(output)
-    if output.exists() and not _replaceable(output):
-        raise BertZhError(f"{output} exists and isn't the output of convert: choose another folder")
-    try:
-        with whole(output) as folder:
-            folder.mkdir()
-            with open_spool(folder / "spool.sqlite") as spool:
-                return _convert(source, folder, options, spool)
-    except OSError as error:
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        raise BertZhError(f"convert stopped at {what}") from error
-    except sqlite3.OperationalError as error:
-        raise BertZhError(f"convert stopped at its database beside {output}: {error}") from error
-
-
-def _replaceable(output: Path) -> bool:
-    return output.is_dir() and ((output / "report.json").exists() or not any(output.iterdir()))
+    source = Path(source)
+    inputs = [path for path in (source, options.dev, options.test) if path is not None]
+    with owned(output, "convert", inputs) as folder:
+        folder.mkdir()
+        with open_spool(folder / "spool.sqlite") as spool:
+            return _convert(source, folder, options, spool)
 
 
 def _convert(source: Path, folder: Path, options: Options, spool: Spool) -> dict[str, Any]:

@@ -3,20 +3,23 @@
 import json
 import os
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from wasabi import msg
 
 from spacy_bert_zh.errors import BertZhError, missing_extra
-from spacy_bert_zh.files import whole
+from spacy_bert_zh.files import check_apart, claim, whole, workshop
 from spacy_bert_zh.pieces import load_tokenizer
 from spacy_bert_zh.pretrain.options import Options
 from spacy_bert_zh.pretrain.vocabulary import DEFAULT_SIZE, read_vocabulary, train_vocabulary
 from spacy_bert_zh.saving import pieces_of
+
+# What stands in OUTPUT.work.
+WORK = ("vocab-*.json", "data-*", "checkpoint.safetensors", "metrics.jsonl")
 
 
 def pretrain(corpus: Path, output: Path, options: Options, restart: bool = False) -> Path:
@@ -36,37 +39,24 @@ def pretrain(corpus: Path, output: Path, options: Options, restart: bool = False
         `output`.
 
     Raises:
-        BertZhError: The corpus, the vocabulary or the checkpoint can't be used, or the disk
-            is full.
+        BertZhError: The corpus, the vocabulary or the checkpoint can't be used, or something
+            else is at `output` or ``OUTPUT.work``.
+        OSError: A file can't be read or written.
     """
     try:
         import accelerate  # noqa: F401
     except ImportError:
         raise missing_extra("accelerate", "pretrain", "pretrain") from None
     output = Path(os.path.abspath(output))
-    _check_output(corpus, output)
     work = output.with_name(f"{output.name}.work")
-    try:
-        work.mkdir(parents=True, exist_ok=True)
+    inputs = [corpus, options.checkpoint, options.vocabulary, *options.similar, *options.exclude]
+    for path in (output, work):
+        check_apart(path, [path for path in inputs if path is not None])
+    with ExitStack() as stack:
+        if int(os.environ.get("RANK", 0)) == 0:  # torchrun's other processes write nothing
+            stack.enter_context(claim("pretrain", output, folder=True))
+            stack.enter_context(workshop(work, "pretrain", *WORK))
         return _pretrain(corpus, output, work, options, restart)
-    except SafetensorError as error:  # how safetensors reports a full disk
-        raise BertZhError(f"pretrain stopped at writing its weights: {error}") from error
-    except OSError as error:
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        raise BertZhError(f"pretrain stopped at {what}") from error
-
-
-def _check_output(corpus: Path, output: Path) -> None:
-    made = ("config.json", "model.safetensors")
-    if output.is_dir():
-        replaceable = all((output / name).exists() for name in made) or not any(output.iterdir())
-    else:
-        replaceable = not output.exists()
-    if not replaceable:
-        raise BertZhError(f"{output} exists and isn't a checkpoint: choose another folder")
-    source, target = corpus.resolve(), output.resolve()
-    if source.is_dir() and (target.is_relative_to(source) or source.is_relative_to(target)):
-        raise BertZhError(f"{output} and the corpus {corpus} are inside each other: choose another")
 
 
 def _pretrain(corpus: Path, output: Path, work: Path, options: Options, restart: bool) -> Path:
@@ -75,15 +65,13 @@ def _pretrain(corpus: Path, output: Path, work: Path, options: Options, restart:
     from spacy_bert_zh.pretrain.optimization import build_accelerator
     from spacy_bert_zh.pretrain.output import Record, describe_hardware, write_checkpoint
     from spacy_bert_zh.pretrain.prepare import fingerprint, prepare
-    from spacy_bert_zh.pretrain.state import check_same_run, remove_parts, remove_state
+    from spacy_bert_zh.pretrain.state import check_same_run, remove_state
     from spacy_bert_zh.pretrain.training import Training
 
     accelerator = build_accelerator(options)
     with accelerator.main_process_first():
-        if accelerator.is_main_process:
-            remove_parts(work)
-            if restart:
-                remove_state(work)
+        if accelerator.is_main_process and restart:
+            remove_state(work)
         tokenizer = _tokenizer(corpus, options, work)
         data = prepare(corpus, tokenizer, options, work)
     settings = _settings(options, fingerprint(corpus, options, tokenizer.to_str()))

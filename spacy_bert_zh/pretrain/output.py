@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer
 
 import spacy_bert_zh
-from spacy_bert_zh.files import whole
+from spacy_bert_zh.files import made
 from spacy_bert_zh.pretrain.monitor import METRICS, draw_loss, read_metrics
 from spacy_bert_zh.pretrain.network import MaskedBert
 from spacy_bert_zh.pretrain.options import Options
@@ -103,7 +103,7 @@ def write_checkpoint(
     if not record.options.checkpoint:
         fill_positions(model.bert.embeddings.position_embeddings.weight, record.options.length)
     lines = read_metrics(work / METRICS)
-    with whole(output) as folder:
+    with made(output, "pretrain") as folder:
         folder.mkdir()
         network.to(torch.float16 if record.options.half else torch.float32)
         model.save_pretrained(folder, safe_serialization=True)

@@ -104,9 +104,3 @@ def check_same_run(work: Path, settings: dict[str, Any]) -> None:
 def remove_state(work: Path) -> None:
     """Remove the checkpoint, if there is one."""
     remove(work / NAME)
-
-
-def remove_parts(work: Path) -> None:
-    """Remove what killed processes left half-written."""
-    for path in work.glob(".*.part"):
-        remove(path)
