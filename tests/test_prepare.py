@@ -16,7 +16,7 @@ from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pretrain.data import Batches, make_replacements
 from spacy_bert_zh.pretrain.overlap import RUN, Overlap
 from spacy_bert_zh.pretrain.prepare import prepare
-from spacy_bert_zh.pretrain.vocabulary import train_vocabulary, unigram_of
+from spacy_bert_zh.pretrain.vocabulary import read_vocabulary, train_vocabulary, unigram_of
 from spacy_bert_zh.saving import SPECIAL, pieces_of
 from tests.conftest import make_rows
 from tests.pretraining import TINY, as_words, tiny
@@ -173,6 +173,22 @@ def test_spelled_out_and_unknown_pieces_are_never_predicted(tmp_path):
     special = [tokenizer.token_to_id(p) for p in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")]
     for step in range(3):
         assert not np.isin(batches[step]["labels"].numpy(), special).any()
+
+
+def test_a_vocabulary_without_letters_is_refused(tmp_path):
+    path, given = tmp_path / "raw.txt", tmp_path / "vocab.txt"
+    path.write_text(
+        "".join(f"{text}\n" for text, _ in make_rows(300)) + "2026年的iphone15\n", "utf-8"
+    )
+    characters = sorted({c for text, _ in make_rows(300) for c in text} | set("年的"))
+    letters = sorted(set("2026iphone15"))
+    given.write_text("\n".join([*SPECIAL, *characters, *letters]), "utf-8")
+    with pytest.raises(BertZhError, match=r"100.0% of the words of letters and digits .* 2i"):
+        prepare(path, read_vocabulary(given), tiny(), tmp_path / "a")
+    within = (f"##{letter}" for letter in letters)
+    given.write_text("\n".join([*SPECIAL, *characters, *letters, *within]), "utf-8")
+    counts = prepare(path, read_vocabulary(given), tiny(), tmp_path / "b").counts
+    assert counts["unknown"] == 0 and counts["latin words"] == 2
 
 
 def _prepared(path, tokenizer, options, work):
