@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-RECORD = ".spacy-bert-zh.json"
-"""The file in a folder that says what was made there. Its bytes depend on nothing else."""
+RECORD = ".spacy-bert-zh"
+"""The file in a folder that says what was made there; no reader takes its name for a corpus."""
 
 # Left in any folder by those who look into it.
 _DROPPINGS = {".DS_Store", "Thumbs.db", "desktop.ini"}
