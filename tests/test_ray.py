@@ -94,7 +94,7 @@ def test_many_files_and_bad_rows(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: None
 ) -> None:
     monkeypatch.setattr("spacy_bert_zh.score.chunks.GROUP", 5000)
-    options = Options("csv", unlabelled=True)
+    options = Options("csv", unlabelled=True, keep=None)
     folder = tmp_path / "in"
     for number in range(40):
         rows = [f"{n},{text}" for n, (text, _) in enumerate(make_rows(number % 7 * 10, number))]
@@ -107,12 +107,14 @@ def test_many_files_and_bad_rows(
             path.write_bytes(data)
     assert len(make_groups(sorted(folder.rglob("*.*")))) > 4
     for name, with_ray in (("here", False), ("ray", True)):
-        settings: Any = {"chunk_size": 30, "workers": 1 + with_ray, "ray": with_ray}
+        settings: Any = {"chunk_size": 30, "workers": 1 + with_ray, "ray": with_ray, "text": True}
         score(str(trained), folder, tmp_path / name, options, **settings)
     assert (tmp_path / "here").read_bytes() == (tmp_path / "ray").read_bytes()
     rows = read(tmp_path / "ray")
     assert sum("error" in row for row in rows) == 80
     assert len({row["file"] for row in rows}) == 40
+    assert all(row["text"] for row in rows if "error" not in row)
+    assert sum("id" in row.get("columns", {}) for row in rows) == len(rows) - 40
     assert not (tmp_path / "ray.parts").exists()
 
 

@@ -242,6 +242,8 @@ def test_parquet_has_types(trained: Path, tmp_path: Path) -> None:
         "score_pos": [1, 2, 3],
     }
     parquet.write_table(pa.table(columns), tmp_path / "in.parquet")
+    some = scored(trained, tmp_path / "in.parquet", tmp_path / "some.csv", keep=("review", "n"))
+    assert some.rows == 3 and not some.notes
     scored(trained, tmp_path / "in.parquet", tmp_path / "out.PARQUET")
     made = parquet.read_table(tmp_path / "out.PARQUET")
     rows = made.to_pylist()

@@ -42,7 +42,7 @@ def read_items(
 
     Args:
         files: Of the source.
-        source: File or folder.
+        source: File or folder, or standard input.
         options: How to read it.
         with_text: Keep the texts that can't be classified, too.
 

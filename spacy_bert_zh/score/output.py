@@ -44,7 +44,8 @@ class Summary:
     def count(self, row: dict[str, Any]) -> None:
         """Count a row with an error."""
         self.errors += 1
-        self.first = self.first or f"{row['file']}, line {row['line']}: {row['error']}"
+        said = f"{row['file']}, line {row['line']}: {row['error']}"
+        self.first = self.first or " ".join(said.split())
 
 
 def choose_format(name: str | None, output: Path) -> str:
