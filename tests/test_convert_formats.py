@@ -10,9 +10,10 @@ import pytest
 
 from spacy_bert_zh.convert import Options
 from spacy_bert_zh.convert.formats import get_format
+from spacy_bert_zh.convert.inputs import PIECE
 from spacy_bert_zh.convert.jsonl import objects
 from spacy_bert_zh.convert.rows import Reject, Row
-from spacy_bert_zh.convert.source import PIECE, RECORD_LIMIT, Source, detect_encoding
+from spacy_bert_zh.convert.source import RECORD_LIMIT, Source, detect_encoding
 from spacy_bert_zh.errors import BertZhError
 
 
@@ -306,13 +307,20 @@ TRADITIONAL = "中國體育代表團昨日在東京獲得冠軍，總統發表�
         (TRADITIONAL, "gb18030", "gb18030"),
         (TRADITIONAL, "big5", "big5"),
         ("plain ASCII", "ascii", "utf-8"),
+        (TEXT, "utf-16", "utf-16"),
+        (TEXT, "utf-16-le", "utf-16-le"),
+        (TEXT, "utf-16-be", "utf-16-be"),
+        (TEXT, "utf-32", "utf-32"),
+        (TEXT, "utf-32-be", "utf-32-be"),
+        ("plain ASCII\r\n" * 9, "utf-16-le", "utf-16-le"),
+        ("plain ASCII\0" * 9, "ascii", "utf-8"),
     ],
 )
 def test_encoding_is_detected(tmp_path: Path, text: str, written: str, detected: str) -> None:
     source = write(tmp_path / "corpus.txt", text.encode(written))
     assert detect_encoding(source) == detected
     lines = [row[1].strip() for row in rows(read(source, "text"))]
-    assert lines == text.split("\n")[: len(lines)] and lines
+    assert lines == text.splitlines()
 
 
 @pytest.mark.parametrize("shift", range(4))
@@ -334,11 +342,8 @@ def test_wrong_encoding_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BertZhError, match=r"can't be read as utf-8: .* --encoding"):
         read(source, "text", encoding="utf-8")
     binary = write(tmp_path / "corpus.bin", bytes(range(256)) * 50)
-    with pytest.raises(BertZhError, match="neither UTF-8 nor GB18030 nor Big5"):
+    with pytest.raises(BertZhError, match="neither UTF-8 nor"):
         read(binary, "text")
-    wide = write(tmp_path / "wide.txt", TEXT.encode("utf-16"))
-    with pytest.raises(BertZhError, match=r"is UTF-16: convert it first, iconv"):
-        read(wide, "text")
 
 
 def test_folder_of_packed_and_plain_files(tmp_path: Path) -> None:

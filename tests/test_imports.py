@@ -21,7 +21,7 @@ from tests.conftest import REPOSITORY
 PACKAGE = REPOSITORY / "spacy_bert_zh"
 COMMANDS = {"convert", "evaluate", "export", "package", "pretrain", "score", "serve", "train"}
 # Raw text is read by the same readers, whatever it is for.
-READERS = {"cleaning", "formats", "options", "rows", "source"}
+READERS = {"cleaning", "formats", "inputs", "options", "rows", "source"}
 
 # Says which module of ours asks for a heavy package; thinc and other plugins may do so.
 WATCH = """

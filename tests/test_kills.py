@@ -52,8 +52,8 @@ COMMANDS = {
     ),
     "pretrain": Command(
         lambda at: [
-            *["pretrain", at / "raw.txt", "out", "--vocabulary", at / "tiny" / "vocab.txt"],
-            *as_words({**TINY, "save_every": 2}),
+            *["pretrain", at / "raw.txt", "out"],
+            *as_words({**TINY, "save_every": 2, "workers": 2}),
         ],
         ("out",),
         ("metrics.jsonl", "loss.svg", "README.md", RECORD),
@@ -85,6 +85,15 @@ COMMANDS = {
     "package": Command(
         lambda at: ["package", at / "model-best", "."],
         tuple(f"{n}-py3-none-any.whl" for n in ("zh_bert_textcat-1.0.0", f"spacy_bert_zh-{OURS}")),
+    ),
+    "score to a table": Command(
+        lambda at: [
+            *["score", at / "model-best", at / "reviews.csv", "out.csv", "-f", "csv"],
+            *["--text", "--keep-all", "--chunk-size", 20],
+        ],
+        ("out.csv",),
+        (),
+        ("out.csv.parts",),
     ),
     "score": Command(
         lambda at: [

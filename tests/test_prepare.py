@@ -16,7 +16,7 @@ from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pretrain.data import Batches, make_replacements
 from spacy_bert_zh.pretrain.overlap import RUN, Overlap
 from spacy_bert_zh.pretrain.prepare import prepare
-from spacy_bert_zh.pretrain.vocabulary import train_vocabulary, unigram_of
+from spacy_bert_zh.pretrain.vocabulary import read_vocabulary, train_vocabulary, unigram_of
 from spacy_bert_zh.saving import SPECIAL, pieces_of
 from tests.conftest import make_rows
 from tests.pretraining import TINY, as_words, tiny
@@ -25,7 +25,7 @@ from tests.pretraining import TINY, as_words, tiny
 def test_documents_words_and_counts(tmp_path):
     path = tmp_path / "raw.txt"
     path.write_text("北京大学在北京\n\nＡＩ很火\n", "utf-8")
-    tokenizer = train_vocabulary(["北京大学在北京", "AI很火"], 50)
+    tokenizer = train_vocabulary(["北京大学在北京", "AI很火"], 200)
     data = prepare(path, tokenizer, tiny(held_out=0.0), tmp_path)
     pieces = pieces_of(tokenizer)
     documents = data.train.documents.tolist()
@@ -115,7 +115,7 @@ def test_every_format_with_texts_is_read(tmp_path, name, form, write):
 def test_text_columns_can_be_named(tmp_path):
     path = tmp_path / "raw.csv"
     path.write_text("甲,乙\n一二三,四五六\n", "utf-8")
-    tokenizer = train_vocabulary(["一二三四五六"], 20)
+    tokenizer = train_vocabulary(["一二三四五六"], 200)
     data = prepare(path, tokenizer, tiny(format="csv", text_columns="乙", held_out=0.0), tmp_path)
     assert [tokenizer.id_to_token(i) for i in data.train.pieces] == ["四", "五", "六"]
 
@@ -127,7 +127,7 @@ def test_texts_of_the_evaluation_are_left_out(tmp_path):
     path = tmp_path / "raw.txt"
     near = f"快讯：{judged[:-2]}！"
     path.write_text("\n".join([judged, near, "很好吃。", "很好吃的面", "别的话题"]), "utf-8")
-    tokenizer = train_vocabulary(path.read_text("utf-8").split("\n"), 100)
+    tokenizer = train_vocabulary(path.read_text("utf-8").split("\n"), 200)
     options = tiny(exclude=(tmp_path / "dev.spacy",), held_out=0.0)
     data = prepare(path, tokenizer, options, tmp_path)
     assert len(data.train) == 2
@@ -157,7 +157,7 @@ def test_a_docbin_to_exclude_counts_for_what_is_kept(text, tmp_path):
 def test_all_texts_held_out_is_an_error(tmp_path):
     path = tmp_path / "raw.txt"
     path.write_text("\n".join(f"第{i}行" for i in range(3)), "utf-8")
-    tokenizer = train_vocabulary(path.read_text("utf-8").split("\n"), 50)
+    tokenizer = train_vocabulary(path.read_text("utf-8").split("\n"), 200)
     with pytest.raises(BertZhError, match="fell to --held-out"):
         for seed in range(200):  # one of the seeds holds all three out
             prepare(path, tokenizer, tiny(held_out=0.5, seed=seed), tmp_path)
@@ -173,6 +173,22 @@ def test_spelled_out_and_unknown_pieces_are_never_predicted(tmp_path):
     special = [tokenizer.token_to_id(p) for p in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")]
     for step in range(3):
         assert not np.isin(batches[step]["labels"].numpy(), special).any()
+
+
+def test_a_vocabulary_without_letters_is_refused(tmp_path):
+    path, given = tmp_path / "raw.txt", tmp_path / "vocab.txt"
+    path.write_text(
+        "".join(f"{text}\n" for text, _ in make_rows(300)) + "2026年的iphone15\n", "utf-8"
+    )
+    characters = sorted({c for text, _ in make_rows(300) for c in text} | set("年的"))
+    letters = sorted(set("2026iphone15"))
+    given.write_text("\n".join([*SPECIAL, *characters, *letters]), "utf-8")
+    with pytest.raises(BertZhError, match=r"100.0% of the words of letters and digits .* 2i"):
+        prepare(path, read_vocabulary(given), tiny(), tmp_path / "a")
+    within = (f"##{letter}" for letter in letters)
+    given.write_text("\n".join([*SPECIAL, *characters, *letters, *within]), "utf-8")
+    counts = prepare(path, read_vocabulary(given), tiny(), tmp_path / "b").counts
+    assert counts["unknown"] == 0 and counts["latin words"] == 2
 
 
 def _prepared(path, tokenizer, options, work):
@@ -202,7 +218,7 @@ def test_batches_go_on_from_epoch_to_epoch(text, tmp_path):
 def test_similar_characters_from_a_file(tmp_path):
     path = tmp_path / "similar.txt"
     path.write_text("未 末朱\n己 已巳\n", "utf-8")
-    tokenizer = train_vocabulary(["未末己已"], 20)
+    tokenizer = train_vocabulary(["未末己已"], 200)
     replacements = make_replacements(tokenizer, tiny(similar=(path,)))
     start, end = replacements.similar[tokenizer.token_to_id("未")]
     found = replacements.candidates[start:end].tolist()

@@ -63,7 +63,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def expected(source: Path, trained: Path) -> bytes:
     """What comes out without Ray."""
     output = source.with_name("expected.jsonl")
-    assert score(str(trained), source, output, TEXT, chunk_size=100) == 4000
+    assert score(str(trained), source, output, TEXT, chunk_size=100).rows == 4000
     return output.read_bytes()
 
 
@@ -94,7 +94,7 @@ def test_many_files_and_bad_rows(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: None
 ) -> None:
     monkeypatch.setattr("spacy_bert_zh.score.chunks.GROUP", 5000)
-    options = Options("csv", unlabelled=True)
+    options = Options("csv", unlabelled=True, keep=None)
     folder = tmp_path / "in"
     for number in range(40):
         rows = [f"{n},{text}" for n, (text, _) in enumerate(make_rows(number % 7 * 10, number))]
@@ -107,12 +107,14 @@ def test_many_files_and_bad_rows(
             path.write_bytes(data)
     assert len(make_groups(sorted(folder.rglob("*.*")))) > 4
     for name, with_ray in (("here", False), ("ray", True)):
-        settings: Any = {"chunk_size": 30, "workers": 1 + with_ray, "ray": with_ray}
+        settings: Any = {"chunk_size": 30, "workers": 1 + with_ray, "ray": with_ray, "text": True}
         score(str(trained), folder, tmp_path / name, options, **settings)
     assert (tmp_path / "here").read_bytes() == (tmp_path / "ray").read_bytes()
     rows = read(tmp_path / "ray")
     assert sum("error" in row for row in rows) == 80
     assert len({row["file"] for row in rows}) == 40
+    assert all(row["text"] for row in rows if "error" not in row)
+    assert sum("id" in row.get("columns", {}) for row in rows) == len(rows) - 40
     assert not (tmp_path / "ray.parts").exists()
 
 
@@ -124,8 +126,8 @@ def test_parquet(trained: Path, tmp_path: Path, cluster: None) -> None:
     parquet.write_table(pa.table({"text": texts}), tmp_path / "in.parquet", row_group_size=20)
     options = Options("parquet", unlabelled=True)
     output = tmp_path / "out"
-    rows = score(str(trained), tmp_path / "in.parquet", output, options, chunk_size=40, ray=True)
-    assert rows == 92
+    made = score(str(trained), tmp_path / "in.parquet", output, options, chunk_size=40, ray=True)
+    assert made.rows == 92
     nlp = spacy.load(trained)
     for text, row in zip(texts, read(output), strict=True):
         if text:

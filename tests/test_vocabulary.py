@@ -1,6 +1,11 @@
 """Vocabularies of pretraining: characters, Latin pieces, words."""
 
 import json
+import os
+import string
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,44 +17,123 @@ from tokenizers.models import Unigram
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import load_tokenizer, read_tokenizer
 from spacy_bert_zh.pretrain import pretrain
-from spacy_bert_zh.pretrain.vocabulary import read_vocabulary, train_vocabulary
+from spacy_bert_zh.pretrain.joining import join_pieces
+from spacy_bert_zh.pretrain.vocabulary import LETTERS, SIGNS, read_vocabulary, train_vocabulary
 from spacy_bert_zh.saving import SPECIAL, pieces_of, write_tokenizer
 from tests.pretraining import tiny
+
+KEPT = [*SPECIAL, *LETTERS, *(f"##{letter}" for letter in LETTERS), *SIGNS]
+"""What every vocabulary of characters has; one of words has no ``##``."""
+
+
+def own(tokenizer: Tokenizer) -> list[str]:
+    """The pieces that are there for the corpus."""
+    return [piece for piece in pieces_of(tokenizer) if piece not in KEPT]
 
 
 def test_a_vocabulary_has_characters_and_frequent_latin_pieces():
     texts = ["我用iphone拍照", "新的iphone很贵", "iphone好"] * 20 + ["罕"]
-    tokenizer = train_vocabulary(texts, 60)
+    tokenizer = train_vocabulary(texts, len(KEPT) + 20)
     pieces = pieces_of(tokenizer)
-    assert pieces[:5] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    assert len(pieces) <= 60
+    assert pieces[: len(KEPT)] == KEPT
+    assert len(pieces) <= len(KEPT) + 20
     assert tokenizer.encode("我用iPhone").tokens == ["我", "用", "iphone"]
     assert "我用" not in pieces
 
 
 def test_the_most_used_pieces_stay_when_there_is_little_room():
     texts = ["天地人"] * 9 + ["罕"]
-    assert pieces_of(train_vocabulary(texts, 8))[5:] in (
-        list(order) for order in ("天地人", "天人地", "地天人", "地人天", "人天地", "人地天")
-    )
+    assert own(train_vocabulary(texts, len(KEPT) + 3)) == sorted("天地人")
 
 
 def test_a_given_vocabulary_is_kept_and_extended(tmp_path):
     path = tmp_path / "vocab.txt"
-    lines = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "甲", "乙"]
+    lines = [*SPECIAL, "甲", "乙", "a"]
     path.write_text("\n".join(lines) + "\n", "utf-8")
     assert pieces_of(read_vocabulary(path)) == lines
-    extended = pieces_of(train_vocabulary(["甲丙", "丙"], 8, lines))
-    assert extended == [*lines, "丙"]
-    with pytest.raises(BertZhError, match="must be more than the 7"):
-        train_vocabulary(["甲丙"], 7, lines)
+    extended = pieces_of(train_vocabulary(["甲丙", "丙"], len(KEPT) + 3, lines))
+    assert extended[:8] == lines
+    assert sorted(extended) == sorted([*KEPT, "甲", "乙", "丙"])
+    with pytest.raises(BertZhError, match=f"must be more than the {len(KEPT) + 2}"):
+        train_vocabulary(["甲丙"], len(KEPT) + 2, lines)
 
 
 def test_a_large_corpus_is_sampled_evenly(monkeypatch):
     monkeypatch.setattr("spacy_bert_zh.pretrain.vocabulary.SAMPLE", 1_000)
     early, late = ["甲乙丙丁戊"] * 1000, ["子丑寅卯辰"] * 1000
-    pieces = pieces_of(train_vocabulary([*early, *late], 15))
+    pieces = own(train_vocabulary([*early, *late], len(KEPT) + 10))
     assert {"甲", "子"} <= set(pieces)
+
+
+def small(words: bool) -> Tokenizer:
+    """A vocabulary of ten lines."""
+    return train_vocabulary(["今天天气不错，我们去公园吧"] * 10, 8_000, words=words)
+
+
+@pytest.fixture(scope="module")
+def smalls() -> list[Tokenizer]:
+    return [small(False), small(True)]
+
+
+@given(text=st.text(f"{string.ascii_letters}{string.digits}", min_size=1, max_size=100))
+def test_letters_and_digits_are_never_unknown(smalls: list[Tokenizer], text: str) -> None:
+    for tokenizer in smalls:
+        encoding = tokenizer.encode(text, add_special_tokens=False)
+        assert "[UNK]" not in encoding.tokens
+        assert "".join(encoding.tokens).replace("##", "") == text.lower()
+
+
+@given(text=st.text([*string.ascii_letters, *string.digits, *SIGNS, *"今天 \n"], max_size=60))
+def test_nor_are_signs_beside_them(smalls: list[Tokenizer], text: str) -> None:
+    for tokenizer in smalls:
+        assert "[UNK]" not in tokenizer.encode(text, add_special_tokens=False).tokens
+
+
+WORDS = st.text("abcde12", min_size=1, max_size=8)
+
+
+@settings(deadline=None)
+@given(counts=st.dictionaries(WORDS, st.integers(1, 5), max_size=20), data=st.data())
+def test_joins_depend_on_counts_alone(counts: dict[str, int], data: st.DataObject) -> None:
+    shuffled = dict(data.draw(st.permutations(list(counts.items()))))
+    pieces = join_pieces(counts, 30)
+    assert join_pieces(shuffled, 30) == pieces
+    assert len(set(pieces)) == len(pieces)
+    for piece in pieces:
+        begun, bare = not piece.startswith("##"), piece.removeprefix("##")
+        assert any(word.startswith(bare) if begun else bare in word[1:] for word in counts)
+    joined = [piece for piece in pieces if len(piece.removeprefix("##")) > 1]
+    if joined:  # the first of them is the pair of neighbours that is most frequent
+        pairs: Counter[str] = Counter()
+        for word, count in counts.items():
+            for i in range(len(word) - 1):
+                pairs[("##" if i else "") + word[i : i + 2]] += count
+        assert pairs[joined[0]] == max(pairs.values())
+
+
+TRAIN = """
+import sys
+from spacy_bert_zh.pretrain.vocabulary import train_vocabulary
+import random
+random.seed(0)
+texts = ["".join(random.choices("abcdef天地人好坏123，。 ", k=30)) for _ in range(300)]
+for words in (False, True):
+    print(train_vocabulary(texts, 300, words=words).to_str())
+"""
+
+
+def test_every_process_trains_the_same_vocabulary() -> None:
+    settings = ({"PYTHONHASHSEED": "1"}, {"PYTHONHASHSEED": "2", "RAYON_NUM_THREADS": "1"})
+    made = {
+        subprocess.run(
+            [sys.executable, "-c", TRAIN],
+            env={**os.environ, **changes},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for changes in (*settings, {"TOKENIZERS_PARALLELISM": "false"})
+    }
+    assert len(made) == 1
 
 
 TEXTS = ["我在北京大学读书", "北京很大", "这家店的iPhone很好，推荐", "ＡＢ公司在北京"] * 20
@@ -57,14 +141,14 @@ TEXTS = ["我在北京大学读书", "北京很大", "这家店的iPhone很好�
 
 @pytest.fixture(scope="module")
 def words() -> Tokenizer:
-    return train_vocabulary(TEXTS, 60, words=True)
+    return train_vocabulary(TEXTS, 150, words=True)
 
 
 def test_frequent_words_are_pieces(words: Tokenizer) -> None:
     assert words.encode("北京大学的店").tokens == ["北京大学", "的", "店"]
     assert words.encode("大北京，iphone").tokens == ["大", "北京", "，", "iphone"]
     assert pieces_of(words)[:5] == list(SPECIAL)
-    assert len(pieces_of(words)) <= 60
+    assert len(pieces_of(words)) <= 150
 
 
 @settings(deadline=None)
@@ -84,7 +168,7 @@ def test_no_length_is_too_long_for_words(words: Tokenizer) -> None:
 
 def test_given_pieces_stay_but_for_those_that_go_on_a_word() -> None:
     given = [*SPECIAL, "甲", "##a", "a"]
-    pieces = pieces_of(train_vocabulary(TEXTS, 60, given, words=True))
+    pieces = pieces_of(train_vocabulary(TEXTS, 150, given, words=True))
     assert pieces[:7] == [*SPECIAL, "甲", "a"]
 
 
@@ -104,7 +188,7 @@ def test_transformers_cuts_into_the_same_words(words: Tokenizer, tmp_path: Path)
 
 
 def test_words_from_the_command_line_and_from_a_file(text: Path, tmp_path: Path) -> None:
-    made = pretrain(text, tmp_path / "bert", tiny(words=True, vocab_size=120))
+    made = pretrain(text, tmp_path / "bert", tiny(words=True, vocab_size=200))
     tokenizer = load_tokenizer(made)
     assert any(len(piece) > 1 for piece in pieces_of(tokenizer)[len(SPECIAL) :])
     again = pretrain(text, tmp_path / "again", tiny(vocabulary=made / "tokenizer.json"))

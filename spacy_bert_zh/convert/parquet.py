@@ -22,8 +22,11 @@ def read(source: Source, options: Options) -> Iterator[Row | Reject]:
         with parquet.ParquetFile(source.path) as file:
             columns = choose(file.schema_arrow.names, options, source.path)
             names = [*columns.text, *([columns.label] if columns.label else [])]
+            wanted = None
+            if columns.kept is not None:
+                wanted = list(dict.fromkeys([*names, *columns.kept]))
             number, rows = 0, max(file.metadata.num_rows, 1)
-            for batch in file.iter_batches(BATCH, columns=names):
+            for batch in file.iter_batches(BATCH, columns=wanted):
                 for record in batch.to_pylist():
                     number += 1
                     yield columns.row(number, record)

@@ -1,50 +1,27 @@
-"""Input files: found, unpacked, decoded, in pieces of bounded size."""
+"""Input files as text, in pieces of bounded size."""
 
-import codecs
-import gzip
 import io
 import itertools
-import lzma
-import os
-import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
-from typing import IO
 
-from spacy_bert_zh.errors import BertZhError, missing_extra
+from spacy_bert_zh.convert.encodings import Census, survey
+from spacy_bert_zh.convert.inputs import PIECE, unpacked
 
-SAMPLE = 1 << 18
-PIECE = 1 << 20
 # Four times what spaCy's nlp.max_length of 1,000,000 characters takes in UTF-8: no record
 # above this has a text that could be used, and none is ever held in memory.
 RECORD_LIMIT = 1 << 24
 TOO_LONG = "record over the limit of 16 Mi characters"
-# A share of unreadable characters that broken bytes don't explain, but a wrong encoding does.
-WRONG_ENCODING = 0.01
-CHINESE = ("gb18030", "big5")
-PACKED = (".gz", ".xz")
-
-
-def find_files(path: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """Yield the file `path`, or every file in that folder that ends in one of `suffixes`."""
-    if not path.is_dir():
-        yield path
-        return
-    endings = tuple(suffix + packed for suffix in suffixes for packed in ("", *PACKED))
-    for folder, folders, names in os.walk(path):
-        folders.sort()
-        for name in sorted(names):
-            if name.endswith(endings) and not name.startswith("."):
-                yield Path(folder, name)
 
 
 class Source:
-    """One input file as text. Broken bytes become U+FFFD.
+    """One input file, or standard input, as text. Broken bytes become U+FFFD.
 
     Args:
-        path: The file, plain or packed by gzip or xz.
+        path: The file, plain or packed by gzip or xz; `inputs.STDIN`, the path ``-``, is
+            standard input. It may be read more than once: standard input is kept on disk.
         root: The input that it was found in: a folder, or the file itself.
         encoding: Its encoding; None detects it.
         progress: Called with the number of further bytes of the file that are done.
@@ -63,29 +40,33 @@ class Source:
         self._progress = progress
         self._done = 0
 
+    @cached_property
+    def survey(self) -> Census:
+        """Its encoding and what ends its lines, found by reading all of it."""
+        return survey(self.path, self._encoding)
+
     def pieces(self) -> Iterator[tuple[int, str]]:
-        """Yield (line number, text): a line, or a long line in several pieces."""
-        encoding = self._encoding or detect_encoding(self.path)
-        skipping_bom = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
-        decoder = codecs.getincrementaldecoder(skipping_bom)("replace")
-        number, characters, broken = 1, 0, 0
-        with _unpacked(self.path) as (raw, stream):
-            while True:
-                data = stream.readline(PIECE)
-                text = decoder.decode(data, final=not data)
-                characters += len(text)
-                broken += text.count("\ufffd")
-                if text:
-                    yield number, text
-                number += data.endswith(b"\n")
-                self.done(raw.tell())
-                if not data:
-                    break
-        if broken > characters * WRONG_ENCODING:
-            raise BertZhError(
-                f"{self.path}: {broken / characters:.0%} of its characters can't be read as "
-                f"{encoding}: name the right encoding with --encoding"
-            )
+        """Yield (line number, text): a line, or a long line in several pieces.
+
+        Lines end in ``\n`` or ``\r\n``. In a file where more of them end in ``\r`` alone, that
+        ends a line as well, and all of them end in ``\n`` here.
+
+        Raises:
+            BertZhError: The file isn't text, is damaged, or its encoding isn't what it seems.
+        """
+        found = self.survey
+        # Marks of byte order are none of the text, even where files have been joined.
+        number, at_start = 1, True
+        with unpacked(self.path) as (raw, stream):
+            text = io.TextIOWrapper(stream, found.encoding, "replace", newline=found.newline)
+            try:
+                while piece := text.readline(PIECE):
+                    yield number, piece.removeprefix("\ufeff") if at_start else piece
+                    at_start = piece.endswith("\n")
+                    number += at_start
+                    self.done(raw.tell())
+            finally:
+                text.detach()  # or standard input would be closed with it
 
     def lines(self) -> Iterator[tuple[int, str | None]]:
         """Yield (line number, line), with None for a line of more than `RECORD_LIMIT`."""
@@ -98,8 +79,18 @@ class Source:
 
     def done(self, position: int) -> None:
         """Report progress up to a position in the file."""
-        self._progress(position - self._done)
-        self._done = position
+        if position > self._done:
+            self._progress(position - self._done)
+            self._done = position
+
+
+def detect_encoding(path: Path) -> str:
+    """Tell UTF-8, UTF-16, GB18030 and Big5 apart by all bytes of a file.
+
+    Raises:
+        BertZhError: It is in none of them, or in several.
+    """
+    return survey(path).encoding
 
 
 def _joined(pieces: Iterable[str]) -> str | None:
@@ -110,54 +101,3 @@ def _joined(pieces: Iterable[str]) -> str | None:
         if size <= RECORD_LIMIT:
             parts.append(piece)
     return "".join(parts) if size <= RECORD_LIMIT else None
-
-
-@contextmanager
-def _unpacked(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """Open a file, as it is on disk and unpacked."""
-    with open(path, "rb") as raw:
-        try:
-            if path.suffix == ".gz":
-                with gzip.open(raw) as stream:
-                    yield raw, io.BufferedReader(stream, PIECE)
-            elif path.suffix == ".xz":
-                with lzma.open(raw) as stream:
-                    yield raw, io.BufferedReader(stream, PIECE)
-            else:
-                yield raw, raw
-        except (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error) as error:
-            raise BertZhError(f"{path} is damaged and can't be unpacked: {error}") from error
-
-
-def detect_encoding(path: Path) -> str:
-    """Tell UTF-8, GB18030 and Big5 apart by the start of a file, some broken bytes allowed."""
-    with _unpacked(path) as (_, stream):
-        sample = stream.read(SAMPLE)
-    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise BertZhError(f"{path} is UTF-16: convert it first, iconv -f utf-16 -t utf-8 {path}")
-    if _readable(sample, "utf-8"):
-        return "utf-8"
-    candidates = [encoding for encoding in CHINESE if _readable(sample, encoding)]
-    if not candidates:
-        raise BertZhError(
-            f"{path} is neither UTF-8 nor GB18030 nor Big5: name its encoding with --encoding"
-        )
-    return candidates[0] if len(candidates) == 1 else _likelier_chinese(sample)
-
-
-def _readable(sample: bytes, encoding: str) -> bool:
-    # An incremental decoder keeps a character that the end of the sample cuts to itself.
-    text = codecs.getincrementaldecoder(encoding)("replace").decode(sample)
-    foreign = len(text) - len(text.encode("ascii", "ignore"))
-    return text.count("\ufffd") <= foreign * WRONG_ENCODING
-
-
-def _likelier_chinese(sample: bytes) -> str:
-    """The Chinese encoding whose text looks more like Chinese; nearly all bytes fit both."""
-    try:
-        from charset_normalizer import from_bytes
-    except ImportError:
-        purpose = "telling GB18030 and Big5 apart (or give --encoding)"
-        raise missing_extra("charset-normalizer", "convert", purpose) from None
-    best = from_bytes(sample, cp_isolation=list(CHINESE)).best()
-    return best.encoding if best else CHINESE[0]

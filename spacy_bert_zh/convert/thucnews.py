@@ -4,9 +4,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from spacy_bert_zh.convert.inputs import find_files
 from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.convert.rows import Reject, Row
-from spacy_bert_zh.convert.source import TOO_LONG, Source, find_files
+from spacy_bert_zh.convert.source import TOO_LONG, Source
 from spacy_bert_zh.errors import BertZhError
 
 CLASSES = "class.txt"

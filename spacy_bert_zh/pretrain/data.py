@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch.utils.data import DataLoader, Dataset
 
+from spacy_bert_zh.children import die_with_parent
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.masking import Replacements
 from spacy_bert_zh.pretrain.options import Options
@@ -94,8 +95,13 @@ def load_batches(batches: Batches, start: int, stop: int, workers: int) -> DataL
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         multiprocessing_context="fork" if forked else None,
+        worker_init_fn=_begin,
         pin_memory=torch.cuda.is_available(),
     )
+
+
+def _begin(worker: int) -> None:
+    die_with_parent()
 
 
 def make_replacements(tokenizer: Tokenizer, options: Options) -> Replacements:

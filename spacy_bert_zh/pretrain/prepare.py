@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,15 +16,17 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
-from spacy_bert_zh import children
+from spacy_bert_zh.children import pool
 from spacy_bert_zh.convert.cleaning import fault, make_cleaner
 from spacy_bert_zh.convert.formats import get_format
+from spacy_bert_zh.convert.inputs import size
 from spacy_bert_zh.convert.options import Options as ReadingOptions
 from spacy_bert_zh.convert.rows import Reject
 from spacy_bert_zh.convert.source import Source
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import whole
 from spacy_bert_zh.pieces import read_json
+from spacy_bert_zh.pretrain.joining import ranked
 from spacy_bert_zh.pretrain.options import Options
 from spacy_bert_zh.pretrain.overlap import Overlap, find_docbins, read_texts
 from spacy_bert_zh.pretrain.packing import Corpus
@@ -65,7 +66,7 @@ def corpus_texts(corpus: Path, options: Options, counts: Counter[str]) -> Iterat
     files = list(form.files(corpus))
     if not files:
         raise BertZhError(f"{corpus} has no file of the format {options.format}")
-    total = sum(file.stat().st_size for file in files)
+    total = sum(size(file) for file in files)
     with tqdm(total=total, unit="B", unit_scale=True, desc=corpus.name, disable=None) as bar:
         for file in files:
             for row in form.read(Source(file, corpus, options.encoding, bar.update), reading):
@@ -128,8 +129,8 @@ def _tokenise(
     if find_spec("jieba") is None:
         raise missing_extra("jieba", "pretrain", "whole-word masking")
     overlap = Overlap(read_texts(options.exclude))
-    with TemporaryDirectory(dir=folder) as cache, ExitStack() as stack:
-        settings = (tokenizer.to_str(), overlap, options.held_out, options.seed, cache)
+    with ExitStack() as stack:
+        settings = (tokenizer.to_str(), overlap, options.held_out, options.seed)
         writers = {part: stack.enter_context(_write(folder / part)) for part in PARTS}
         for block in _map(_blocks(texts), options.workers, settings):
             counts.update(block.counts)
@@ -147,14 +148,14 @@ def _map(blocks: Iterable[list[str]], workers: int, settings: tuple[Any, ...]) -
     if not workers:
         yield from map(Worker(*settings), blocks)
         return
-    with children.pool(workers, _start_worker, settings) as pool:
-        yield from _map_ahead(pool, blocks, 3 * workers)
+    with pool(workers, _start_worker, settings) as executor:
+        yield from _map_ahead(executor, blocks, 3 * workers)
 
 
-def _map_ahead(pool: Executor, blocks: Iterable[list[str]], ahead: int) -> Iterator[Block]:
+def _map_ahead(executor: Executor, blocks: Iterable[list[str]], ahead: int) -> Iterator[Block]:
     waiting: deque[Future[Block]] = deque()
     for block in blocks:
-        waiting.append(pool.submit(_work, block))
+        waiting.append(executor.submit(_work, block))
         if len(waiting) > ahead:
             yield waiting.popleft().result()
     while waiting:
@@ -213,11 +214,20 @@ def _check(counts: Counter[str], corpus: Path) -> None:
 
 
 def _check_unknown(counts: Counter[str]) -> None:
-    share = counts["unknown"] / counts["pieces"]
-    if share > MOST_UNKNOWN:
-        names = Counter({key: n for key, n in counts.items() if key.startswith("unknown ")})
-        examples = "".join(key[len("unknown ") :] for key, _ in names.most_common(10))
-        raise BertZhError(
-            f"The vocabulary turns {share:.1%} of the text into [UNK], most often {examples}: "
-            "train one on this corpus (leave --vocabulary out), or make --vocab-size larger"
-        )
+    """Refuse a vocabulary that doesn't fit: the text, or its words of letters and digits.
+
+    Those are looked at by themselves, for a long one is a single unknown piece.
+    """
+    first = [key.removeprefix("unknown ") for key in ranked(counts) if key.startswith("unknown ")]
+    latin = [character for character in first if character.isascii() and character.isalnum()]
+    for what, unknown, of, examples in (
+        ("text", "unknown", "pieces", first),
+        ("words of letters and digits", "latin words unknown", "latin words", latin),
+    ):
+        share = counts[unknown] / max(counts[of], 1)
+        if share > MOST_UNKNOWN:
+            raise BertZhError(
+                f"The vocabulary turns {share:.1%} of the {what} into [UNK], most often "
+                f"{''.join(examples[:10])}: train one on this corpus (leave --vocabulary out), or "
+                "make --vocab-size larger"
+            )

@@ -1,6 +1,12 @@
-"""The vocabulary: given, extended, or trained on the corpus."""
+"""The vocabulary: given, extended, or trained on the corpus.
+
+A trained one is a function of the texts alone: every choice is by count and then by piece, from
+counts of our own. (The trainers of `tokenizers` break ties by the order of a hash table.)
+"""
 
 import math
+import os
+import string
 from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
@@ -8,19 +14,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tokenizers import Tokenizer
-from tokenizers.models import Unigram, WordPiece
+from tokenizers.models import Unigram
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
-from tokenizers.trainers import WordPieceTrainer
 
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.pieces import load_tokenizer, read_tokenizer
+from spacy_bert_zh.pretrain.joining import join_pieces, ranked
 from spacy_bert_zh.saving import SPECIAL, write_lines
 
 DEFAULT_SIZE = 8_000
 # Enough text to rank pieces by; more makes no difference to a list of some thousands.
 SAMPLE = 20_000_000
 SLICE = 10_000
+# Years, sizes and names of products are in every text that will ever be read, however small the
+# corpus of pretraining is. The wave is no sign for BERT: 8～10 is one word.
+LETTERS = string.ascii_lowercase + string.digits + "～"
+SIGNS = string.punctuation + "，。！？、；：…—·“”‘’（）《》【】「」"
 
 
 def read_vocabulary(path: Path) -> Tokenizer:
@@ -55,6 +65,9 @@ def train_vocabulary(
     and each piece has a meaning of its own. A text is then cut into its most probable pieces
     by their frequencies (a unigram model, Kudo 2018), rare words into characters.
 
+    Every letter and digit of ASCII is a piece, at the start of a word and within one, and so are
+    the common signs: no word of up to 100 of them is unknown.
+
     Args:
         texts: The corpus; an even sample of `SAMPLE` characters at most is used.
         size: Pieces in all, the special ones included; the most used ones stay.
@@ -66,38 +79,39 @@ def train_vocabulary(
     """
     # A unigram model knows no "##": its pieces stand anywhere in a word.
     kept = [piece for piece in given if not (words and piece.startswith("##"))] or list(SPECIAL)
+    within = [] if words else [f"##{letter}" for letter in LETTERS]
+    kept = list(dict.fromkeys([*kept, *LETTERS, *within, *SIGNS]))
     if size <= len(kept):
-        raise BertZhError(f"--vocab-size {size}: it must be more than the {len(kept):,} given ones")
+        raise BertZhError(
+            f"--vocab-size {size}: it must be more than the {len(kept):,} pieces that always "
+            "stay (special and given ones, letters, digits and signs)"
+        )
     sample = _thinned(texts)
-    candidates = _word_candidates(sample, 2 * size) if words else _candidates(sample, 2 * size)
-    ids: Counter[int] = Counter()
-    for start in range(0, len(sample), SLICE):
-        part = sample[start : start + SLICE]
-        for encoding in candidates.encode_batch_fast(part, add_special_tokens=False):
-            ids.update(encoding.ids)
-    used = Counter({candidates.id_to_token(i): count for i, count in ids.items()})
+    used = _used_words(sample, 2 * size) if words else _used_pieces(sample, 2 * size)
     known = {*kept, *SPECIAL}
-    added = [piece for piece, _ in used.most_common() if piece not in known][: size - len(kept)]
-    pieces = kept + added
+    added = (piece for piece in ranked(used) if piece not in known)
+    pieces = [*kept, *islice(added, size - len(kept))]
     if words:
         return unigram_of({piece: used[piece] for piece in pieces})
     return tokenizer_of(pieces, "the trained vocabulary")
 
 
-def _candidates(sample: list[str], size: int) -> Tokenizer:
-    """More pieces than wanted: all characters, and what word-piece training joins."""
+def _used_pieces(sample: list[str], size: int) -> Counter[str]:
+    """How often each piece is used, of all characters and the joins of most use."""
     blank = tokenizer_of(list(SPECIAL), "the special pieces")
-    trained = Tokenizer(WordPiece(unk_token="[UNK]"))
-    trained.normalizer, trained.pre_tokenizer = blank.normalizer, blank.pre_tokenizer
-    trainer = WordPieceTrainer(
-        vocab_size=size + len(_alphabet(sample)), special_tokens=list(SPECIAL), show_progress=False
-    )
-    trained.train_from_iterator(sample, trainer)
-    return trained
+    stretches: Counter[str] = Counter()
+    for text in sample:
+        stretches.update(blank.normalizer.normalize_str(text).split())
+    counts: Counter[str] = Counter()
+    for stretch, count in stretches.items():
+        for word, _ in blank.pre_tokenizer.pre_tokenize_str(stretch):
+            counts[word] += count
+    pieces = [*SPECIAL, *join_pieces(counts, size)]
+    return _used(tokenizer_of(pieces, "the candidates"), counts)
 
 
-def _word_candidates(sample: list[str], size: int) -> Tokenizer:
-    """More pieces than wanted: all characters, and the most frequent words."""
+def _used_words(sample: list[str], size: int) -> Counter[str]:
+    """How often each piece is used, of all characters and the most frequent words."""
     try:
         import jieba
     except ImportError:
@@ -106,11 +120,24 @@ def _word_candidates(sample: list[str], size: int) -> Tokenizer:
     blank = unigram_of(dict.fromkeys(SPECIAL, 0))
     lowered = [blank.normalizer.normalize_str(text) for text in sample]
     cutter = jieba.Tokenizer()
-    with TemporaryDirectory() as cutter.tmp_dir:  # its cache has a name that others could guess
-        counts = Counter(word for text in lowered for word in cutter.cut(text))
-    whole = (word for word, _ in counts.most_common() if _is_whole(word, blank))
+    cutter.tmp_dir = os.devnull  # no cache: it would have a name that others could guess
+    counts = Counter(word for text in lowered for word in cutter.cut(text))
+    whole = (word for word in ranked(counts) if _is_whole(word, blank))
     pieces = [*SPECIAL, *_alphabet(lowered), *islice(whole, size)]
-    return unigram_of({piece: counts[piece] for piece in pieces})
+    return _used(unigram_of({piece: counts[piece] for piece in pieces}), Counter(sample))
+
+
+def _used(tokenizer: Tokenizer, counts: Counter[str]) -> Counter[str]:
+    """How often each piece is used in texts that occur so often."""
+    ids: Counter[int] = Counter()
+    texts = list(counts)
+    for start in range(0, len(texts), SLICE):
+        part = texts[start : start + SLICE]
+        encodings = tokenizer.encode_batch_fast(part, add_special_tokens=False)
+        for text, encoding in zip(part, encodings, strict=True):
+            for number in encoding.ids:
+                ids[number] += counts[text]
+    return Counter({tokenizer.id_to_token(number): count for number, count in ids.items()})
 
 
 def _is_whole(word: str, tokenizer: Tokenizer) -> bool:

@@ -1,6 +1,8 @@
 """One process's part of the preparation: texts → pieces with word boundaries."""
 
 import hashlib
+import os
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +12,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from spacy_bert_zh.pretrain.overlap import Overlap
+
+_LATIN = re.compile("[0-9A-Za-z]+")
 
 
 @dataclass
@@ -25,12 +29,12 @@ class Block:
 class Worker:
     """Turns texts into pieces with word boundaries."""
 
-    def __init__(self, tokenizer: str, overlap: Overlap, held_out: float, seed: int, cache: str):
+    def __init__(self, tokenizer: str, overlap: Overlap, held_out: float, seed: int):
         import jieba
 
         jieba.setLogLevel("CRITICAL")  # a cache it can't write is no error
         self._words = jieba.Tokenizer()
-        self._words.tmp_dir = cache
+        self._words.tmp_dir = os.devnull  # and one that it could would be left by a kill
         self._tokenizer = Tokenizer.from_str(tokenizer)
         self._overlap = overlap
         self._held_out = held_out
@@ -79,6 +83,9 @@ class Worker:
         counts["documents"] += 1
         counts["characters"] += len(text)
         counts["pieces"] += len(pieces)
+        counts["latin words"] += len(_LATIN.findall(text))
         unknown = np.flatnonzero(pieces == self._unknown)
         counts["unknown"] += len(unknown)
-        counts.update(f"unknown {text[slice(*offsets[i])][:1]}" for i in unknown.tolist())
+        for part in (text[slice(*offsets[i])] for i in unknown.tolist()):
+            counts[f"unknown {part[:1]}"] += 1
+            counts["latin words unknown"] += len(_LATIN.findall(part))

@@ -15,7 +15,8 @@ from spacy.language import Language
 
 from spacy_bert_zh.cluster import ray_running
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.score.chunks import Chunk, Group, Item, Job, read_group
+from spacy_bert_zh.score.chunks import Chunk, Group, Job, read_group
+from spacy_bert_zh.score.items import Item
 from spacy_bert_zh.score.work import load, write
 
 TRIES = 3
@@ -25,7 +26,13 @@ WORKERS_A_READER = 8
 
 # Between processes; paths are bytes, for they need not be text.
 _ITEM = pa.struct(
-    [("file", pa.string()), ("line", pa.int64()), ("text", pa.string()), ("error", pa.string())]
+    [
+        ("file", pa.string()),
+        ("line", pa.int64()),
+        ("text", pa.string()),
+        ("columns", pa.string()),
+        ("error", pa.string()),
+    ]
 )
 _CHUNKS = pa.schema([("path", pa.binary()), ("items", pa.list_(_ITEM))])
 
@@ -68,7 +75,7 @@ def _plan(job: Job, groups: list[Group], workers: int) -> Dataset:
         Worker,
         batch_size=1,
         batch_format="pyarrow",
-        fn_constructor_args=(job.pipeline,),
+        fn_constructor_args=(job,),
         compute=ActorPoolStrategy(min_size=1, max_size=workers, max_tasks_in_flight_per_actor=2),
         num_cpus=1,
     )
@@ -90,8 +97,8 @@ def _unpacked(row: dict[str, Any]) -> Chunk:
 class Worker:
     """An actor with a pipeline of its own."""
 
-    def __init__(self, pipeline: str) -> None:
-        self.pipeline = pipeline
+    def __init__(self, job: Job) -> None:
+        self.job = job
         self.nlp: Language | None = None
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -101,8 +108,8 @@ class Worker:
     def _do(self, chunk: Chunk) -> int:
         with tried(chunk):
             # Not when it is made: Ray tries again, for ever, to make an actor that fails then.
-            self.nlp = self.nlp or load(self.pipeline)
-            return write(self.nlp, chunk)
+            self.nlp = self.nlp or load(self.job)
+            return write(self.nlp, self.job, chunk)
 
 
 @contextmanager
