@@ -14,8 +14,8 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.trainers import WordPieceTrainer
 
 from spacy_bert_zh.errors import BertZhError, missing_extra
-from spacy_bert_zh.pieces import load_tokenizer, read_tokenizer
 from spacy_bert_zh.saving import SPECIAL, write_lines
+from spacy_bert_zh.tokenizer import load_tokenizer, read_tokenizer
 
 DEFAULT_SIZE = 8_000
 # Enough text to rank pieces by; more makes no difference to a list of some thousands.
