@@ -10,6 +10,7 @@ import spacy
 from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.pipeline import MultiLabel_TextCategorizer, TextCategorizer
+from spacy.util import is_package
 from thinc.api import to_numpy
 
 from spacy_bert_zh.checkpoint import Checkpoint
@@ -69,7 +70,8 @@ def load_pipeline(pipeline: str | Path, overrides: dict[str, Any] | None = None)
     Raises:
         BertZhError: There is none, or it can't be used; the line says what is wrong with it.
     """
-    if Path(pipeline).exists():
+    # As spaCy looks for it: a package before a folder.
+    if Path(pipeline).exists() and not is_package(str(pipeline)):
         check_folder(Path(pipeline))
     try:
         nlp = spacy.load(pipeline, config=overrides or {})

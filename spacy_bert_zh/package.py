@@ -17,8 +17,10 @@ from thinc.api import Config
 import spacy_bert_zh
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import whole
-from spacy_bert_zh.model_card import classifiers, render_model_card
+from spacy_bert_zh.folders import read_config, read_meta
+from spacy_bert_zh.model_card import DataReport, Metrics, classifiers, render_model_card
 from spacy_bert_zh.portable import portable_config, portable_meta
+from spacy_bert_zh.untrusted import checked, one_line, read_json
 from spacy_bert_zh.wheels import build_plugin, build_wheel, smoke_test
 
 PLUGIN = "spacy-bert-zh"
@@ -91,7 +93,10 @@ def package(
     meta["description"] = (
         meta.get("description") or "A spaCy pipeline that classifies Chinese text."
     )
-    facts = [portable_meta(_read_json(path)) if path else {} for path in (metrics, data_report)]
+    facts = [
+        read_facts(metrics) if metrics else {},
+        read_facts(data_report, data=True) if data_report else {},
+    ]
     full_name = f"{meta['lang']}_{meta['name']}"
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
@@ -114,13 +119,23 @@ def read_pipeline(pipeline: Path) -> tuple[Config, dict[str, Any]]:
             f"{pipeline} is not a pipeline: name a folder that holds config.cfg and meta.json, "
             "such as training/model-best"
         )
-    try:
-        config = Config().from_disk(pipeline / "config.cfg", interpolate=False)
-    except ValueError as error:
-        raise BertZhError(f"{pipeline / 'config.cfg'} can't be read: {_line(error)}") from error
+    config, meta = read_config(pipeline), read_meta(pipeline)
     if not classifiers(config):
         raise BertZhError(f"The pipeline {pipeline} has no text classifier: nothing to package")
-    return portable_config(config), portable_meta(_read_json(pipeline / "meta.json"))
+    if missing := [name for name in classifiers(config) if name not in meta.get("labels", {})]:
+        raise BertZhError(f"{pipeline / 'meta.json'} lacks the labels of {', '.join(missing)}")
+    return portable_config(config), portable_meta(meta)
+
+
+def read_facts(path: Path, data: bool = False) -> dict[str, Any]:
+    """What a model card tells of the metrics of `evaluate`, or of the report of `convert`.
+
+    Raises:
+        BertZhError: It can't be read, or a value can't be right.
+    """
+    facts = read_json(path)
+    checked(DataReport if data else Metrics, facts, path)
+    return portable_meta(facts)
 
 
 def check_name(name: str) -> str:
@@ -183,10 +198,10 @@ def write_source(
     try:
         write_package(copy, work, create_sdist=False, require_parent=True)
     except (OSError, ValueError) as error:
-        raise BertZhError(f"The pipeline {pipeline} can't be loaded: {_line(error)}") from error
+        raise BertZhError(f"The pipeline {pipeline} can't be loaded: {one_line(error)}") from error
     source = work / f"{meta['lang']}_{meta['name']}-{meta['version']}"
     # The package's setup.py copies this file to where the pipeline is loaded from.
-    complete = _read_json(source / "meta.json")
+    complete = read_json(source / "meta.json")
     complete["requirements"] = requirements(complete["requirements"], config.interpolate())
     srsly.write_json(source / "meta.json", complete)
     return source
@@ -201,17 +216,3 @@ def check_surroundings(output_dir: Path) -> None:
     parents = (output_dir, *output_dir.absolute().parents)
     if not next(path for path in parents if path.exists()).is_dir():
         raise BertZhError(f"{output_dir} can't be a folder for the wheels: a file is in its place")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = srsly.read_json(path)
-    except (OSError, ValueError) as error:
-        raise BertZhError(f"{path} can't be read as JSON: {_line(error)}") from error
-    if not isinstance(data, dict):
-        raise BertZhError(f"{path} must hold a JSON object")
-    return data
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
