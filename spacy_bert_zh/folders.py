@@ -15,6 +15,7 @@ from spacy_bert_zh.untrusted import (
     one_line,
     read_json,
     read_text,
+    shorten_text,
 )
 
 MOST_CONFIG = 4_000_000
@@ -52,14 +53,19 @@ def read_config(folder: Path) -> Config:
     """A pipeline's ``config.cfg``, not interpolated.
 
     Raises:
-        BertZhError: It can't be read.
+        BertZhError: It can't be read, or names what isn't there.
     """
     path = folder / "config.cfg"
     text = read_text(path, MOST_CONFIG)
     try:
-        return Config().from_str(text, interpolate=False)
+        config = Config().from_str(text, interpolate=False)
+        components = config.interpolate().get("components", {})
     except Exception as error:  # confection has no error class for all that it meets
         raise BertZhError(f"{path} can't be read: {one_line(error)}") from error
+    for name, component in components.items():
+        if not isinstance(component, dict) or not isinstance(component.get("factory", ""), str):
+            raise BertZhError(f"{path}: [components.{shorten_text(name)}] is no component")
+    return config
 
 
 class _Meta(Strict):

@@ -18,12 +18,15 @@ import spacy_bert_zh
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import whole
 from spacy_bert_zh.folders import read_config, read_meta
+from spacy_bert_zh.loading import load_pipeline
 from spacy_bert_zh.model_card import DataReport, Metrics, classifiers, render_model_card
 from spacy_bert_zh.portable import portable_config, portable_meta
-from spacy_bert_zh.untrusted import checked, one_line, read_json
+from spacy_bert_zh.untrusted import checked, one_line, read_json, shorten
 from spacy_bert_zh.wheels import build_plugin, build_wheel, smoke_test
 
 PLUGIN = "spacy-bert-zh"
+LONGEST = 100
+"""Characters of a name or a version: both become names of files."""
 # The extra of the plugin that a backbone runs on, and what spaCy would list besides it.
 EXTRAS = {
     "TorchBackbone": "torch",
@@ -86,6 +89,7 @@ def package(
     """
     check_surroundings(output_dir)
     config, meta = read_pipeline(pipeline)
+    load_pipeline(pipeline)
     meta["name"] = check_name(name.removeprefix(f"{meta['lang']}_"))
     meta["version"] = check_version(version)
     meta["license"] = license or meta.get("license", "")
@@ -140,10 +144,10 @@ def read_facts(path: Path, data: bool = False) -> dict[str, Any]:
 
 def check_name(name: str) -> str:
     """The name, if it can name both a Python module and a distribution."""
-    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
+    if len(name) > LONGEST or not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
         raise BertZhError(
-            f"--name {name!r} can't name a Python package: take small letters, digits and single "
-            "underscores between them, such as bert_textcat"
+            f"--name {shorten(name)} can't name a Python package: take small letters, digits and "
+            "single underscores between them, such as bert_textcat"
         )
     return name
 
@@ -151,10 +155,13 @@ def check_name(name: str) -> str:
 def check_version(version: str) -> str:
     """The version as PEP 440 writes it."""
     try:
+        if len(version) > LONGEST:
+            raise InvalidVersion(version)
         return str(Version(version))
     except InvalidVersion:
         raise BertZhError(
-            f"--version {version!r} is not a version (PEP 440): write it like 1.0.0 or 1.0.0rc1"
+            f"--version {shorten(version)} is not a version (PEP 440): write it like 1.0.0 or "
+            "1.0.0rc1"
         ) from None
 
 

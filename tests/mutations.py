@@ -206,7 +206,7 @@ def damage_file(path: Path, random: Random) -> str:
         path.write_bytes(damage_message(data, random))
     elif path.suffix == ".json" or path.name == "cfg":
         path.write_bytes(damage_json(data.decode(), random).encode("utf-8", "surrogateescape"))
-    elif path.suffix == ".cfg":
+    elif path.name == "config.cfg":
         path.write_bytes(damage_config(data.decode(), random).encode())
     elif path.suffix == ".safetensors":
         size = int.from_bytes(data[:8], "little")

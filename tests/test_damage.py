@@ -7,13 +7,16 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from random import Random
 
 import pytest
 import spacy
 
+from spacy_bert_zh.tokenizer import load_tokenizer
 from tests.conftest import REPOSITORY, initialized
 from tests.test_package import METRICS, REPORT
 
+TORCH = "spacy_bert_zh.TorchBackbone.v1"
 SEED = os.environ.get("DAMAGE_SEED", "1")
 
 
@@ -37,22 +40,13 @@ def subjects(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         nlp.to_disk(folder / name)
     shutil.copytree(checkpoint, folder / "checkpoint")
     with_tokenizer = Path(shutil.copytree(checkpoint, folder / "checkpoint-json"))
-    tokenizer_of(checkpoint).save(str(with_tokenizer / "tokenizer.json"))
+    load_tokenizer(checkpoint).save(str(with_tokenizer / "tokenizer.json"))
     (with_tokenizer / "vocab.txt").unlink()
     shutil.copytree(folder / "ensemble", folder / "package" / "pipeline")
     shutil.rmtree(folder / "package" / "pipeline" / "bert_textcat")
     for name, content in (("metrics.json", METRICS), ("report.json", REPORT)):
         (folder / "package" / name).write_text(json.dumps(content), "utf-8")
     return folder
-
-
-TORCH = "spacy_bert_zh.TorchBackbone.v1"
-
-
-def tokenizer_of(checkpoint: Path):
-    from spacy_bert_zh.tokenizer import load_tokenizer
-
-    return load_tokenizer(checkpoint)
 
 
 def run(subjects: Path, seed: str, first: int, end: int, log: Path) -> tuple[list[str], Counter]:
@@ -92,8 +86,6 @@ def test_whatever_is_damaged_is_one_line(whole: int, subjects: Path, tmp_path: P
 
 
 def test_what_is_whole_is_read(subjects: Path) -> None:
-    from random import Random
-
     from tests.damage_worker import read
 
     for folder in sorted(subjects.iterdir()):
