@@ -88,11 +88,10 @@ class _Meta(Strict):
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
-    """A pipeline's ``meta.json``.
+    """A pipeline's ``meta.json``, with nothing in place of texts and lists that it lacks.
 
     Raises:
         BertZhError: It can't be read, or a value can't be right.
     """
-    meta = read_json(folder / "meta.json")
-    checked(_Meta, meta, folder / "meta.json")
-    return meta
+    path = folder / "meta.json"
+    return checked(_Meta, read_json(path), path).model_dump()

@@ -92,11 +92,9 @@ def package(
     load_pipeline(pipeline)
     meta["name"] = check_name(name.removeprefix(f"{meta['lang']}_"))
     meta["version"] = check_version(version)
-    meta["license"] = license or meta.get("license", "")
-    meta["author"] = author or meta.get("author", "")
-    meta["description"] = (
-        meta.get("description") or "A spaCy pipeline that classifies Chinese text."
-    )
+    meta["license"] = license or meta["license"] or ""
+    meta["author"] = author or meta["author"] or ""
+    meta["description"] = meta["description"] or "A spaCy pipeline that classifies Chinese text."
     facts = [
         read_facts(metrics) if metrics else {},
         read_facts(data_report, data=True) if data_report else {},
@@ -126,7 +124,7 @@ def read_pipeline(pipeline: Path) -> tuple[Config, dict[str, Any]]:
     config, meta = read_config(pipeline), read_meta(pipeline)
     if not classifiers(config):
         raise BertZhError(f"The pipeline {pipeline} has no text classifier: nothing to package")
-    if missing := [name for name in classifiers(config) if name not in meta.get("labels", {})]:
+    if missing := [name for name in classifiers(config) if name not in meta["labels"]]:
         raise BertZhError(f"{pipeline / 'meta.json'} lacks the labels of {', '.join(missing)}")
     return portable_config(config), portable_meta(meta)
 

@@ -48,7 +48,7 @@ def read_as_checkpoint(folder: Path, random: Random) -> None:
 def read_for_package(folder: Path) -> None:
     config, meta = read_pipeline(folder / "pipeline")
     facts = [read_facts(folder / "metrics.json"), read_facts(folder / "report.json", data=True)]
-    render_model_card({**meta, "version": "1"}, config.interpolate(), [], *facts)
+    render_model_card({**meta, "version": "1", "license": "MIT"}, config.interpolate(), [], *facts)
 
 
 def read(folder: Path, kind: str, random: Random) -> None:
