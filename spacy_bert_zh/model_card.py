@@ -64,6 +64,18 @@ class DataReport(_Facts):
     labels: list[str] = Field(default=[])
 
 
+class Export(_Facts):
+    """What a card tells of ``export`` in a ``meta.json``."""
+
+    precision: str
+    kept_in_float32: list[str] = Field(default=[])
+    texts: Count | None = None
+    accuracy: float = 0.0
+    accuracy_before: float = 0.0
+    agreement: float = 0.0
+    largest_difference: float = 0.0
+
+
 def render_model_card(
     meta: dict[str, Any],
     config: Config,

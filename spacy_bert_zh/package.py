@@ -19,7 +19,7 @@ from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import whole
 from spacy_bert_zh.folders import read_config, read_meta
 from spacy_bert_zh.loading import load_pipeline
-from spacy_bert_zh.model_card import DataReport, Metrics, classifiers, render_model_card
+from spacy_bert_zh.model_card import DataReport, Export, Metrics, classifiers, render_model_card
 from spacy_bert_zh.portable import portable_config, portable_meta
 from spacy_bert_zh.untrusted import checked, one_line, read_json, shorten
 from spacy_bert_zh.wheels import build_plugin, build_wheel, smoke_test
@@ -124,6 +124,8 @@ def read_pipeline(pipeline: Path) -> tuple[Config, dict[str, Any]]:
     config, meta = read_config(pipeline), read_meta(pipeline)
     if not classifiers(config):
         raise BertZhError(f"The pipeline {pipeline} has no text classifier: nothing to package")
+    if "export" in meta:
+        checked(Export, meta["export"], f"{pipeline / 'meta.json'}, export")
     if missing := [name for name in classifiers(config) if name not in meta["labels"]]:
         raise BertZhError(f"{pipeline / 'meta.json'} lacks the labels of {', '.join(missing)}")
     return portable_config(config), portable_meta(meta)
