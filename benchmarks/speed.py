@@ -23,8 +23,10 @@ import numpy as np
 import typer
 
 from spacy_bert_zh.files import whole
-from spacy_bert_zh.pieces import EMBEDDED, load_tokenizer, read_json
+from spacy_bert_zh.pieces import EMBEDDED
 from spacy_bert_zh.plots import bars, to_svg
+from spacy_bert_zh.tokenizer import load_tokenizer
+from spacy_bert_zh.untrusted import read_json
 
 HERE = Path(__file__).parent
 LABELS = 10

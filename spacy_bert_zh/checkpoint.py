@@ -7,19 +7,31 @@ reads what any other wrote.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import srsly
 from numpy.typing import NDArray
-from safetensors import SafetensorError, deserialize
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from tokenizers import Tokenizer
 
 from spacy_bert_zh.errors import BertZhError, missing_extra
-from spacy_bert_zh.pieces import EMBEDDED, load_tokenizer, read_json
+from spacy_bert_zh.pieces import EMBEDDED
+from spacy_bert_zh.shapes import check_shapes, complete, expected_shapes
+from spacy_bert_zh.tensors import Tensor, check_finite, find_tensors
+from spacy_bert_zh.tokenizer import load_tokenizer, parse_tokenizer
+from spacy_bert_zh.untrusted import Strict, check_msgpack, checked, one_line, parse_json, read_json
 
-_FILES = ["config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "*.safetensors"]
+_FILES = [
+    "config.json",
+    "vocab.txt",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+]
+_MISFIT = "The weights don't fit config.json"
 
 
 @dataclass(frozen=True)
@@ -39,26 +51,81 @@ class Checkpoint:
 
     def to_bytes(self) -> bytes:
         """Serialise config, tokenizer and weights (as safetensors); never pickle."""
-        message = {
-            "config": json.dumps(self.config, sort_keys=True),
-            "tokenizer": self.tokenizer.to_str(),
-            "weights": save(self.weights),
-        }
-        return srsly.msgpack_dumps(message)
+        return pack(self, "weights", save(self.weights))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Checkpoint":
-        """Read what `to_bytes` wrote."""
-        message = srsly.msgpack_loads(data)
-        if "weights" not in message:
-            raise BertZhError(
-                "This backbone holds an ONNX graph and no weights: only OnnxBackbone reads it"
-            )
-        return cls(
-            json.loads(message["config"]),
-            Tokenizer.from_str(message["tokenizer"]),
-            load(message["weights"]),
+        """Read what `to_bytes` wrote.
+
+        Raises:
+            BertZhError: It is damaged, or a value can't be right.
+        """
+        checkpoint, weights = unpack(data, "weights")
+        try:
+            tensors = load(weights)
+        except (SafetensorError, ValueError, TypeError, AttributeError) as error:
+            raise BertZhError(f"The stored weights can't be read: {one_line(error)}") from error
+        shapes = {name: tensor.shape for name, tensor in tensors.items()}
+        check_shapes(shapes, expected_shapes(checkpoint.config), _MISFIT)
+        for name, tensor in tensors.items():
+            if tensor.dtype != np.float32:
+                raise BertZhError(f"The stored weights {name} are no float32 but {tensor.dtype}")
+            check_finite(name, tensor, "The stored backbone")
+        return cls(checkpoint.config, checkpoint.tokenizer, tensors)
+
+
+class _Message(Strict):
+    """What a backbone keeps of itself, in its parts."""
+
+    config: str
+    tokenizer: str
+    weights: bytes | None = None
+    graph: bytes | None = None
+
+
+def pack(checkpoint: Checkpoint, kind: Literal["weights", "graph"], content: bytes) -> bytes:
+    """Config and tokenizer of a checkpoint, and weights or a graph beside them."""
+    message = {
+        "config": json.dumps(checkpoint.config, sort_keys=True),
+        "tokenizer": checkpoint.tokenizer.to_str(),
+        kind: content,
+    }
+    return srsly.msgpack_dumps(message)
+
+
+def holds_graph(data: bytes) -> bool:
+    """Whether `pack` put a graph in, not weights."""
+    return _message(data).graph is not None
+
+
+def unpack(data: bytes, kind: Literal["weights", "graph"]) -> tuple[Checkpoint, bytes]:
+    """What `pack` was given; the checkpoint is without weights.
+
+    Raises:
+        BertZhError: It is damaged, a value can't be right, or it is of the other kind.
+    """
+    message = _message(data)
+    content = getattr(message, kind)
+    if content is None:
+        raise BertZhError(
+            "This backbone holds an ONNX graph and no weights: only OnnxBackbone reads it"
+            if message.graph
+            else f"The stored backbone lacks its {kind}"
         )
+    part = "The stored config.json"
+    config = complete(parse_json(message.config, part), part)
+    tokenizer = parse_tokenizer(message.tokenizer, "The stored tokenizer.json")
+    _check_vocabulary(tokenizer, config, "the stored tokenizer.json")
+    return Checkpoint(config, tokenizer, {}), content
+
+
+def _message(data: bytes) -> _Message:
+    check_msgpack(data, "The stored backbone")
+    try:
+        content = srsly.msgpack_loads(data)
+    except (ValueError, TypeError) as error:
+        raise BertZhError(f"The stored backbone can't be read: {one_line(error)}") from error
+    return checked(_Message, content, "The stored backbone")
 
 
 def load_checkpoint(name: str | None, revision: str = "main") -> Checkpoint:
@@ -70,17 +137,16 @@ def load_checkpoint(name: str | None, revision: str = "main") -> Checkpoint:
         revision: Branch, tag or commit on the hub.
 
     Raises:
-        BertZhError: Something is missing in the folder, or it isn't a BERT.
+        BertZhError: Something is missing in the folder, or damaged, or it isn't a BERT.
     """
     folder = EMBEDDED if name is None else _locate(name, revision)
     config = _read_config(folder)
     tokenizer = load_tokenizer(folder)
-    if (size := max(tokenizer.get_vocab().values()) + 1) > config["vocab_size"]:
-        raise BertZhError(
-            f"The vocabulary in {folder} has {size} pieces, but config.json says vocab_size = "
-            f"{config['vocab_size']}: vocabulary and weights are not of the same model"
-        )
-    weights = _read_weights(folder, config)
+    _check_vocabulary(tokenizer, config, folder)
+    tensors = _find_weights(folder, config)
+    weights = {key: tensor.read() for key, tensor in tensors.items()}
+    for key, tensor in tensors.items():
+        check_finite(key, weights[key], tensor.path)
     return Checkpoint({**config, "model_type": "bert"}, tokenizer, weights)
 
 
@@ -103,58 +169,49 @@ def _locate(name: str, revision: str) -> Path:
         ) from error
 
 
+def _check_vocabulary(tokenizer: Tokenizer, config: dict[str, Any], where: Path | str) -> None:
+    if (size := tokenizer.get_vocab_size()) > config["vocab_size"]:
+        raise BertZhError(
+            f"The vocabulary in {where} has {size} pieces, but config.json says vocab_size = "
+            f"{config['vocab_size']}: vocabulary and weights are not of the same model"
+        )
+
+
 def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.exists():
         raise BertZhError(f"No config.json in {folder}: not a checkpoint folder")
-    config = read_json(path)
-    # Checkpoints named "roberta-wwm" are BERTs, and some say "roberta"; see _is_roberta.
-    if config.get("model_type", "bert") not in ("bert", "roberta"):
-        raise BertZhError(f"{folder} holds a '{config['model_type']}' model, not a BERT")
-    if config.get("position_embedding_type", "absolute") != "absolute":
-        raise BertZhError(
-            f"{path}: position_embedding_type = '{config['position_embedding_type']}' "
-            "is not supported, only 'absolute'"
-        )
-    missing = {"vocab_size", "hidden_size", "num_hidden_layers"} - config.keys()
-    if missing:
-        raise BertZhError(f"{path} lacks {', '.join(sorted(missing))}")
+    config = complete(read_json(path), path)
     # A path of the machine that made it, written by some versions of transformers.
     config.pop("_name_or_path", None)
     return config
 
 
-def _read_weights(folder: Path, config: dict[str, Any]) -> dict[str, NDArray[Any]]:
-    paths = sorted(folder.glob("*.safetensors"))
-    if not paths:
-        raise BertZhError(_no_weights(folder))
-    tensors: dict[str, dict[str, Any]] = {}
-    for path in paths:
-        try:
-            tensors.update(deserialize(path.read_bytes()))
-        except (SafetensorError, OSError) as error:
-            raise BertZhError(f"{path} can't be read: {error}") from error
-    if _is_roberta(config, list(tensors)):
-        raise BertZhError(f"{folder} holds a RoBERTa with its own layout, not a BERT")
-    named = {_plain_name(key): tensor for key, tensor in tensors.items()}
-    return {
-        key: _to_float32(tensor)
-        for key, tensor in named.items()
-        if key.startswith(_PARTS) and key != _TIED and tensor["dtype"] in _FLOATS
-    }
-
-
 # Of the heads of pretraining, the one of masked language modelling stays.
 _PARTS = ("embeddings.", "encoder.", "pooler.", "cls.predictions.")
 _TIED = "cls.predictions.decoder.weight"  # the word embeddings once more
-_FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
-def _to_float32(tensor: dict[str, Any]) -> NDArray[np.float32]:
-    values = np.frombuffer(tensor["data"], _FLOATS[tensor["dtype"]])
-    if tensor["dtype"] == "BF16":  # unknown to NumPy: the upper half of a float32
-        values = (values.astype("<u4") << 16).view("<f4")
-    return values.astype(np.float32, copy=False).reshape(tensor["shape"])
+def _find_weights(folder: Path, config: dict[str, Any]) -> dict[str, Tensor]:
+    tensors = find_tensors(folder)
+    if not tensors and not list(folder.glob("*.safetensors")):
+        raise BertZhError(_no_weights(folder))
+    if _is_roberta(config, list(tensors)):
+        raise BertZhError(f"{folder} holds a RoBERTa with its own layout, not a BERT")
+    named = {_plain_name(key): tensor for key, tensor in tensors.items()}
+    wanted = {
+        key: tensor for key, tensor in named.items() if key.startswith(_PARTS) and key != _TIED
+    }
+    expected = expected_shapes(config)
+    shapes = {key: tensor.shape for key, tensor in wanted.items()}
+    check_shapes(shapes, expected, f"{folder}: {_MISFIT[0].lower()}{_MISFIT[1:]}")
+    for key in expected:
+        if not wanted[key].is_float:
+            raise BertZhError(
+                f"{wanted[key].path}: the weights {key} are {wanted[key].dtype}: only floats of "
+                "16, 32 and 64 bits are read, no quantised checkpoints"
+            )
+    return {key: tensor for key, tensor in wanted.items() if tensor.is_float}
 
 
 def _is_roberta(config: dict[str, Any], keys: list[str]) -> bool:

@@ -1,5 +1,6 @@
 """Trained pipelines: loaded, their text classifier found and taken apart."""
 
+import gc
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ import spacy
 from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.pipeline import MultiLabel_TextCategorizer, TextCategorizer
+from spacy.util import is_package
 from thinc.api import to_numpy
 
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.folders import check_folder
+from spacy_bert_zh.untrusted import one_line
 
 
 @dataclass(frozen=True)
@@ -55,22 +59,43 @@ def use_gpu(gpu_id: int) -> None:
 
 
 def load_pipeline(pipeline: str | Path, overrides: dict[str, Any] | None = None) -> Language:
-    """Load a pipeline from a folder or an installed package.
+    """Load a pipeline from a folder or an installed package, and let it read a word.
+
+    This is the one door for pipelines that others made, or that are damaged.
 
     Args:
         pipeline: Folder or name.
         overrides: Values of its config to change.
 
     Raises:
-        BertZhError: There is none.
+        BertZhError: There is none, or it can't be used; the line says what is wrong with it.
     """
+    # As spaCy looks for it: a package before a folder.
+    if Path(pipeline).exists() and not is_package(str(pipeline)):
+        check_folder(Path(pipeline))
     try:
-        return spacy.load(pipeline, config=overrides or {})
+        nlp = spacy.load(pipeline, config=overrides or {})
+        nlp("好")
+        return nlp
+    except BertZhError as error:
+        raise BertZhError(f"Can't load the pipeline '{pipeline}': {error}") from error
     except OSError as error:
         raise BertZhError(
             f"Can't load the pipeline '{pipeline}': give the folder of a trained one, such as "
-            f"training/model-best, or the name of an installed package ({error})"
+            f"training/model-best, or the name of an installed package ({one_line(error)})"
         ) from error
+    except ImportError as error:
+        raise BertZhError(
+            f"Can't load the pipeline '{pipeline}': it needs a package that is not installed "
+            f"({one_line(error)})"
+        ) from error
+    except Exception as error:  # spaCy, thinc and confection raise all sorts of errors here
+        raise BertZhError(
+            f"Can't load the pipeline '{pipeline}': it is damaged, or was made with other "
+            f"versions; export or copy it again ({type(error).__name__}: {one_line(error)})"
+        ) from error
+    finally:
+        gc.enable()  # srsly leaves it off where it can't read a message
 
 
 def textcats(nlp: Language) -> list[TextCategorizer]:

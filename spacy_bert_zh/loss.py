@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Literal, cast
 
-from spacy.pipeline.textcat import TextCategorizer
 from spacy.pipeline.textcat_multilabel import MultiLabel_TextCategorizer
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
@@ -12,11 +11,12 @@ from thinc.api import Optimizer, set_dropout_rate, to_numpy
 from thinc.types import Floats2d
 
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.restoring import Restoring
 
 ClassWeights = Literal["balanced"] | dict[str, float] | None
 
 
-class BertLoss(TextCategorizer):
+class BertLoss(Restoring):
     """What goes between our classes and spaCy's, multi-label ones included."""
 
     def configure(self, class_weights: ClassWeights, label_smoothing: float) -> None:

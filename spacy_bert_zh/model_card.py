@@ -1,12 +1,14 @@
 """The README.md of a packaged pipeline: a model card in the Hugging Face style."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import srsly
+from pydantic import ConfigDict, Field
 from thinc.api import Config
 
 import spacy_bert_zh
+from spacy_bert_zh.untrusted import Strict
 
 LIMITS = """\
 - It was trained on Chinese text. On other languages, and on kinds of text that the data above
@@ -15,6 +17,63 @@ LIMITS = """\
 - Scores are not calibrated: 0.9 doesn't mean right nine times out of ten.
 - It repeats the biases of its pretraining texts and of whoever labelled its data. Don't let it
   decide about people alone."""
+
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Facts(Strict):
+    """Values that a card shows; it leaves out what is missing, and others may be there."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class _Corpus(_Facts):
+    name: str | None = None
+    texts: Count | None = None
+
+
+class _Class(_Facts):
+    precision: float | None = None
+    recall: float | None = None
+    f1: float | None = None
+    support: Count | None = None
+
+
+class Metrics(_Facts):
+    """What a card tells of a ``metrics.json``."""
+
+    corpus: _Corpus = Field(default=_Corpus())
+    accuracy: float | None = None
+    averages: dict[str, _Class] = Field(default={})
+    classes: dict[str, _Class] = Field(default={})
+
+
+class _Split(_Facts):
+    rows: Count | None = None
+    labels: dict[str, Count] = Field(default={})
+
+
+class DataReport(_Facts):
+    """What a card tells of the report of `convert`."""
+
+    input: str | None = None
+    rows: dict[str, Count] = Field(default={})
+    rejected: dict[str, Count] = Field(default={})
+    splits: dict[str, _Split] = Field(default={})
+    labels: list[str] = Field(default=[])
+
+
+class Export(_Facts):
+    """What a card tells of ``export`` in a ``meta.json``."""
+
+    precision: str
+    kept_in_float32: list[str] = Field(default=[])
+    texts: Count | None = None
+    accuracy: float = 0.0
+    accuracy_before: float = 0.0
+    agreement: float = 0.0
+    largest_difference: float = 0.0
 
 
 def render_model_card(

@@ -16,8 +16,11 @@ from thinc.api import Config
 import spacy_bert_zh
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import RECORD, check_apart, claim, made, scratch
-from spacy_bert_zh.model_card import classifiers, render_model_card
+from spacy_bert_zh.folders import read_config, read_meta
+from spacy_bert_zh.loading import load_pipeline
+from spacy_bert_zh.model_card import DataReport, Export, Metrics, classifiers, render_model_card
 from spacy_bert_zh.portable import portable_config, portable_meta
+from spacy_bert_zh.untrusted import checked, one_line, read_json, shorten
 from spacy_bert_zh.wheels import (
     build_plugin,
     build_wheel,
@@ -27,6 +30,8 @@ from spacy_bert_zh.wheels import (
 )
 
 PLUGIN = "spacy-bert-zh"
+LONGEST = 100
+"""Characters of a name or a version: both become names of files."""
 # The extra of the plugin that a backbone runs on, and what spaCy would list besides it.
 EXTRAS = {
     "TorchBackbone": "torch",
@@ -89,14 +94,16 @@ def package(
     """
     check_surroundings(output_dir)
     config, meta = read_pipeline(pipeline)
+    load_pipeline(pipeline)
     meta["name"] = check_name(name.removeprefix(f"{meta['lang']}_"))
     meta["version"] = check_version(version)
-    meta["license"] = license or meta.get("license", "")
-    meta["author"] = author or meta.get("author", "")
-    meta["description"] = (
-        meta.get("description") or "A spaCy pipeline that classifies Chinese text."
-    )
-    facts = [portable_meta(_read_json(path)) if path else {} for path in (metrics, data_report)]
+    meta["license"] = license or meta["license"] or ""
+    meta["author"] = author or meta["author"] or ""
+    meta["description"] = meta["description"] or "A spaCy pipeline that classifies Chinese text."
+    facts = [
+        read_facts(metrics) if metrics else {},
+        read_facts(data_report, data=True) if data_report else {},
+    ]
     full_name = f"{meta['lang']}_{meta['name']}"
     names = [wheel_name(full_name, meta["version"])]
     if plugin_source():
@@ -122,21 +129,33 @@ def read_pipeline(pipeline: Path) -> tuple[Config, dict[str, Any]]:
             f"{pipeline} is not a pipeline: name a folder that holds config.cfg and meta.json, "
             "such as training/model-best"
         )
-    try:
-        config = Config().from_disk(pipeline / "config.cfg", interpolate=False)
-    except ValueError as error:
-        raise BertZhError(f"{pipeline / 'config.cfg'} can't be read: {_line(error)}") from error
+    config, meta = read_config(pipeline), read_meta(pipeline)
     if not classifiers(config):
         raise BertZhError(f"The pipeline {pipeline} has no text classifier: nothing to package")
-    return portable_config(config), portable_meta(_read_json(pipeline / "meta.json"))
+    if "export" in meta:
+        checked(Export, meta["export"], f"{pipeline / 'meta.json'}, export")
+    if missing := [name for name in classifiers(config) if name not in meta["labels"]]:
+        raise BertZhError(f"{pipeline / 'meta.json'} lacks the labels of {', '.join(missing)}")
+    return portable_config(config), portable_meta(meta)
+
+
+def read_facts(path: Path, data: bool = False) -> dict[str, Any]:
+    """What a model card tells of the metrics of `evaluate`, or of the report of `convert`.
+
+    Raises:
+        BertZhError: It can't be read, or a value can't be right.
+    """
+    facts = read_json(path)
+    checked(DataReport if data else Metrics, facts, path)
+    return portable_meta(facts)
 
 
 def check_name(name: str) -> str:
     """The name, if it can name both a Python module and a distribution."""
-    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
+    if len(name) > LONGEST or not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
         raise BertZhError(
-            f"--name {name!r} can't name a Python package: take small letters, digits and single "
-            "underscores between them, such as bert_textcat"
+            f"--name {shorten(name)} can't name a Python package: take small letters, digits and "
+            "single underscores between them, such as bert_textcat"
         )
     return name
 
@@ -144,10 +163,13 @@ def check_name(name: str) -> str:
 def check_version(version: str) -> str:
     """The version as PEP 440 writes it."""
     try:
+        if len(version) > LONGEST:
+            raise InvalidVersion(version)
         return str(Version(version))
     except InvalidVersion:
         raise BertZhError(
-            f"--version {version!r} is not a version (PEP 440): write it like 1.0.0 or 1.0.0rc1"
+            f"--version {shorten(version)} is not a version (PEP 440): write it like 1.0.0 or "
+            "1.0.0rc1"
         ) from None
 
 
@@ -191,10 +213,10 @@ def write_source(
     try:
         write_package(copy, work, create_sdist=False, require_parent=True)
     except (OSError, ValueError) as error:
-        raise BertZhError(f"The pipeline {pipeline} can't be loaded: {_line(error)}") from error
+        raise BertZhError(f"The pipeline {pipeline} can't be loaded: {one_line(error)}") from error
     source = work / f"{meta['lang']}_{meta['name']}-{meta['version']}"
     # The package's setup.py copies this file to where the pipeline is loaded from.
-    complete = _read_json(source / "meta.json")
+    complete = read_json(source / "meta.json")
     complete["requirements"] = requirements(complete["requirements"], config.interpolate())
     srsly.write_json(source / "meta.json", complete)
     return source
@@ -209,17 +231,3 @@ def check_surroundings(output_dir: Path) -> None:
     parents = (output_dir, *output_dir.absolute().parents)
     if not next(path for path in parents if path.exists()).is_dir():
         raise BertZhError(f"{output_dir} can't be a folder for the wheels: a file is in its place")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = srsly.read_json(path)
-    except (OSError, ValueError) as error:
-        raise BertZhError(f"{path} can't be read as JSON: {_line(error)}") from error
-    if not isinstance(data, dict):
-        raise BertZhError(f"{path} must hold a JSON object")
-    return data
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -3,7 +3,6 @@
 Uses `tokenizers` alone, so that every engine (torch, Keras, ONNX) shares it.
 """
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from spacy.tokens import Doc
 from tokenizers import Tokenizer
-from tokenizers.models import WordPiece
-from tokenizers.normalizers import BertNormalizer
-from tokenizers.pre_tokenizers import BertPreTokenizer
-
-from spacy_bert_zh.errors import BertZhError
 
 _HERE = Path(__file__).parent
 _ASSETS = _HERE / "assets" if (_HERE / "assets").is_dir() else _HERE.parent / "assets"
@@ -28,9 +22,6 @@ EMBEDDED = _ASSETS / "bert_small"
 
 MAX_BATCH_PIECES = 8192
 """Word pieces of one forward pass: bounds memory whatever the batch of Docs."""
-
-# The last one only pretraining needs.
-_SPECIAL = ("[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]")
 
 # tokenizers warns in each forked child (nlp.pipe with n_process) unless this is set by then.
 if "TOKENIZERS_PARALLELISM" not in os.environ:
@@ -41,82 +32,6 @@ if "TOKENIZERS_PARALLELISM" not in os.environ:
 
 if not Doc.has_extension("bert_textcat"):
     Doc.set_extension("bert_textcat", default=None)
-
-
-def load_tokenizer(folder: Path) -> Tokenizer:
-    """Read the word-piece tokenizer of a BERT checkpoint folder.
-
-    Takes ``tokenizer.json``, or builds BERT's own steps (Devlin et al. 2019) around
-    ``vocab.txt``, lower-casing as ``tokenizer_config.json`` says (yes, if it doesn't).
-
-    Args:
-        folder: A checkpoint in the Hugging Face layout.
-
-    Raises:
-        BertZhError: No readable vocabulary there, or one without the special pieces.
-    """
-    whole, vocab = folder / "tokenizer.json", folder / "vocab.txt"
-    if whole.exists():
-        return read_tokenizer(whole)
-    if vocab.exists():
-        return _checked(_from_vocabulary(vocab, folder / "tokenizer_config.json"), folder)
-    raise BertZhError(f"No vocabulary in {folder}: expected vocab.txt or tokenizer.json")
-
-
-def _checked(tokenizer: Tokenizer, where: Path) -> Tokenizer:
-    for piece in _SPECIAL[:4]:
-        if tokenizer.token_to_id(piece) is None:
-            raise BertZhError(f"The vocabulary in {where} lacks the special piece {piece}")
-    return tokenizer
-
-
-def read_tokenizer(path: Path) -> Tokenizer:
-    """Read a ``tokenizer.json``, without its padding and truncation.
-
-    Raises:
-        BertZhError: It isn't readable, or lacks a special piece.
-    """
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises nothing finer
-        raise BertZhError(f"{path} can't be read: {error}") from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return _checked(tokenizer, path.parent)
-
-
-def _from_vocabulary(path: Path, settings_path: Path) -> Tokenizer:
-    try:
-        lines = path.read_text("utf-8").rstrip("\n").split("\n")
-    except UnicodeDecodeError as error:
-        raise BertZhError(f"{path} is not UTF-8: {error}") from error
-    vocab = {line: i for i, line in enumerate(lines)}
-    settings = read_json(settings_path) if settings_path.exists() else {}
-    tokenizer = Tokenizer(WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=100))
-    tokenizer.normalizer = BertNormalizer(
-        lowercase=settings.get("do_lower_case", True),
-        strip_accents=settings.get("strip_accents"),
-        handle_chinese_chars=settings.get("tokenize_chinese_chars", True),
-    )
-    tokenizer.pre_tokenizer = BertPreTokenizer()
-    # A text that spells one out has it as one piece, as in transformers.
-    tokenizer.add_special_tokens([piece for piece in _SPECIAL if piece in vocab])
-    return tokenizer
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        BertZhError: The file holds something else.
-    """
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise BertZhError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise BertZhError(f"{path} is not a JSON object")
-    return content
 
 
 @dataclass(frozen=True)
@@ -165,7 +80,7 @@ class PieceEncoder:
     """Cuts texts into windows of word pieces.
 
     Attributes:
-        tokenizer: A word-piece tokenizer, see `load_tokenizer`.
+        tokenizer: A word-piece tokenizer, see `tokenizer.load_tokenizer`.
         max_length: Pieces in a window, [CLS] and [SEP] included.
         stride: Pieces that consecutive windows share (the meaning that Hugging Face
             tokenizers give the word).

@@ -139,8 +139,8 @@ def test_a_bert_that_says_roberta(architecture: Any, folder: Path) -> None:
     [
         (RobertaConfig, RobertaModel, "RoBERTa with its own layout"),
         (RobertaConfig, RobertaForMaskedLM, "RoBERTa with its own layout"),
-        (AlbertConfig, AlbertModel, "holds a 'albert' model, not a BERT"),
-        (ElectraConfig, ElectraModel, "holds a 'electra' model, not a BERT"),
+        (AlbertConfig, AlbertModel, "describes a 'albert' model, not a BERT"),
+        (ElectraConfig, ElectraModel, "describes a 'electra' model, not a BERT"),
     ],
 )
 def test_other_networks_are_refused(
@@ -191,8 +191,11 @@ def cut_weights(folder: Path) -> None:
         (write("model.safetensors", b""), "model.safetensors can't be read"),
         (cut_weights, "model.safetensors can't be read"),
         (set_config(vocab_size=10), r"has \d+ pieces, but config.json says vocab_size = 10"),
-        (repeat_pieces, r"has \d+ pieces, but config.json says"),
-        (set_config(position_embedding_type="relative_key"), "'relative_key' is not supported"),
+        (repeat_pieces, r"line \d+, has the piece 'a' of line \d+ again"),
+        (
+            set_config(position_embedding_type="relative_key"),
+            "'relative_key', but it should be 'absolute'",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(change: Change, message: str, folder: Path) -> None:

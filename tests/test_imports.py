@@ -124,9 +124,13 @@ def own_imports(name: str, *, at_import: bool = False) -> set[str]:
     return {module for module in found if module.split(".")[0] == "spacy_bert_zh"}
 
 
-def test_pieces_import_nothing_of_ours_but_errors() -> None:
-    assert own_imports("spacy_bert_zh.pieces") == {"spacy_bert_zh.errors"}
+def test_what_all_use_imports_hardly_anything_of_ours() -> None:
     assert own_imports("spacy_bert_zh.errors") == set()
+    assert own_imports("spacy_bert_zh.pieces") <= {"spacy_bert_zh.errors"}
+    assert own_imports("spacy_bert_zh.untrusted") == {"spacy_bert_zh.errors"}
+    for name in ("tokenizer", "shapes", "tensors"):
+        allowed = {f"spacy_bert_zh.{part}" for part in ("charsmap", "errors", "untrusted")}
+        assert own_imports(f"spacy_bert_zh.{name}") <= allowed
 
 
 def test_backbones_never_import_each_other() -> None:
@@ -144,7 +148,9 @@ def test_backbones_never_import_each_other() -> None:
         assert all(other == "base" or other.startswith(f"{engine}_") for other in others), name
 
 
-@pytest.mark.parametrize("module", ["component", "architectures", "loss", "pieces", "checkpoint"])
+@pytest.mark.parametrize(
+    "module", ["component", "architectures", "loss", "restoring", "pieces", "checkpoint"]
+)
 def test_the_engine_comes_from_the_config_alone(module: str) -> None:
     named = own_imports(f"spacy_bert_zh.{module}")
     assert not {name for name in named if name.startswith("spacy_bert_zh.backbones")}

@@ -25,7 +25,8 @@ from spacy_bert_zh.backbones.keras_ngrams import TextNgrams
 from spacy_bert_zh.backbones.keras_pieces import TextPieces
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.ngrams import ngram_features
-from spacy_bert_zh.pieces import EMBEDDED, load_tokenizer, windows
+from spacy_bert_zh.pieces import EMBEDDED, windows
+from spacy_bert_zh.tokenizer import load_tokenizer
 from tests.test_texts import ODD
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

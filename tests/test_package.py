@@ -281,14 +281,17 @@ def test_every_backbone_that_we_register_has_an_extra() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "bert textcat", "1bert", "bert-textcat", "_bert", "a__b", "店"]
+    "name",
+    ["", "bert textcat", "1bert", "bert-textcat", "_bert", "a__b", "店", "../x", "a/b", "a" * 101],
 )
 def test_names_that_no_package_can_have(name: str) -> None:
     with pytest.raises(BertZhError, match="--name"):
         check_name(name)
 
 
-@pytest.mark.parametrize("version", ["", "latest", "1.0.0-x-y"])
+@pytest.mark.parametrize(
+    "version", ["", "latest", "1.0.0-x-y", "1/../../x", "1" * 5_000, "1." * 60 + "1"]
+)
 def test_versions_that_pip_would_not_take(version: str) -> None:
     with pytest.raises(BertZhError, match="--version"):
         check_version(version)
@@ -309,8 +312,8 @@ def test_what_is_no_pipeline_is_refused(stock: Path, tmp_path: Path) -> None:
         (tmp_path / "missing", {}, "is not a pipeline"),
         (blank, {}, "has no text classifier"),
         (broken, {}, "config.cfg can't be read"),
-        (stock, {"metrics": tmp_path / "none.json"}, "none.json can't be read"),
-        (stock, {"data_report": tmp_path / "list.json"}, "must hold a JSON object"),
+        (stock, {"metrics": tmp_path / "none.json"}, "none.json is missing"),
+        (stock, {"data_report": tmp_path / "list.json"}, "is not a JSON object"),
     ):
         with pytest.raises(BertZhError, match=message) as raised:
             package(pipeline, tmp_path / "out", **options)

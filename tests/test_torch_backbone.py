@@ -25,7 +25,8 @@ from spacy_bert_zh.backbones.torch import TorchShim, build_torch_backbone_v1
 from spacy_bert_zh.backbones.torch_bert import PooledBert, build_network
 from spacy_bert_zh.checkpoint import load_checkpoint
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.pieces import Batch, load_tokenizer, windows
+from spacy_bert_zh.pieces import Batch, windows
+from spacy_bert_zh.tokenizer import load_tokenizer
 from tests.conftest import TEXTS, make_docs, make_examples
 
 Backbone = Model[list[Doc], Floats2d]

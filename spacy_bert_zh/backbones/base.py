@@ -16,6 +16,7 @@ from thinc.types import Floats2d
 from spacy_bert_zh.checkpoint import Checkpoint, load_checkpoint
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import Encoded, PieceEncoder
+from spacy_bert_zh.shapes import check_shapes, expected_shapes
 
 Pooling = Literal["cls", "pooler", "mean"]
 
@@ -87,8 +88,12 @@ class BackboneShim(Shim):
         self._checkpoint: Checkpoint | None = None
 
     def fill(self, checkpoint: Checkpoint) -> None:
-        """Build the network from a checkpoint, on the device that thinc uses now."""
-        positions = checkpoint.config.get("max_position_embeddings", 512)
+        """Build the network from a checkpoint, on the device that thinc uses now.
+
+        Raises:
+            BertZhError: The checkpoint has no network like this one.
+        """
+        positions = checkpoint.config["max_position_embeddings"]
         if self.cfg["max_length"] > positions:
             raise BertZhError(
                 f"Backbone: max_length = {self.cfg['max_length']}, but the checkpoint has "
@@ -206,27 +211,12 @@ def is_frozen(name: str, layers: int, freeze_layers: int) -> bool:
     return freeze_layers > 0 and depth(name, layers) <= freeze_layers
 
 
-def check_weights(
-    checkpoint: Checkpoint, shapes: dict[str, tuple[int, ...]], pooling: Pooling
-) -> None:
-    """Compare a checkpoint's weights with the shapes that a network needs.
+def check_weights(checkpoint: Checkpoint, pooling: Pooling) -> None:
+    """Compare a checkpoint's weights with those that its config and the pooling ask for.
 
     Raises:
         BertZhError: Some are missing or have the wrong shape; it names them.
     """
-    wrong = [
-        f"{name} {found} instead of {shape}"
-        for name, shape in shapes.items()
-        if (found := _shape(checkpoint.weights.get(name))) != str(shape)
-    ]
-    if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise BertZhError(
-            f"The weights don't fit config.json and pooling = '{pooling}': "
-            + "; ".join(wrong[:3])
-            + more
-        )
-
-
-def _shape(array: NDArray[Any] | None) -> str:
-    return "missing" if array is None else str(tuple(array.shape))
+    found = {name: array.shape for name, array in checkpoint.weights.items()}
+    expected = expected_shapes(checkpoint.config, pooler=pooling == "pooler")
+    check_shapes(found, expected, f"The weights don't fit config.json and pooling = '{pooling}'")

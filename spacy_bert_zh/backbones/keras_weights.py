@@ -11,6 +11,7 @@ from spacy_bert_zh.backbones.base import Pooling, check_weights
 from spacy_bert_zh.backbones.keras_bert import Bert
 from spacy_bert_zh.backbones.keras_heads import MaskedLM
 from spacy_bert_zh.checkpoint import Checkpoint
+from spacy_bert_zh.shapes import check_shapes
 
 Network = Bert | MaskedLM
 AnyNetwork = TypeVar("AnyNetwork", Bert, MaskedLM)
@@ -29,19 +30,22 @@ def build_network(
         BertZhError: The config asks for what is not here, or weights are missing or have the
             wrong shape; it names them.
     """
+    check_weights(checkpoint, pooling)
     return fill(Bert(checkpoint.config, pooling, dtype, remat, packed), checkpoint)
 
 
 def build_masked_lm(checkpoint: Checkpoint, dtype: str = "float32") -> MaskedLM:
     """Build BERT with its head of masked language modelling, filled; see `build_network`."""
+    check_weights(checkpoint, "mean")
     return fill(MaskedLM(checkpoint.config, dtype), checkpoint)
 
 
 def fill(network: AnyNetwork, checkpoint: Checkpoint) -> AnyNetwork:
     """Fill a network with a checkpoint's weights; see `build_network`."""
     found = variables(network)
-    shapes = {name: _torch_shape(name, variable) for name, variable in found.items()}
-    check_weights(checkpoint, shapes, _bert(network).pooling)
+    shapes = {name: tensor.shape for name, tensor in checkpoint.weights.items()}
+    expected = {name: _torch_shape(name, variable) for name, variable in found.items()}
+    check_shapes(shapes, expected, "The weights don't fit config.json")
     for name, variable in found.items():
         variable.assign(to_torch_layout(name, checkpoint.weights[name]))
     return network

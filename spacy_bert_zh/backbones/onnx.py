@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections.abc import Callable, Sequence
@@ -11,17 +10,18 @@ from pathlib import Path
 from typing import Any, NoReturn, Self, cast
 
 import numpy as np
-import srsly
 from numpy.typing import NDArray
 from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.types import Floats2d
-from tokenizers import Tokenizer
 
 from spacy_bert_zh.backbones.base import BackboneShim, Pooling, build_backbone
-from spacy_bert_zh.checkpoint import Checkpoint
+from spacy_bert_zh.backbones.onnx_reading import check_graph
+from spacy_bert_zh.checkpoint import Checkpoint, holds_graph, pack, unpack
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.pieces import Batch, Encoded, mean_over_windows, pad
+from spacy_bert_zh.tensors import check_finite
+from spacy_bert_zh.untrusted import one_line
 
 PIECES = 1024
 """Word pieces of one pass: what lies in between stays in the CPU's cache."""
@@ -107,7 +107,12 @@ class OnnxShim(BackboneShim):
         if self.cfg["providers"] == ["CPUExecutionProvider"] and not has_vnni():
             # Only for int8-static: weights stay small in the file and become floats here.
             options.add_session_config_entry("session.disable_quant_qdq", "1")
-        return onnxruntime.InferenceSession(self.graph, options, providers=self.cfg["providers"])
+        try:
+            return onnxruntime.InferenceSession(
+                self.graph, options, providers=self.cfg["providers"]
+            )
+        except Exception as error:  # ONNX Runtime's own errors have no class in common
+            raise BertZhError(f"The ONNX graph can't be used: {one_line(error)}") from error
 
     def exchange(self, checkpoint: Checkpoint, graph: bytes) -> None:
         """Compute by another graph from now on.
@@ -158,21 +163,40 @@ class OnnxShim(BackboneShim):
         """Config, tokenizer and graph; empty before initialisation."""
         if self._checkpoint is None:
             return b""
-        message = {
-            "config": json.dumps(self._checkpoint.config, sort_keys=True),
-            "tokenizer": self._checkpoint.tokenizer.to_str(),
-            "graph": self.graph,
-        }
-        return srsly.msgpack_dumps(message)
+        return pack(self._checkpoint, "graph", self.graph)
 
     def from_bytes(self, data: bytes) -> Self:
-        """Read what `to_bytes` of this or another engine wrote."""
-        message = srsly.msgpack_loads(data) if data else {}
-        if "graph" not in message:
+        """Read what `to_bytes` of this or another engine wrote.
+
+        Raises:
+            BertZhError: It is damaged, or its graph does what ours don't.
+        """
+        if not data or not holds_graph(data):
             return super().from_bytes(data)
-        tokenizer = Tokenizer.from_str(message["tokenizer"])
-        self.exchange(Checkpoint(json.loads(message["config"]), tokenizer, {}), message["graph"])
+        checkpoint, graph = unpack(data, "graph")
+        check_graph(graph)
+        self.exchange(checkpoint, graph)
+        self._try_out()
         return self
+
+    def _try_out(self) -> None:
+        """Let the graph read [CLS] [SEP]: it must give what its config says.
+
+        Raises:
+            BertZhError: It doesn't.
+        """
+        cls, sep = (self._encoder.tokenizer.token_to_id(piece) for piece in ("[CLS]", "[SEP]"))
+        ids = np.asarray([cls, sep], dtype=np.int64)
+        try:
+            found = self._run(Batch(ids, np.asarray([2], dtype=np.int64)))
+        except Exception as error:  # as in `_session`
+            raise BertZhError(f"The ONNX graph can't be used: {one_line(error)}") from error
+        if found.shape != (1, self.width) or found.dtype != np.float32:
+            raise BertZhError(
+                f"The ONNX graph gives {found.dtype} of shape {found.shape} instead of float32 of "
+                f"shape {(1, self.width)}: it is of another model than its config.json"
+            )
+        check_finite("of the ONNX graph", found, "The stored backbone")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For copies, and for processes that are spawned: a session can't be carried over."""

@@ -256,29 +256,6 @@ class Builder:
         )
 
 
-def expected_shapes(config: dict[str, Any], pooling: Pooling) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the weights that a BERT has, as in `transformers.BertModel`."""
-    width, inner = config["hidden_size"], config.get("intermediate_size", 3072)
-    tables = {"word": config["vocab_size"], "token_type": config.get("type_vocab_size", 2)}
-    tables["position"] = config.get("max_position_embeddings", 512)
-    shapes: dict[str, tuple[int, ...]]
-    shapes = {f"embeddings.{k}_embeddings.weight": (n, width) for k, n in tables.items()}
-    norms, linear = ["embeddings.LayerNorm"], dict[str, tuple[int, int]]()
-    for layer in (f"encoder.layer.{n}" for n in range(config["num_hidden_layers"])):
-        norms += [f"{layer}.attention.output.LayerNorm", f"{layer}.output.LayerNorm"]
-        for part in ("self.query", "self.key", "self.value", "output.dense"):
-            linear[f"{layer}.attention.{part}"] = (width, width)
-        linear[f"{layer}.intermediate.dense"] = (inner, width)
-        linear[f"{layer}.output.dense"] = (width, inner)
-    if pooling == "pooler":
-        linear["pooler.dense"] = (width, width)
-    for name, shape in linear.items():
-        shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
-    for name in norms:
-        shapes |= {f"{name}.weight": (width,), f"{name}.bias": (width,)}
-    return shapes
-
-
 def build_graph(checkpoint: Checkpoint, pooling: Pooling, precision: str = "fp32") -> Any:
     """BERT as an `onnx.ModelProto`; arguments of `Builder`.
 
@@ -286,7 +263,7 @@ def build_graph(checkpoint: Checkpoint, pooling: Pooling, precision: str = "fp32
         BertZhError: The config asks for what is not here, or weights are missing or have the
             wrong shape; it names them.
     """
-    check_weights(checkpoint, expected_shapes(checkpoint.config, pooling), pooling)
+    check_weights(checkpoint, pooling)
     model = Builder(checkpoint, pooling, precision).build()
     onnx.checker.check_model(model)
     return model

@@ -15,6 +15,8 @@ from spacy_bert_zh.backbones.torch_packed import encode
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import Batch, Encoded
+from spacy_bert_zh.shapes import network_settings
+from spacy_bert_zh.untrusted import one_line
 
 
 @contextlib.contextmanager
@@ -64,7 +66,7 @@ class PooledBert(nn.Module):
         self.gradient_checkpointing = False
         self._warned = False
         # The cache is for text generation; transformers 5 warns of it under checkpointing.
-        settings = BertConfig(**{**config, "use_cache": False})
+        settings = BertConfig(**network_settings(config), use_cache=False)
         self.bert = BertModel(settings, add_pooling_layer=pooling == "pooler")
 
     def forward(self, encoded: Encoded) -> torch.Tensor:
@@ -123,13 +125,12 @@ def build_network(checkpoint: Checkpoint, pooling: Pooling, freeze_layers: int =
         BertZhError: The config makes no sense, the network has fewer layers, or weights are
             missing or have the wrong shape; it names them.
     """
+    check_weights(checkpoint, pooling)
     try:
         network = PooledBert(checkpoint.config, pooling)
     except Exception as error:  # transformers and its parts have no error class in common
-        reason = " ".join(str(error).split())
-        raise BertZhError(f"config.json doesn't describe a BERT: {reason}") from error
+        raise BertZhError(f"config.json doesn't describe a BERT: {one_line(error)}") from error
     state = network.bert.state_dict()
-    check_weights(checkpoint, {name: tuple(t.shape) for name, t in state.items()}, pooling)
     network.bert.load_state_dict(
         {name: torch.from_numpy(checkpoint.weights[name]) for name in state}
     )

@@ -18,7 +18,8 @@ class Lengths:
 
     def __init__(self, tokenizer: Path | None, max_length: int) -> None:
         # Both need a second to import.
-        from spacy_bert_zh.pieces import EMBEDDED, load_tokenizer
+        from spacy_bert_zh.pieces import EMBEDDED
+        from spacy_bert_zh.tokenizer import load_tokenizer
 
         self._tokenizer = load_tokenizer(tokenizer or EMBEDDED)
         self._max_length = max_length

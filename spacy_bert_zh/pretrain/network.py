@@ -4,16 +4,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from torch.nn import functional
 
 from spacy_bert_zh.backbones.torch_bert import without_tensorflow
+from spacy_bert_zh.checkpoint import load_checkpoint
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pretrain.packing import IGNORED
+from spacy_bert_zh.shapes import check_shapes, network_settings
 
 with without_tensorflow():
     from transformers import BertConfig, BertForMaskedLM
+
+
+HEAD = {
+    "cls.predictions.bias",
+    *(
+        f"cls.predictions.transform.{part}.{kind}"
+        for part in ("dense", "LayerNorm")
+        for kind in ("weight", "bias")
+    ),
+}
+"""What the head has of its own: its matrix is that of the embeddings."""
 
 
 class MaskedBert(nn.Module):
@@ -101,27 +113,24 @@ def new_model(config: dict[str, Any], dropout: float) -> BertForMaskedLM:
 def load_model(folder: Path, dropout: float) -> tuple[BertForMaskedLM, bool]:
     """The model of a checkpoint folder, and whether its MLM head was there too.
 
+    A head that isn't there, or not all of it, is drawn from torch's generator.
+
     Raises:
-        BertZhError: The folder's weights can't be read.
+        BertZhError: The folder is no checkpoint of a BERT.
     """
-    try:
-        config = BertConfig.from_pretrained(folder)
-        settings = _settings(config.to_dict(), dropout)
-        model, report = BertForMaskedLM.from_pretrained(
-            folder,
-            config=settings,
-            output_loading_info=True,
-            use_safetensors=True,
-            local_files_only=True,
-            torch_dtype=torch.float32,
-        )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())
-        raise BertZhError(f"--checkpoint {folder} can't be loaded: {reason}") from error
-    missing = list(report["missing_keys"])
-    if lost := [name for name in missing if not name.startswith("cls.")]:
-        raise BertZhError(f"--checkpoint {folder} lacks the weights {', '.join(lost[:3])}")
-    return model, not missing
+    checkpoint = load_checkpoint(str(folder))
+    model = BertForMaskedLM(_settings(network_settings(checkpoint.config), dropout))
+    head = {name: tensor for name, tensor in checkpoint.weights.items() if name.startswith("cls.")}
+    wanted = {name: tuple(t.shape) for name, t in model.state_dict().items() if name in HEAD}
+    has_head = head.keys() >= wanted.keys()
+    if has_head:
+        found = {name: tensor.shape for name, tensor in head.items()}
+        check_shapes(found, wanted, f"{folder}: the MLM head doesn't fit config.json")
+    state = {f"bert.{name}": t for name, t in checkpoint.weights.items() if name not in head}
+    state |= head if has_head else {}
+    # What is tied to other weights is not asked for, and a pooler has no place here.
+    model.load_state_dict({k: torch.from_numpy(t) for k, t in state.items()}, strict=False)
+    return model, has_head
 
 
 def _settings(config: dict[str, Any], dropout: float) -> BertConfig:

@@ -25,12 +25,12 @@ from spacy_bert_zh.convert.rows import Reject
 from spacy_bert_zh.convert.source import Source
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import whole
-from spacy_bert_zh.pieces import read_json
 from spacy_bert_zh.pretrain.joining import ranked
 from spacy_bert_zh.pretrain.options import Options
 from spacy_bert_zh.pretrain.overlap import Overlap, find_docbins, read_texts
 from spacy_bert_zh.pretrain.packing import Corpus
 from spacy_bert_zh.pretrain.worker import Block, Worker
+from spacy_bert_zh.untrusted import read_json
 
 MOST_UNKNOWN = 0.01
 # The share of unknown pieces is judged from here on.
