@@ -32,10 +32,10 @@ MOST_PADDING = 256
 def build_onnx_backbone_v1(
     name: str | None = None,
     revision: str = "main",
-    max_length: int = 512,
-    stride: int = 64,
-    max_windows: int = 0,
-    pooling: Pooling = "cls",
+    max_length: int = 128,
+    stride: int | None = None,
+    max_windows: int = 2,
+    pooling: Pooling = "mean",
     providers: Sequence[str] = ("CPUExecutionProvider",),
     threads: int = 1,
 ) -> Model[list[Doc], Floats2d]:
@@ -48,7 +48,8 @@ def build_onnx_backbone_v1(
         name: See `TorchBackbone`, as are the next five.
         revision: Branch, tag or commit on the hub.
         max_length: Word pieces in one window, [CLS] and [SEP] included.
-        stride: Word pieces that consecutive windows of a long document share.
+        stride: Word pieces that consecutive windows of a long document share; None is an eighth
+            of `max_length`.
         max_windows: Windows read of one document; 0 reads the document whole.
         pooling: ``cls``, ``pooler`` or ``mean``.
         providers: ONNX Runtime's execution providers, the first one that can takes a node.
