@@ -1,6 +1,7 @@
 """What our text categorizers add to spaCy's: the loss, class weights, soft targets."""
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -88,18 +89,18 @@ class BertLoss(TextCategorizer):
         then = self.cfg.pop("configured", None)
         for name, value in given.items():
             saved = self.cfg[name]
-            if saved == value:
-                continue
-            is_kept = then is not None and then[name] == value
-            if is_kept or then is None:
+            differs = not _same(saved, value)
+            is_kept = differs and then is not None and _same(then.get(name), value)
+            if is_kept or (differs and then is None):
                 log.warning(
                     "%s: %s = %s in the config, but %s in what was saved: the %s holds",
                     *(self.name, name, value, saved, "latter" if is_kept else "config"),
                 )
-            if not is_kept:
-                self.cfg[name] = value
-                if name == "class_weights":
-                    self.cfg["label_weights"] = value if isinstance(value, dict) else {}
+            if is_kept:
+                continue
+            self.cfg[name] = value
+            if differs and name == "class_weights":
+                self.cfg["label_weights"] = value if isinstance(value, dict) else {}
         self.cfg["configured"] = given
 
     def resolve_class_weights(self, get_examples: Callable[[], Iterable[Example]]) -> None:
@@ -179,10 +180,9 @@ class BertLoss(TextCategorizer):
         xp = self.model.ops.xp
         weights = self._weights(truths) * xp.asarray(known) / max(len(examples), 1)
         targets = self._smooth(truths)
-        clipped = xp.clip(scores, 1e-7, 1.0 - 1e-7)
-        losses = -targets * xp.log(clipped)
+        losses = -targets * xp.log(xp.maximum(scores, 1e-7))
         if not self._exclusive:
-            losses -= (1.0 - targets) * xp.log(1.0 - clipped)
+            losses -= (1.0 - targets) * xp.log(xp.maximum(1.0 - scores, 1e-7))
         return float((losses * weights).sum()), (scores - targets) * weights
 
     def predict(self, docs: Iterable[Doc]) -> Floats2d:
@@ -242,6 +242,15 @@ class BertLoss(TextCategorizer):
             self.finish_update(sgd)
         losses[self.name] += float((gradient**2).sum())
         return losses
+
+
+def _same(saved: Any, value: Any) -> bool:
+    """Whether two values of a setting are equal; numbers come back from JSON slightly changed."""
+    if isinstance(saved, dict) and isinstance(value, dict):
+        return saved.keys() == value.keys() and all(_same(saved[k], value[k]) for k in value)
+    if isinstance(saved, int | float) and isinstance(value, int | float):
+        return math.isclose(saved, value, rel_tol=1e-9)
+    return bool(saved == value)
 
 
 def check_range(example: Example) -> None:

@@ -163,6 +163,7 @@ class OnnxShim(BackboneShim):
             "config": json.dumps(self._checkpoint.config, sort_keys=True),
             "tokenizer": self._checkpoint.tokenizer.to_str(),
             "graph": self.graph,
+            "pooling": self.cfg["pooling"],
         }
         return srsly.msgpack_dumps(message)
 
@@ -171,6 +172,13 @@ class OnnxShim(BackboneShim):
         message = srsly.msgpack_loads(data) if data else {}
         if "graph" not in message:
             return super().from_bytes(data)
+        # Earlier versions didn't say.
+        pooling = message.get("pooling", self.cfg["pooling"])
+        if pooling != self.cfg["pooling"]:
+            raise BertZhError(
+                f"Backbone: pooling = '{self.cfg['pooling']}', but the ONNX graph pools by "
+                f"'{pooling}': export the pipeline with the other setting"
+            )
         tokenizer = Tokenizer.from_str(message["tokenizer"])
         self.exchange(Checkpoint(json.loads(message["config"]), tokenizer, {}), message["graph"])
         return self
