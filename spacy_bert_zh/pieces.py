@@ -41,7 +41,7 @@ if hasattr(os, "register_at_fork") and "TOKENIZERS_PARALLELISM" not in os.enviro
     )
 
 Reading = dict[str, int]
-"""How many ``pieces`` a document has, how many are read (``pieces_read``), in how many ``windows``."""
+"""How many ``pieces`` a document has, how many are read (``pieces_read``), and the ``windows``."""
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:

@@ -1,9 +1,7 @@
 """Settings: one default everywhere, what the config says holds, and any label can be in it."""
 
 import inspect
-import json
 import logging
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -196,7 +194,7 @@ def test_a_table_comes_back_or_is_refused(table: dict[str, float]) -> None:
 def test_awkward_labels_train_and_are_saved(make_pipeline: Make, tmp_path: Path) -> None:
     awkward = [label for label in AWKWARD if label]
     table = {label: 1.0 + i for i, label in enumerate(awkward)}
-    with pytest.raises(BertZhError, match="a config.cfg can't hold this table"):
+    with pytest.raises(BertZhError, match=r"a config\.cfg can't hold this table"):
         make_pipeline(settings={"class_weights": {"财经:交易": 2.0}})
     nlp = make_pipeline(settings={"class_weights": as_json(table)})
     cats = [{label: float(label == one) for label in awkward} for one in awkward]
@@ -212,7 +210,7 @@ def test_awkward_labels_train_and_are_saved(make_pipeline: Make, tmp_path: Path)
 
 
 def test_a_label_that_was_cut_in_two_is_explained(make_pipeline: Make) -> None:
-    text = '[section]\n[section.class_weights]\n财经:交易 = 2.0\n'
+    text = "[section]\n[section.class_weights]\n财经:交易 = 2.0\n"
     table = Config().from_str(text)["section"]["class_weights"]
     with pytest.raises(BertZhError, match=r"财经 = 交易 = 2\.0 must be .* as JSON in a string"):
         make_pipeline(settings={"class_weights": table})

@@ -365,9 +365,7 @@ def test_every_way_to_copy_keeps_every_bit(build: Build, tmp_path: Path) -> None
     learn(model)
     model.finish_update(Adam(0.01))
     model.to_disk(tmp_path / "model")
-    empty = build_torch_backbone_v1(
-        max_length=LENGTH, stride=STRIDE, max_windows=0, pooling="cls"
-    )
+    empty = build_torch_backbone_v1(max_length=LENGTH, stride=STRIDE, max_windows=0, pooling="cls")
     copies = {
         "bytes": empty.copy().from_bytes(model.to_bytes()),
         "disk": empty.copy().from_disk(tmp_path / "model"),

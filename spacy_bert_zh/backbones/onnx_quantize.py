@@ -22,12 +22,12 @@ Inputs = dict[str, NDArray[np.int64]]
 def quantize(model: Any, samples: Sequence[Inputs] = (), keep: Collection[str] = ()) -> Any:
     """Quantise the linear layers of a `build_graph` model.
 
-    Weights in advance, with a scale for each output. What they are multiplied with has a scale for
-    each row, found when it is there (dynamic, see `quantize_rows`), or one for all, found in advance
-    from samples (static: the least and the greatest value seen). Neither depends on the texts of the
-    same batch. Attention and the products' results stay in float32. Weights take seven of the eight
-    bits: on a CPU without VNNI the sums of products of eight bits would be cut off silently, which
-    is where the points get lost that others report.
+    Weights in advance, with a scale for each output. What they are multiplied with has a scale
+    for each row, found when it is there (dynamic, see `quantize_rows`), or one for all, found in
+    advance from samples (static: the least and the greatest value seen). Neither depends on the
+    texts of the same batch. Attention and the products' results stay in float32. Weights take
+    seven of the eight bits: on a CPU without VNNI the sums of products of eight bits would be cut
+    off silently, which is where the points get lost that others report.
 
     Args:
         model: An `onnx.ModelProto`, for static quantisation one of precision ``int8-static``.
