@@ -87,10 +87,13 @@ class BertLoss(TextCategorizer):
             given: The settings that the config gave.
         """
         then = self.cfg.pop("configured", None)
+        then = then if isinstance(then, dict) else None
         for name, value in given.items():
             saved = self.cfg[name]
             differs = not _same(saved, value)
             is_kept = differs and then is not None and _same(then.get(name), value)
+            if isinstance(value, int | float) and not isinstance(saved, int | float):
+                is_kept = False  # damaged
             if is_kept or (differs and then is None):
                 log.warning(
                     "%s: %s = %s in the config, but %s in what was saved: the %s holds",
