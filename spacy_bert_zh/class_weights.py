@@ -18,7 +18,7 @@ def read_class_weights(value: Any) -> ClassWeights:
         BertZhError: It is something else, or a weight is no number from 0 up.
     """
     if value is None or value == "balanced":
-        return value  # type: ignore[no-any-return]
+        return value
     table = value
     if isinstance(value, str):
         try:

@@ -54,10 +54,10 @@ class _Rows(Graph):
 
     def __init__(self, prefix: str) -> None:
         super().__init__(prefix=prefix)
-        self.one = self.weight("rows.one", np.float32(1.0))
-        self.zero = self.weight("rows.zero", np.uint8(ZERO))
-        self.smallest = self.weight("rows.smallest", np.float32(SMALLEST))
-        self.steps = self.weight("rows.steps", np.float32(127.0))
+        self.one = self.weight("rows.one", np.asarray(1.0, np.float32))
+        self.zero = self.weight("rows.zero", np.asarray(ZERO, np.uint8))
+        self.smallest = self.weight("rows.smallest", np.asarray(SMALLEST, np.float32))
+        self.steps = self.weight("rows.steps", np.asarray(127.0, np.float32))
         self.last = self.weight("rows.last", np.asarray([-1]))
 
     def product(self, name: str, rows: str, weight: NDArray[np.float32]) -> None:
