@@ -21,10 +21,13 @@ Classify = Callable[[list[str]], None]
 
 
 def load_ours(checkpoint: str, device: str, labels: int, **settings: object) -> Any:
-    """This project: what ``nlp.add_pipe("bert_textcat")`` gives."""
+    """This project: the BERT alone, which reads all of a text as the peers do."""
     nlp = _blank(device)
-    backbone = {"name": checkpoint, "pooling": "mean", **settings}
-    nlp.add_pipe("bert_textcat", config={"model": {"backbone": backbone}})
+    windows = {"max_length": 512, "stride": 64, "max_windows": 0, "pooling": "mean"}
+    backbone = {"@architectures": "spacy_bert_zh.TorchBackbone.v1", "name": checkpoint, **windows}
+    architecture = {"@architectures": "spacy_bert_zh.BertTextCat.v1"}
+    model = {**architecture, "backbone": {**backbone, **settings}}
+    nlp.add_pipe("bert_textcat", config={"model": model})
     return _initialised(nlp, labels)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from spacy_bert_zh.loading import given_labels
+from spacy_bert_zh.loading import given_labels, textcats
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ class Answer:
         scores: By label.
         labels: Those that are given: of exclusive ones the best, of others all from the
             threshold on; may be none.
-        reading: Pieces, pieces read and windows, where the text classifier is ours.
+        reading: Pieces, pieces read and windows, where there is one text classifier and it is ours.
     """
 
     scores: dict[str, float]
@@ -63,5 +63,10 @@ def _try(nlp: Language, texts: Sequence[str]) -> list[Answer] | None:
 
 
 def _answer(nlp: Language, doc: Doc) -> Answer:
-    labels = given_labels(nlp, doc.cats)
-    return Answer(dict(doc.cats), labels, getattr(doc._, "bert_textcat", None))
+    return Answer(dict(doc.cats), given_labels(nlp, doc.cats), _reading(nlp, doc))
+
+
+def _reading(nlp: Language, doc: Doc) -> dict[str, int] | None:
+    pipes = textcats(nlp)
+    by_component: dict[str, dict[str, int]] = getattr(doc._, "bert_textcat", None) or {}
+    return by_component.get(pipes[0].name) if len(pipes) == 1 else None

@@ -11,6 +11,8 @@ from spacy.tokens import Doc
 from thinc.api import Dropout, Model, chain
 from thinc.types import Floats1d, Floats2d
 
+from spacy_bert_zh.attributes import Factor
+
 # A label added to a trained softmax starts improbable, so the others keep their scores.
 _NEW_LABEL_BIAS = -10.0
 
@@ -78,7 +80,7 @@ def build_bert_text_cat_ensemble_v1(
         layers=[vectors, head, linear_model],
         attrs={
             "multi_label": not exclusive_classes,
-            "linear_rate": linear_rate,
+            "linear_rate": Factor(linear_rate),
             "resize_output": _resize_ensemble,
         },
     )

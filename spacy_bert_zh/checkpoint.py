@@ -7,7 +7,7 @@ reads what any other wrote.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import srsly
@@ -60,7 +60,7 @@ class Checkpoint:
         Raises:
             BertZhError: It is damaged, or a value can't be right.
         """
-        checkpoint, weights = unpack(data, "weights")
+        checkpoint, weights, _ = unpack(data, "weights")
         try:
             tensors = load(weights)
         except (SafetensorError, ValueError, TypeError, AttributeError) as error:
@@ -81,15 +81,31 @@ class _Message(Strict):
     tokenizer: str
     weights: bytes | None = None
     graph: bytes | None = None
+    pooling: str | None = None
 
 
-def pack(checkpoint: Checkpoint, kind: Literal["weights", "graph"], content: bytes) -> bytes:
-    """Config and tokenizer of a checkpoint, and weights or a graph beside them."""
+class Stored(NamedTuple):
+    """What `pack` was given; the checkpoint is without weights."""
+
+    checkpoint: Checkpoint
+    content: bytes
+    pooling: str | None
+
+
+def pack(
+    checkpoint: Checkpoint,
+    kind: Literal["weights", "graph"],
+    content: bytes,
+    pooling: str | None = None,
+) -> bytes:
+    """Config and tokenizer of a checkpoint, weights or a graph, and how that graph pools."""
     message = {
         "config": json.dumps(checkpoint.config, sort_keys=True),
         "tokenizer": checkpoint.tokenizer.to_str(),
         kind: content,
     }
+    if pooling:
+        message["pooling"] = pooling
     return srsly.msgpack_dumps(message)
 
 
@@ -98,8 +114,8 @@ def holds_graph(data: bytes) -> bool:
     return _message(data).graph is not None
 
 
-def unpack(data: bytes, kind: Literal["weights", "graph"]) -> tuple[Checkpoint, bytes]:
-    """What `pack` was given; the checkpoint is without weights.
+def unpack(data: bytes, kind: Literal["weights", "graph"]) -> Stored:
+    """Read what `pack` wrote.
 
     Raises:
         BertZhError: It is damaged, a value can't be right, or it is of the other kind.
@@ -116,7 +132,7 @@ def unpack(data: bytes, kind: Literal["weights", "graph"]) -> tuple[Checkpoint, 
     config = complete(parse_json(message.config, part), part)
     tokenizer = parse_tokenizer(message.tokenizer, "The stored tokenizer.json")
     _check_vocabulary(tokenizer, config, "the stored tokenizer.json")
-    return Checkpoint(config, tokenizer, {}), content
+    return Stored(Checkpoint(config, tokenizer, {}), content, message.pooling)
 
 
 def _message(data: bytes) -> _Message:

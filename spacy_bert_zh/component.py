@@ -6,7 +6,7 @@ On top come class weights, label smoothing and soft targets.
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from spacy.language import Language
 from spacy.pipeline.textcat import textcat_score
@@ -17,8 +17,9 @@ from spacy.vocab import Vocab
 from thinc.api import Model
 from thinc.types import Floats2d
 
+from spacy_bert_zh.class_weights import ClassWeights, check_writable
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.loss import BertLoss, ClassWeights, check_range
+from spacy_bert_zh.loss import BertLoss, check_range
 
 
 class BertTextCategorizer(BertLoss):
@@ -30,7 +31,8 @@ class BertTextCategorizer(BertLoss):
         name: Name in the pipeline.
         threshold: Unused, as in ``textcat``.
         scorer: Scoring method.
-        class_weights: ``balanced``, or a weight for each label (1.0 if not named).
+        class_weights: ``balanced``, or a weight for each label (1.0 if not named), also as JSON
+            in a string.
         label_smoothing: Share of each target spread evenly over the labels.
     """
 
@@ -42,7 +44,7 @@ class BertTextCategorizer(BertLoss):
         *,
         threshold: float = 0.0,
         scorer: Callable[..., Any] | None = textcat_score,
-        class_weights: ClassWeights = None,
+        class_weights: ClassWeights | str = None,
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(vocab, model, name, threshold=threshold, scorer=scorer)
@@ -83,7 +85,8 @@ class BertMultiLabelTextCategorizer(BertLoss, MultiLabel_TextCategorizer):
         name: Name in the pipeline.
         threshold: Score from which a label counts as given.
         scorer: Scoring method.
-        class_weights: ``balanced``, or a weight for each label where it is true.
+        class_weights: ``balanced``, or a weight for each label where it is true, also as JSON
+            in a string.
         label_smoothing: Share of each target drawn towards 0.5.
     """
 
@@ -95,7 +98,7 @@ class BertMultiLabelTextCategorizer(BertLoss, MultiLabel_TextCategorizer):
         *,
         threshold: float = 0.5,
         scorer: Callable[..., Any] | None = textcat_multilabel_score,
-        class_weights: ClassWeights = None,
+        class_weights: ClassWeights | str = None,
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(vocab, model, name, threshold=threshold, scorer=scorer)
@@ -134,14 +137,20 @@ def _forget_folder(nlp: Language | None, name: str) -> None:
 
 
 def _default_config(exclusive_classes: bool, threshold: float, scorer: str) -> dict[str, Any]:
+    linear_model = {
+        "@architectures": "spacy_bert_zh.NgramLinear.v1",
+        "ngram_size": 3,
+        "length": 2**18,
+        "nO": None,
+    }
+    # The same as in configs/ensemble.cfg.
     backbone = {
         "@architectures": "spacy_bert_zh.TorchBackbone.v1",
         "name": None,
         "revision": "main",
-        "max_length": 512,
-        "stride": 64,
-        "max_windows": 0,
-        # Random weights learn through the mean of the pieces, hardly through [CLS].
+        "max_length": 128,
+        "stride": None,
+        "max_windows": 2,
         "pooling": "mean",
         "mixed_precision": False,
         "freeze_layers": 0,
@@ -149,10 +158,12 @@ def _default_config(exclusive_classes: bool, threshold: float, scorer: str) -> d
         "gradient_checkpointing": False,
     }
     model = {
-        "@architectures": "spacy_bert_zh.BertTextCat.v1",
+        "@architectures": "spacy_bert_zh.BertTextCatEnsemble.v1",
         "exclusive_classes": exclusive_classes,
         "dropout": 0.1,
+        "linear_rate": 50.0,
         "nO": None,
+        "linear_model": linear_model,
         "backbone": backbone,
     }
     return {
@@ -181,9 +192,10 @@ def _factory(
         model: Model[list[Doc], Floats2d],
         threshold: float,
         scorer: Callable[..., Any] | None,
-        class_weights: Literal["balanced"] | dict[str, float] | None,
+        class_weights: str | dict[str, Any] | None,
         label_smoothing: float,
     ) -> BertLoss:
+        check_writable(class_weights)
         return component(
             nlp.vocab,
             model,

@@ -1,8 +1,10 @@
 """Whether a smaller form of a pipeline still says what the pipeline said."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.predictions import Predictions
@@ -10,7 +12,8 @@ from spacy_bert_zh.predictions import Predictions
 MOST_LOSS = 0.005
 """Accuracy that may be lost."""
 LEAST_AGREEMENT = 0.99
-"""Share of texts (or of labels of texts, if they don't exclude each other) that say the same."""
+"""Share of texts that get the same labels. Pairs of text and label won't do: of 65 labels with one
+or two a text, a model that gives none agrees for 98 % of them."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,11 @@ def compare(before: Predictions, after: Predictions) -> Comparison:
         before: What the pipeline says.
         after: What its smaller form says.
     """
-    same = before.predicted == after.predicted
-    agreement = same.all(axis=1).mean() if before.exclusive else same[before.known].mean()
     return Comparison(
         len(before.excerpts),
-        _accuracy(before),
-        _accuracy(after),
-        float(agreement),
+        _same(before.predicted, before.gold),
+        _same(after.predicted, after.gold),
+        _same(before.predicted, after.predicted),
         float(abs(before.scores - after.scores).max()),
     )
 
@@ -76,5 +77,6 @@ def check(comparison: Comparison) -> None:
         )
 
 
-def _accuracy(predictions: Predictions) -> float:
-    return float(np.mean((predictions.predicted == predictions.gold).all(axis=1)))
+def _same(labels: NDArray[Any], others: NDArray[Any]) -> float:
+    """Share of texts with exactly the same labels, both of shape (texts, labels)."""
+    return float(np.mean((labels == others).all(axis=1)))

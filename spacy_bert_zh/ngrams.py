@@ -9,6 +9,7 @@ from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.types import Floats2d, Ints1d
 
+from spacy_bert_zh.attributes import Size
 from spacy_bert_zh.errors import BertZhError
 
 START, PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # of the FNV hash
@@ -44,7 +45,7 @@ def build_ngram_linear_v1(
         init=_init,
         dims={"nO": nO, "nI": length},
         params={"W": None},
-        attrs={"ngram_size": ngram_size, "resize_output": _resize},
+        attrs={"ngram_size": Size(ngram_size), "resize_output": _resize},
     )
 
 

@@ -24,14 +24,15 @@ MAX_BATCH_PIECES = 8192
 """Word pieces of one forward pass: bounds memory whatever the batch of Docs."""
 
 # tokenizers warns in each forked child (nlp.pipe with n_process) unless this is set by then.
-if "TOKENIZERS_PARALLELISM" not in os.environ:
+# Windows has no fork.
+if hasattr(os, "register_at_fork") and "TOKENIZERS_PARALLELISM" not in os.environ:
     os.register_at_fork(
         before=lambda: os.environ.update(TOKENIZERS_PARALLELISM="false"),
         after_in_parent=lambda: os.environ.pop("TOKENIZERS_PARALLELISM", None),
     )
 
-if not Doc.has_extension("bert_textcat"):
-    Doc.set_extension("bert_textcat", default=None)
+Reading = dict[str, int]
+"""How many ``pieces`` a document has, how many are read (``pieces_read``), and the ``windows``."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,16 @@ class Batch:
         return first, Batch(self.ids[cut:], self.lengths[middle:])
 
 
+class Documents(list[Doc]):
+    """A batch on its way through a model, on which a backbone leaves what it read of it.
+
+    Attributes:
+        readings: One for each document, in their order; none where no backbone of ours read them.
+    """
+
+    readings: Sequence[Reading] = ()
+
+
 @dataclass(frozen=True)
 class Encoded:
     """Documents cut into windows.
@@ -66,13 +77,18 @@ class Encoded:
         windows: For each window of a document, its row among those of all batches; shape
             (windows of documents,).
         docs: For each of these, the row of its document; same shape.
-        size: How many documents there are.
+        readings: What is read of each document.
     """
 
     batches: list[Batch]
     windows: NDArray[np.int64]
     docs: NDArray[np.int64]
-    size: int
+    readings: list[Reading]
+
+    @property
+    def size(self) -> int:
+        """How many documents there are."""
+        return len(self.readings)
 
 
 @dataclass(frozen=True)
@@ -102,9 +118,6 @@ class PieceEncoder:
     ) -> Encoded:
         """Encode documents; a document without any piece is one window [CLS] [SEP].
 
-        Except in training, ``doc._.bert_textcat`` then tells how many pieces each document
-        has, how many are read, in how many windows.
-
         Args:
             docs: The documents; only their texts are read.
             budget: Word pieces of a batch at most; a longer window stands alone.
@@ -117,7 +130,8 @@ class PieceEncoder:
         )
         rows: dict[Any, list[int]] = {}
         owned: list[tuple[Any, int]] = []
-        for i, (doc, encoding) in enumerate(zip(docs, encodings, strict=True)):
+        readings: list[Reading] = []
+        for i, encoding in enumerate(encodings):
             ids = encoding.ids
             spans = windows(len(ids), self.max_length - 2, self.stride, self.max_windows)
             for start, end in spans:
@@ -125,12 +139,9 @@ class PieceEncoder:
                 key = len(owned) if is_train else window
                 rows[key] = [cls, *window, sep]
                 owned.append((key, i))
-            if not is_train:
-                doc._.bert_textcat = {
-                    "pieces": len(ids),
-                    "pieces_read": spans[-1][1],
-                    "windows": len(spans),
-                }
+            readings.append(
+                {"pieces": len(ids), "pieces_read": spans[-1][1], "windows": len(spans)}
+            )
         keys, unique = list(rows), list(rows.values())
         groups = batches([len(row) for row in unique], budget, most_padding)
         order = {keys[index]: row for row, index in enumerate(chain.from_iterable(groups))}
@@ -138,7 +149,7 @@ class PieceEncoder:
             [_pack([unique[index] for index in group]) for group in groups],
             np.asarray([order[key] for key, _ in owned], dtype=np.int64),
             np.asarray([doc for _, doc in owned], dtype=np.int64),
-            len(docs),
+            readings,
         )
 
 

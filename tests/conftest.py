@@ -26,6 +26,7 @@ REPOSITORY = Path(__file__).parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
 FACTORIES = ["bert_textcat", "bert_textcat_multilabel"]
+TORCH = "spacy_bert_zh.TorchBackbone.v1"
 
 GOOD = ["好吃", "很快", "味道不错", "服务热情", "分量足", "推荐", "满意", "新鲜"]
 BAD = ["难吃", "太慢", "味道很差", "服务冷淡", "分量少", "失望", "后悔", "不新鲜"]
@@ -158,13 +159,15 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_pipeline(checkpoint: Path):
-    """Build a blank pipeline with one of our components on the tiny checkpoint."""
+    """Build a blank pipeline with one of our components: the tiny BERT alone."""
 
     def build(factory: str = "bert_textcat", settings: dict | None = None, **backbone) -> Language:
         nlp = spacy.blank("zh")
+        given = {"name": str(checkpoint), "max_length": 64, "stride": 8, "max_windows": 0}
         model = {
+            "@architectures": "spacy_bert_zh.BertTextCat.v1",
             "exclusive_classes": factory == "bert_textcat",
-            "backbone": {"name": str(checkpoint), "max_length": 64, "stride": 8, **backbone},
+            "backbone": {"@architectures": TORCH, "pooling": "cls", **given, **backbone},
         }
         nlp.add_pipe(factory, config={"model": model, **(settings or {})})
         return nlp

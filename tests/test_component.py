@@ -14,6 +14,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from thinc.api import SGD, Adam, set_dropout_rate
 
+from spacy_bert_zh.answers import answer_all
 from spacy_bert_zh.checkpoint import load_checkpoint
 from spacy_bert_zh.component import BertMultiLabelTextCategorizer, BertTextCategorizer
 from spacy_bert_zh.errors import BertZhError
@@ -412,8 +413,83 @@ def test_sourced_into_another_pipeline(taught: Language, factory: str) -> None:
 def test_documents_keep_their_numbers_when_saved(taught: Language) -> None:
     doc = taught("好吃" * 40)
     again = Doc(taught.vocab).from_bytes(doc.to_bytes())
-    assert again._.bert_textcat == {"pieces": 80, "pieces_read": 80, "windows": 2}
+    (reading,) = again._.bert_textcat.values()
+    assert reading == {"pieces": 80, "pieces_read": 80, "windows": 2}
     assert again.cats == doc.cats
+
+
+# What was read of a document
+
+
+def test_predict_leaves_documents_as_they_are(taught: Language, factory: str) -> None:
+    pipe, docs = pipe_of(taught), [taught.make_doc(text) for text in TEXTS]
+    scores = pipe.predict(docs)
+    assert isinstance(scores, np.ndarray)
+    assert scores.shape == (len(TEXTS), 2)
+    assert not any(doc.cats or doc.user_data for doc in docs)
+    pipe.set_annotations(docs, scores)
+    assert [doc.cats for doc in docs] == [close(cats) for cats in cats_of(taught)]
+    assert docs[0]._.bert_textcat == {factory: {"pieces": 7, "pieces_read": 7, "windows": 1}}
+
+
+def test_each_component_keeps_its_own_record(checkpoint: Path) -> None:
+    nlp = spacy.blank("zh")
+    for name, length in (("short", 10), ("long", 64)):
+        backbone = {"name": str(checkpoint), "max_length": length, "max_windows": 1}
+        nlp.add_pipe("bert_textcat", name, config={"model": {"backbone": backbone}})
+    nlp.initialize(lambda: make_examples(nlp, 4))
+    (doc,) = nlp.pipe(["好吃" * 20])
+    assert doc._.bert_textcat == {
+        "short": {"pieces": 40, "pieces_read": 8, "windows": 1},
+        "long": {"pieces": 40, "pieces_read": 40, "windows": 1},
+    }
+    (answer,) = answer_all(nlp, ["好吃"])
+    assert answer is not None
+    assert answer.reading is None  # of which of them?
+    nlp.remove_pipe("long")
+    (answer,) = answer_all(nlp, ["好吃" * 20])
+    assert answer is not None
+    assert answer.reading == {"pieces": 40, "pieces_read": 8, "windows": 1}
+
+
+def test_without_the_extension_it_still_classifies(taught: Language) -> None:
+    before = cats_of(taught)
+    extension = Doc.remove_extension("bert_textcat")
+    try:
+        assert cats_of(taught) == before
+        assert not taught("好吃").user_data
+    finally:
+        Doc.set_extension("bert_textcat", default=extension[0])
+
+
+def test_a_subclass_may_change_scores(taught: Language, factory: str) -> None:
+    class Sharper(type(pipe_of(taught))):  # type: ignore[misc]
+        def predict(self, docs: Iterable[Doc]) -> Any:
+            return np.asarray(super().predict(docs)) ** 2
+
+    sharper = Sharper(taught.vocab, pipe_of(taught).model, factory)
+    sharper.cfg["labels"] = list(pipe_of(taught).labels)
+    (doc,) = sharper.pipe([taught.make_doc("好吃")])
+    assert doc.cats == close({label: v**2 for label, v in taught("好吃").cats.items()})
+    assert doc._.bert_textcat[factory]["pieces"] == 2
+
+
+def test_a_foreign_architecture_gives_zeros_where_there_is_no_token(factory: str) -> None:
+    nlp = spacy.blank("zh")
+    model = {
+        "@architectures": "spacy.TextCatBOW.v3",
+        "exclusive_classes": factory == "bert_textcat",
+        "ngram_size": 1,
+        "no_output_layer": False,
+    }
+    nlp.add_pipe(factory, config={"model": model})
+    examples = make_examples(nlp, 4)
+    nlp.initialize(lambda: examples)
+    assert nlp("").cats == {"neg": 0.0, "pos": 0.0}
+    assert [len(cats) for cats in cats_of(nlp)] == [2] * len(TEXTS)
+    nlp.resume_training()
+    empty = [example_of(nlp, {"neg": 1.0, "pos": 0.0}, "")]
+    assert nlp.rehearse(empty) == nlp.update(empty) == {factory: 0.0}
 
 
 def test_a_pipe_that_is_broken_off_leaves_the_pipeline_as_it_was(

@@ -54,9 +54,10 @@ def make(still: Path, tmp_path_factory: pytest.TempPathFactory) -> Make:
     def make(ngrams: bool = False, factory: str = "bert_textcat", **backbone: object) -> Path:
         nlp = spacy.blank("zh")
         engine = {"@architectures": "spacy_bert_zh.KerasBackbone.v1", "name": str(still)}
-        settings = {"max_length": 32, "stride": 8, "pooling": "mean"}
+        settings = {"max_length": 32, "stride": 8, "max_windows": 0, "pooling": "mean"}
         model: dict[str, Any] = {"backbone": {**engine, **settings, **backbone}}
         model["exclusive_classes"] = factory == "bert_textcat"
+        model["@architectures"] = "spacy_bert_zh.BertTextCat.v1"
         if ngrams:
             model["@architectures"] = "spacy_bert_zh.BertTextCatEnsemble.v1"
             linear = {"@architectures": "spacy_bert_zh.NgramLinear.v1", "length": 4096}

@@ -24,11 +24,22 @@ from spacy_bert_zh.backbones.torch import build_torch_backbone_v1
 from spacy_bert_zh.checkpoint import Checkpoint, load_checkpoint
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.export import export
-from spacy_bert_zh.gate import Comparison, check
+from spacy_bert_zh.gate import Comparison, check, compare
 from spacy_bert_zh.model_card import render_model_card
 from spacy_bert_zh.package import package
 from spacy_bert_zh.pieces import pad
-from tests.conftest import REPOSITORY, TEXTS, close, make_docs, make_examples, run_cli
+from spacy_bert_zh.predictions import Predictions
+from tests.conftest import (
+    BAD,
+    GOOD,
+    NOUNS,
+    REPOSITORY,
+    TEXTS,
+    close,
+    make_docs,
+    make_examples,
+    run_cli,
+)
 
 Backbone = Model[list[Doc], Floats2d]
 Build = Callable[..., Backbone]
@@ -39,7 +50,8 @@ ARCHITECTURE = "spacy_bert_zh.OnnxBackbone.v1"
 @pytest.fixture
 def build(still: Path) -> Build:
     def build(engine: Any = build_onnx_backbone_v1, **settings: object) -> Backbone:
-        model: Backbone = engine(**{"name": str(still), "max_length": 32, "stride": 8, **settings})
+        given = {"max_length": 32, "stride": 8, "max_windows": 0, "pooling": "cls"}
+        model: Backbone = engine(str(still), **{**given, **settings})
         model.initialize()
         return model
 
@@ -71,7 +83,7 @@ def test_the_weights_that_ship_in_windows_of_512() -> None:
     ]
     vectors = []
     for engine in (build_onnx_backbone_v1, build_torch_backbone_v1):
-        model: Any = engine(max_length=512, stride=64, pooling="mean")
+        model: Any = engine(max_length=512, stride=64, max_windows=0, pooling="mean")
         model.initialize()
         vectors.append(model.predict(make_docs(texts)))
     np.testing.assert_allclose(*vectors, atol=1e-5)
@@ -98,6 +110,42 @@ def test_smaller_forms_stay_close() -> None:
         cosines = (exact * found).sum(1) / np.linalg.norm(exact, axis=1)
         assert (cosines / np.linalg.norm(found, axis=1) > least).all()
     assert sizes[1] < 0.52 * sizes[0] and max(sizes[2:]) < 0.28 * sizes[0]
+
+
+@pytest.fixture(scope="module")
+def many() -> list[Doc]:
+    """200 texts of all lengths; what is huge in one must not round another more coarsely."""
+    random = np.random.default_rng(0)
+    words = [*GOOD, *BAD, *NOUNS, "，", "。", "NBA", "2026", "！！！", "囧", "😀"]
+    counts = [0, *random.integers(1, 60, 199)]
+    return make_docs(["".join(random.choice(words, count)) for count in counts])
+
+
+@pytest.mark.parametrize(
+    ("precision", "vnni"),
+    [("fp32", True), ("fp16", True), ("int8", True), ("int8-static", True), ("int8-static", False)],
+)
+def test_scores_alone_are_those_in_a_batch(
+    precision: str, vnni: bool, many: list[Doc], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A score between 0 and 1 can't change by more than the logit, a head's product with this."""
+    monkeypatch.setattr(onnx, "has_vnni", lambda: vnni)
+    checkpoint = load_checkpoint(None)
+    model = build_onnx_backbone_v1()
+    model.initialize()
+    graph = build_graph(checkpoint, "mean", precision)
+    if precision.startswith("int8"):
+        batches = shim_of(model).encode(many[:40], is_train=False).batches
+        padded = [pad(batch) for batch in batches] if precision == "int8-static" else []
+        samples = [
+            {"input_ids": ids, "attention_mask": real.astype(np.int64)} for ids, real in padded
+        ]
+        graph = quantize(graph, samples)
+    shim_of(model).exchange(checkpoint, graph.SerializeToString())
+    alone = np.concatenate([model.predict([doc]) for doc in many])
+    for size in (2, 3, 17, 64, 200):
+        parts = [model.predict(many[start : start + size]) for start in range(0, 200, size)]
+        np.testing.assert_allclose(np.concatenate(parts), alone, rtol=0, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -233,6 +281,26 @@ def test_the_gate_refuses_what_got_worse(trained: Path, corpus: Path, tmp_path: 
             check(Comparison(1000, *worse, 0.2))
     export(trained, tmp_path / "out", "onnx", precision="int8", dev=corpus / "dev", force=True)
     assert spacy.load(tmp_path / "out").meta["export"]["precision"] == "int8"
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_the_gate_counts_texts_not_labels(exclusive: bool) -> None:
+    """Of 65 labels with one a text, a model that gives none agrees for 98 % of the pairs."""
+    gold = np.eye(65, dtype=int)
+
+    def said(predicted: np.ndarray) -> Predictions:
+        names = [f"{number:02}" for number in range(65)]
+        known, lengths = np.ones_like(gold, dtype=bool), np.ones(65, dtype=int)
+        return Predictions(
+            names, exclusive, gold, predicted, predicted * 0.9, known, [""] * 65, lengths
+        )
+
+    nothing = compare(said(gold), said(np.zeros_like(gold)))
+    assert (nothing.agreement, nothing.accuracy, nothing.passes) == (0.0, 0.0, False)
+    one_more = gold.copy()
+    one_more[3, 4] = 1
+    assert compare(said(gold), said(one_more)).agreement == pytest.approx(64 / 65)
+    assert compare(said(gold), said(gold)).passes
 
 
 def test_a_bad_export_leaves_nothing(

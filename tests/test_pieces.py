@@ -125,12 +125,16 @@ def test_batches_hold_every_window_of_every_document(
     for window, doc in zip(encoded.windows, encoded.docs, strict=True):
         found[doc].append(rows[window])
     cls, sep = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
-    for doc, windows_found in zip(made, found, strict=True):
+    for doc, windows_found, reading in zip(made, found, encoded.readings, strict=True):
         ids = tokenizer.encode(doc.text, add_special_tokens=False).ids
         spans = windows(len(ids), 10, 3, max_windows)
         assert windows_found == [[cls, *ids[start:end], sep] for start, end in spans]
-        told = {"pieces": len(ids), "pieces_read": spans[-1][1], "windows": len(spans)}
-        assert doc._.bert_textcat == (None if is_train else told)
+        assert reading == {
+            "pieces": len(ids),
+            "pieces_read": spans[-1][1],
+            "windows": len(spans),
+        }
+        assert not doc.user_data
     assert encoded.size == len(docs)
     different = len(encoded.windows) if is_train else len(set(map(tuple, rows)))
     assert len(rows) == different
@@ -151,12 +155,12 @@ def test_halves_are_the_whole() -> None:
     assert (len(left), len(right)) == (2, 3)
 
 
-def test_numbers_on_the_document() -> None:
+def test_what_is_read_of_a_document() -> None:
     nlp = spacy.blank("zh")
-    doc, empty = nlp.make_doc("好" * 25), nlp.make_doc("")
-    PieceEncoder(characters(), 12, 2, max_windows=2)([doc, empty])
-    assert doc._.bert_textcat == {"pieces": 25, "pieces_read": 18, "windows": 2}
-    assert empty._.bert_textcat == {"pieces": 0, "pieces_read": 0, "windows": 1}
+    docs = [nlp.make_doc("好" * 25), nlp.make_doc("")]
+    long, empty = PieceEncoder(characters(), 12, 2, max_windows=2)(docs).readings
+    assert long == {"pieces": 25, "pieces_read": 18, "windows": 2}
+    assert empty == {"pieces": 0, "pieces_read": 0, "windows": 1}
 
 
 def characters() -> Tokenizer:

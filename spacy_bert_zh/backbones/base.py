@@ -15,7 +15,7 @@ from thinc.types import Floats2d
 
 from spacy_bert_zh.checkpoint import Checkpoint, load_checkpoint
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.pieces import Encoded, PieceEncoder
+from spacy_bert_zh.pieces import Documents, Encoded, PieceEncoder
 from spacy_bert_zh.shapes import check_shapes, expected_shapes
 
 Pooling = Literal["cls", "pooler", "mean"]
@@ -55,7 +55,10 @@ def _forward(
     assert isinstance(shim, BackboneShim)
     if not docs:
         return model.ops.alloc2f(0, shim.width), lambda dY: []
-    vectors, backprop = shim(shim.encode(docs, is_train), is_train)
+    encoded = shim.encode(docs, is_train)
+    if isinstance(docs, Documents):
+        docs.readings = encoded.readings
+    vectors, backprop = shim(encoded, is_train)
 
     def backward(dY: Floats2d) -> list[Doc]:
         backprop(dY)
@@ -71,7 +74,8 @@ class BackboneShim(Shim):
     `use_params`, and one learning-rate scale for each layer.
 
     Args:
-        settings: The arguments of the architecture, but `name` and `revision`.
+        settings: The arguments of the architecture, but `name` and `revision`. A `stride` of
+            None becomes an eighth of `max_length`.
 
     Raises:
         BertZhError: Values that don't go together.
@@ -79,12 +83,19 @@ class BackboneShim(Shim):
 
     def __init__(self, settings: dict[str, Any]) -> None:
         max_length, stride = settings["max_length"], settings["stride"]
-        if max_length < 3 or not 0 <= stride < max_length - 2:
+        if max_length < 3:
+            raise BertZhError(
+                f"Backbone: max_length = {max_length} leaves no room for a word piece between "
+                "[CLS] and [SEP]: it must be 3 or more"
+            )
+        if stride is None:
+            stride = max_length // 8
+        if not 0 <= stride < max_length - 2:
             raise BertZhError(
                 f"Backbone: stride = {stride} must be at least 0 and smaller than max_length - 2 "
-                f"(max_length = {max_length})"
+                f"(max_length = {max_length}); stride = null is an eighth of max_length"
             )
-        super().__init__(None, settings)
+        super().__init__(None, {**settings, "stride": stride})
         self._checkpoint: Checkpoint | None = None
 
     def fill(self, checkpoint: Checkpoint) -> None:

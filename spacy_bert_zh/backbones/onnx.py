@@ -21,7 +21,7 @@ from spacy_bert_zh.checkpoint import Checkpoint, holds_graph, pack, unpack
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.pieces import Batch, Encoded, mean_over_windows, pad
 from spacy_bert_zh.tensors import check_finite
-from spacy_bert_zh.untrusted import one_line
+from spacy_bert_zh.untrusted import one_line, shorten
 
 PIECES = 1024
 """Word pieces of one pass: what lies in between stays in the CPU's cache."""
@@ -32,10 +32,10 @@ MOST_PADDING = 256
 def build_onnx_backbone_v1(
     name: str | None = None,
     revision: str = "main",
-    max_length: int = 512,
-    stride: int = 64,
-    max_windows: int = 0,
-    pooling: Pooling = "cls",
+    max_length: int = 128,
+    stride: int | None = None,
+    max_windows: int = 2,
+    pooling: Pooling = "mean",
     providers: Sequence[str] = ("CPUExecutionProvider",),
     threads: int = 1,
 ) -> Model[list[Doc], Floats2d]:
@@ -48,7 +48,8 @@ def build_onnx_backbone_v1(
         name: See `TorchBackbone`, as are the next five.
         revision: Branch, tag or commit on the hub.
         max_length: Word pieces in one window, [CLS] and [SEP] included.
-        stride: Word pieces that consecutive windows of a long document share.
+        stride: Word pieces that consecutive windows of a long document share; None is an eighth
+            of `max_length`.
         max_windows: Windows read of one document; 0 reads the document whole.
         pooling: ``cls``, ``pooler`` or ``mean``.
         providers: ONNX Runtime's execution providers, the first one that can takes a node.
@@ -163,7 +164,7 @@ class OnnxShim(BackboneShim):
         """Config, tokenizer and graph; empty before initialisation."""
         if self._checkpoint is None:
             return b""
-        return pack(self._checkpoint, "graph", self.graph)
+        return pack(self._checkpoint, "graph", self.graph, self.cfg["pooling"])
 
     def from_bytes(self, data: bytes) -> Self:
         """Read what `to_bytes` of this or another engine wrote.
@@ -173,9 +174,15 @@ class OnnxShim(BackboneShim):
         """
         if not data or not holds_graph(data):
             return super().from_bytes(data)
-        checkpoint, graph = unpack(data, "graph")
-        check_graph(graph)
-        self.exchange(checkpoint, graph)
+        stored = unpack(data, "graph")
+        # Earlier versions didn't say.
+        if stored.pooling not in (None, self.cfg["pooling"]):
+            raise BertZhError(
+                f"Backbone: pooling = '{self.cfg['pooling']}', but the ONNX graph pools by "
+                f"{shorten(stored.pooling)}: export the pipeline with the other setting"
+            )
+        check_graph(stored.content)
+        self.exchange(stored.checkpoint, stored.content)
         self._try_out()
         return self
 

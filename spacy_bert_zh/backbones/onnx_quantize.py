@@ -10,13 +10,10 @@ import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    QuantType,
-    quantize_dynamic,
-    quantize_static,
-)
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
+
+from spacy_bert_zh.backbones.onnx_rows import quantize_rows
 
 Inputs = dict[str, NDArray[np.int64]]
 """``input_ids`` and ``attention_mask`` of one pass, both of shape (windows, length)."""
@@ -25,11 +22,12 @@ Inputs = dict[str, NDArray[np.int64]]
 def quantize(model: Any, samples: Sequence[Inputs] = (), keep: Collection[str] = ()) -> Any:
     """Quantise the linear layers of a `build_graph` model.
 
-    Weights in advance, with a scale for each output. What they are multiplied with has one scale
-    for all, found when it is there (dynamic), or in advance from samples (static: the least and
-    the greatest value seen). Attention and the products' results stay in float32. Weights take
-    seven of the eight bits: on a CPU without VNNI the sums of products of eight bits would be
-    cut off silently, which is where the points get lost that others report.
+    Weights in advance, with a scale for each output. What they are multiplied with has a scale
+    for each row, found when it is there (dynamic, see `quantize_rows`), or one for all, found in
+    advance from samples (static: the least and the greatest value seen). Neither depends on the
+    texts of the same batch. Attention and the products' results stay in float32. Weights take
+    seven of the eight bits: on a CPU without VNNI the sums of products of eight bits would be cut
+    off silently, which is where the points get lost that others report.
 
     Args:
         model: An `onnx.ModelProto`, for static quantisation one of precision ``int8-static``.
@@ -42,32 +40,27 @@ def quantize(model: Any, samples: Sequence[Inputs] = (), keep: Collection[str] =
     wanted = [name for name in linear_layers(model) if name not in keep]
     if not wanted:
         return model
-    kind = "Gemm" if samples else "MatMul"
+    if not samples:
+        return quantize_rows(model, wanted)
     model = deepcopy(model)  # what follows moves its weights into a file
     add_pre_process_metadata(model)  # else a warning asks for what the graph doesn't need
-    settings: dict[str, Any] = {
-        "op_types_to_quantize": [kind],
-        "nodes_to_quantize": wanted,
-        "per_channel": True,
-        "reduce_range": True,
-        "weight_type": QuantType.QInt8,
-    }
     with TemporaryDirectory() as folder:
         target = Path(folder) / "model.onnx"
-        if samples:
-            quantize_static(
-                model,
-                target,
-                _Samples(samples),
-                activation_type=QuantType.QUInt8,
-                extra_options={
-                    "OpTypesToExcludeOutputQuantization": [kind],
-                    "QDQOpTypePerChannelSupportToAxis": {kind: 1},
-                },
-                **settings,
-            )
-        else:
-            quantize_dynamic(model, target, extra_options={"MatMulConstBOnly": True}, **settings)
+        quantize_static(
+            model,
+            target,
+            _Samples(samples),
+            op_types_to_quantize=["Gemm"],
+            nodes_to_quantize=wanted,
+            per_channel=True,
+            reduce_range=True,
+            weight_type=QuantType.QInt8,
+            activation_type=QuantType.QUInt8,
+            extra_options={
+                "OpTypesToExcludeOutputQuantization": ["Gemm"],
+                "QDQOpTypePerChannelSupportToAxis": {"Gemm": 1},
+            },
+        )
         return onnx.load(target)
 
 

@@ -31,10 +31,10 @@ CPU_PIECES = 1024
 def build_torch_backbone_v1(
     name: str | None = None,
     revision: str = "main",
-    max_length: int = 512,
-    stride: int = 64,
-    max_windows: int = 0,
-    pooling: Pooling = "cls",
+    max_length: int = 128,
+    stride: int | None = None,
+    max_windows: int = 2,
+    pooling: Pooling = "mean",
     mixed_precision: bool = False,
     freeze_layers: int = 0,
     layer_decay: float = 1.0,
@@ -48,7 +48,8 @@ def build_torch_backbone_v1(
             trained pipeline holds its weights itself.
         revision: Branch, tag or commit on the hub.
         max_length: Word pieces in one window, [CLS] and [SEP] included.
-        stride: Word pieces that consecutive windows of a long document share.
+        stride: Word pieces that consecutive windows of a long document share; None is an eighth
+            of `max_length`.
         max_windows: Windows read of one document; 0 reads the document whole.
             ``doc._.bert_textcat`` tells how many pieces were read of how many.
         pooling: How a window becomes a vector: ``cls``, ``pooler`` or ``mean``.

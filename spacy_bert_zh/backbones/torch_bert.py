@@ -45,8 +45,9 @@ with without_tensorflow():
     from transformers import BertConfig, BertModel
 
 # A forked child (nlp.pipe with n_process) inherits OpenMP threads that don't exist there and
-# would wait for them for ever.
-os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+# would wait for them for ever. Windows has no fork.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 OUT_OF_MEMORY = "Out of GPU memory: the batch is computed in smaller parts (set batch_size lower)"
 
