@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from spacy_bert_zh.cli.application import command
+from spacy_bert_zh.cli.reading import Delimiter, Encoding, Escape, Quotes, Sheet
 
 
 @command()
@@ -14,9 +15,13 @@ def score(
     source: Annotated[Path, typer.Argument(help="File (also .gz, .xz) or folder of texts.")],
     output: Annotated[Path, typer.Argument(help="The file of JSON lines to make.")],
     format: Annotated[
-        str, typer.Option("--format", "-f", help="jsonl, csv, tsv, parquet, text, …")
+        str, typer.Option("--format", "-f", help="jsonl, csv, tsv, xlsx, parquet, text, …")
     ],
-    encoding: Annotated[str | None, typer.Option(help="Of the input; else detected.")] = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    quotes: Quotes = None,
+    escape: Escape = None,
+    sheet: Sheet = None,
     text_columns: Annotated[str, typer.Option(help="One or more, between commas.")] = "",
     workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
     chunk_size: Annotated[int, typer.Option(help="Rows of a chunk.", min=1)] = 5_000,
@@ -28,7 +33,14 @@ def score(
     from spacy_bert_zh.score import score as run
 
     options = parse_options(
-        format=format, encoding=encoding, text_columns=text_columns, unlabelled=True
+        format=format,
+        encoding=encoding,
+        delimiter=delimiter,
+        quotes=quotes,
+        escape=escape,
+        sheet=sheet,
+        text_columns=text_columns,
+        unlabelled=True,
     )
     rows = run(
         pipeline,

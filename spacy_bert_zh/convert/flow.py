@@ -2,8 +2,9 @@
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -33,10 +34,11 @@ from spacy_bert_zh.files import whole
 
 @dataclass
 class Tally:
-    """Rows read, and those of them with broken bytes."""
+    """Rows read, those of them with broken bytes, and what else had to be decided."""
 
     read: int = 0
     broken: int = 0
+    remarks: Counter[str] = field(default_factory=Counter)
 
 
 def convert(source: Path | str, output: Path | str, options: Options) -> dict[str, Any]:
@@ -96,6 +98,7 @@ def _convert(source: Path, folder: Path, options: Options, spool: Spool) -> dict
         "options": json.loads(json.dumps(asdict(options), default=str)),
         "rows": {"read": tally.read, "written": written, "rejected": spool.count("rejects")},
         "rows_with_broken_bytes": tally.broken,
+        "remarks": dict(tally.remarks),
         "splits": splits,
         "labels": labels,
         "multilabel": is_multilabel(spool, options),
@@ -122,7 +125,9 @@ def _spool(
             if isinstance(item, Reject):
                 spool.reject(file, item.line, item.reason, item.detail, item.text)
                 continue
-            tally.broken += "\ufffd" in item.text
+            tally.broken += "\ufffd" in item.text or "\0" in item.text
+            if item.remark:
+                tally.remarks[item.remark] += 1
             text = clean(item.text)
             labels = json.dumps(item.labels, ensure_ascii=False) if labelled else None
             reason = fault(text, labels)

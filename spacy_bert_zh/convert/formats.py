@@ -46,6 +46,7 @@ FORMATS = {
 
 def get_format(name: str) -> Format:
     """Look up a format, or say which there are."""
+    name = name.strip().lower()
     if name not in FORMATS:
         raise BertZhError(f"--format {name} is unknown: choose one of {', '.join(FORMATS)}")
     return FORMATS[name]

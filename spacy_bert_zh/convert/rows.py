@@ -5,11 +5,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A text with its labels, or None for labels where the corpus has none."""
+    """A text with its labels, or None for labels where the corpus has none.
+
+    Args:
+        line: Where the row starts in its file.
+        text: The text, as it stands there.
+        labels: The labels.
+        remark: What had to be decided to read it, in the same words for every such row: the
+            report counts them.
+    """
 
     line: int
     text: str
     labels: tuple[str, ...] | None
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from wasabi import msg
 
+from spacy_bert_zh.convert.inputs import STDIN
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import whole
 from spacy_bert_zh.pieces import load_tokenizer
@@ -57,6 +58,8 @@ def pretrain(corpus: Path, output: Path, options: Options, restart: bool = False
 
 
 def _check_output(corpus: Path, output: Path) -> None:
+    if corpus == STDIN:
+        raise BertZhError("pretrain reads its corpus again when it goes on: give a file or folder")
     made = ("config.json", "model.safetensors")
     if output.is_dir():
         replaceable = all((output / name).exists() for name in made) or not any(output.iterdir())
