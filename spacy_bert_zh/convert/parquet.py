@@ -1,6 +1,7 @@
 """Parquet, in batches; a row's number stands for its line."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from spacy_bert_zh.convert.columns import choose
@@ -11,13 +12,15 @@ from spacy_bert_zh.convert.source import TOO_LONG, Source
 from spacy_bert_zh.errors import BertZhError, missing_extra
 
 if TYPE_CHECKING:
-    from pyarrow import Scalar
+    from pyarrow import Array, Scalar
     from pyarrow.parquet import FileMetaData
 
 BATCH = 1000
 # Bytes of the longest text that can be used, a million characters, and the most labels of a row.
 LONGEST = 4_000_000
 MOST_ITEMS = 10_000
+# In lists, a value that is there a thousand times is in memory a thousand times.
+UNPACKED_LISTS = 1 << 20
 # What may be kept as a number in a table of its own: a value that a million rows share is then
 # in memory once.
 _SHARED = {"NONE", "STRING", "JSON", "ENUM"}
@@ -49,11 +52,11 @@ def read(source: Source, options: Options) -> Iterator[Row | Reject]:
             _check_sizes(metadata, names, source)
             number, total = 0, max(metadata.num_rows, 1)
             for batch in file.iter_batches(BATCH, columns=names):
-                values = [batch.column(name) for name in names]
+                values = [_reader(batch.column(name)) for name in names]
                 for index in range(batch.num_rows):
                     number += 1
                     try:
-                        record = [_value(array[index]) for array in values]
+                        record = [value(index) for value in values]
                     except _TooLong:
                         yield Reject(number, TOO_LONG)
                     except (ValueError, OverflowError) as error:
@@ -72,7 +75,10 @@ def _shared(metadata: "FileMetaData") -> list[str]:
     return [
         column.path
         for column in columns
-        if column.physical_type == "BYTE_ARRAY" and column.logical_type.type in _SHARED
+        if column.physical_type == "BYTE_ARRAY"
+        and column.logical_type.type in _SHARED
+        # Arrow can't do it inside lists.
+        and not column.max_repetition_level
     ]
 
 
@@ -83,11 +89,44 @@ def _check_sizes(metadata: "FileMetaData", names: list[str], source: Source) -> 
             if column.path_in_schema.split(".")[0] not in names:
                 continue
             unpacked, packed = column.total_uncompressed_size, column.total_compressed_size
-            if unpacked > max(UNPACKED, SHRUNK * packed):
+            most = UNPACKED_LISTS if "." in column.path_in_schema else UNPACKED
+            if unpacked > max(most, SHRUNK * packed):
                 raise BertZhError(
                     f"{named(source.path)}: the column {column.path_in_schema} unpacks to "
                     f"{unpacked:,} bytes, more than {SHRUNK} times its size, as no text does"
                 )
+
+
+def _reader(array: "Array[Any]") -> Callable[[int], Any]:
+    """The function from a row's place in a batch to its value."""
+    import pyarrow
+    from pyarrow import compute
+
+    if isinstance(array, pyarrow.DictionaryArray):
+        indices, shared = array.indices.to_pylist(), cache(_reader(array.dictionary))
+        return lambda index: None if indices[index] is None else shared(indices[index])
+    if not isinstance(array, _texts()):
+        return lambda index: _value(array[index])
+    lengths = compute.binary_length(array)
+
+    def text(index: int) -> Any:
+        # Before a copy of it is made.
+        if (lengths[index].as_py() or 0) > LONGEST:
+            raise _TooLong
+        return _value(array[index])
+
+    return text
+
+
+def _texts() -> tuple[type, ...]:
+    import pyarrow
+
+    return (
+        pyarrow.StringArray,
+        pyarrow.LargeStringArray,
+        pyarrow.BinaryArray,
+        pyarrow.LargeBinaryArray,
+    )
 
 
 class _TooLong(Exception):
@@ -100,15 +139,10 @@ def _value(scalar: "Scalar[Any]") -> Any:
 
     if not scalar.is_valid:
         return None
-    if isinstance(scalar, pyarrow.DictionaryScalar):
-        return _value(scalar.value)
     if isinstance(scalar, pyarrow.ListScalar | pyarrow.LargeListScalar):
         if len(scalar) > MOST_ITEMS:
             raise _TooLong
         return [_value(item) for item in scalar.values]
     if isinstance(scalar, pyarrow.BinaryScalar | pyarrow.LargeBinaryScalar):
-        buffer = scalar.as_buffer()
-        if buffer.size > LONGEST:
-            raise _TooLong
-        return buffer.to_pybytes().decode("utf-8", "replace")
+        return scalar.as_buffer().to_pybytes().decode("utf-8", "replace")
     return scalar.as_py()
