@@ -66,4 +66,8 @@ def _share(head: list[str], delimiter: str) -> float:
 
 
 def _split(line: str, delimiter: str) -> list[str]:
-    return next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter), [])
+    line = line.rstrip("\r\n")
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:  # a carriage return in the line
+        return line.split(delimiter)

@@ -1,5 +1,6 @@
 """The options of `convert`, checked."""
 
+import codecs
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,7 +179,8 @@ def _check_encoding(encoding: str | None) -> None:
     if encoding is None:
         return
     try:
-        io.TextIOWrapper(io.BytesIO(b"{}"), encoding, "replace").read()
+        if codecs.lookup(encoding).name not in ("utf-16", "utf-32"):  # these want a mark first
+            io.TextIOWrapper(io.BytesIO(b"{}"), encoding, "replace").read()
     except (LookupError, TypeError, UnicodeError):
         raise BertZhError(
             f"--encoding {encoding} is unknown: try utf-8, gb18030 or big5, "

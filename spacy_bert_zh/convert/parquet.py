@@ -107,7 +107,7 @@ def _reader(array: "Array[Any]") -> Callable[[int], Any]:
         return lambda index: None if indices[index] is None else shared(indices[index])
     if not isinstance(array, _texts()):
         return lambda index: _value(array[index])
-    lengths = compute.binary_length(array)
+    lengths: Any = compute.binary_length(array)
 
     def text(index: int) -> Any:
         # Before a copy of it is made.
