@@ -86,7 +86,7 @@ def test_very_many_fields_take_no_memory(tmp_path: Path) -> None:
 FIELDS = st.text(st.sampled_from('好坏a ,;\t"\n\\'), max_size=8).map(lambda text: f"文{text}字")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     table=st.lists(FIELDS, min_size=1, max_size=20),
     delimiter=st.sampled_from(",;\t|"),
@@ -116,7 +116,7 @@ def test_what_a_program_has_written_comes_back(
 LINES = st.lists(st.text(st.sampled_from('好1 ,\t"\\'), max_size=12), max_size=30)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(lines=LINES)
 @pytest.mark.parametrize("format", ["csv", "tsv"])
 def test_every_line_of_a_table_is_in_one_record(
@@ -140,7 +140,7 @@ def test_every_line_of_a_table_is_in_one_record(
     assert [item.line for item in items] == [item.line for item in found][1:]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(lines=LINES)
 @pytest.mark.parametrize("format", ["text", "thucnews"])
 def test_every_line_is_a_row_or_rejected(

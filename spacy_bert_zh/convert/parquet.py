@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from spacy_bert_zh.convert.columns import choose
 from spacy_bert_zh.convert.inputs import SHRUNK, UNPACKED, named, opened, size
@@ -107,11 +107,11 @@ def _reader(array: "Array[Any]") -> Callable[[int], Any]:
         return lambda index: None if indices[index] is None else shared(indices[index])
     if not isinstance(array, _texts()):
         return lambda index: _value(array[index])
-    lengths: Any = compute.binary_length(array)
+    lengths = cast(Any, compute).binary_length(array).to_pylist()
 
     def text(index: int) -> Any:
         # Before a copy of it is made.
-        if (lengths[index].as_py() or 0) > LONGEST:
+        if (lengths[index] or 0) > LONGEST:
             raise _TooLong
         return _value(array[index])
 
