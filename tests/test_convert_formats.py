@@ -8,38 +8,13 @@ from typing import Any
 
 import pytest
 
-from spacy_bert_zh.convert import Options
-from spacy_bert_zh.convert.formats import get_format
 from spacy_bert_zh.convert.inputs import PIECE
 from spacy_bert_zh.convert.jsonl import objects
+from spacy_bert_zh.convert.records import UNPAIRED
 from spacy_bert_zh.convert.rows import Reject, Row
 from spacy_bert_zh.convert.source import RECORD_LIMIT, Source, detect_encoding
 from spacy_bert_zh.errors import BertZhError
-
-
-def read(path: Path, format: str, **options: Any) -> list[Row | Reject]:
-    chosen = Options(format, **options)
-    corpus = get_format(format)
-    return [
-        item
-        for file in corpus.files(path)
-        for item in corpus.read(Source(file, path, chosen.encoding), chosen)
-    ]
-
-
-def rows(items: list[Row | Reject]) -> list[tuple]:
-    return [(item.line, item.text, item.labels) for item in items if isinstance(item, Row)]
-
-
-def rejected(items: list[Row | Reject]) -> list[tuple[int, str]]:
-    return [(item.line, item.reason) for item in items if isinstance(item, Reject)]
-
-
-def write(path: Path, content: str | bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
-
+from tests.reading import read, rejected, rows, write
 
 # thucnews
 
@@ -249,13 +224,13 @@ def test_csv_quotes_line_breaks_and_real_line_numbers(tmp_path: Path) -> None:
     ]
 
 
-def test_csv_open_quote_swallows_nothing_silently(tmp_path: Path) -> None:
+def test_csv_open_quote_swallows_nothing(tmp_path: Path) -> None:
     content = 'label,text\n1,一\n1,"二\n1,三\n1,"四"\n1,五\n1,"六\n1,七\n'
     items = read(write(tmp_path / "corpus.csv", content), "csv")
-    assert [row[1] for row in rows(items)] == ["一", "五"]
-    assert [item.detail[:16] for item in items if isinstance(item, Reject)] == [
-        "in lines 3 to 5:",
-        "in lines 7 to 8:",
+    assert [row[1] for row in rows(items)] == ["一", '"二', "三", "四", "五", '"六', "七"]
+    assert [item.line for item in items if isinstance(item, Row) and item.remark == UNPAIRED] == [
+        3,
+        7,
     ]
     unquoted = read(tmp_path / "corpus.csv", "csv", quotes=False)
     assert [row[1] for row in rows(unquoted)] == ["一", '"二', "三", '"四"', "五", '"六', "七"]

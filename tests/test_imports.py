@@ -27,7 +27,7 @@ READERS = {"cleaning", "formats", "inputs", "options", "rows", "source"}
 WATCH = """
 import sys
 HEAVY = {"torch", "transformers", "tensorflow", "keras", "onnx", "onnxruntime", "sklearn",
-         "matplotlib", "accelerate", "jieba", "opencc", "pyarrow", "huggingface_hub",
+         "matplotlib", "accelerate", "jieba", "opencc", "openpyxl", "pyarrow", "huggingface_hub",
          "spacy_transformers", "fastapi", "starlette", "uvicorn", "prometheus_client", "ray"}
 
 class Watch:

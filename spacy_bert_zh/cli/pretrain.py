@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from spacy_bert_zh.cli.application import command
+from spacy_bert_zh.cli.reading import Delimiter, Encoding, Escape, Quotes, Sheet
 
 
 @command()
@@ -16,7 +17,11 @@ def pretrain(
     format: Annotated[
         str, typer.Option("--format", "-f", help="text, jsonl, ccnet, sogou, or any of convert's.")
     ] = "text",
-    encoding: Annotated[str | None, typer.Option(help="Of the input; else detected.")] = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    quotes: Quotes = None,
+    escape: Escape = None,
+    sheet: Sheet = None,
     text_columns: Annotated[str, typer.Option(help="One or more, between commas.")] = "",
     checkpoint: Annotated[Path | None, typer.Option(help="Go on from this checkpoint.")] = None,
     vocabulary: Annotated[Path | None, typer.Option(help="Else one is trained.")] = None,

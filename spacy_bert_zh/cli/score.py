@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from spacy_bert_zh.cli.application import command
+from spacy_bert_zh.cli.reading import Delimiter, Encoding, Escape, Quotes, Sheet
 
 
 @command()
@@ -16,9 +17,13 @@ def score(
         Path, typer.Argument(help="The file to make (.jsonl, .csv, .parquet), or -.")
     ],
     format: Annotated[
-        str, typer.Option("--format", "-f", help="jsonl, csv, tsv, parquet, text, …")
+        str, typer.Option("--format", "-f", help="jsonl, csv, tsv, xlsx, parquet, text, …")
     ],
-    encoding: Annotated[str | None, typer.Option(help="Of the input; else detected.")] = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    quotes: Quotes = None,
+    escape: Escape = None,
+    sheet: Sheet = None,
     text_columns: Annotated[str, typer.Option(help="One or more, between commas.")] = "",
     keep: Annotated[str, typer.Option(help="Columns that go along, between commas.")] = "",
     keep_all: Annotated[bool, typer.Option("--keep-all", help="All but the text's.")] = False,
@@ -42,6 +47,10 @@ def score(
     options = parse_options(
         format=format,
         encoding=encoding,
+        delimiter=delimiter,
+        quotes=quotes,
+        escape=escape,
+        sheet=sheet,
         text_columns=text_columns,
         keep=None if keep_all else keep,
         unlabelled=True,

@@ -9,6 +9,8 @@ from spacy_bert_zh.errors import missing_extra
 
 # spaCy's nlp.max_length: longer texts would stop a pipeline.
 MAX_CHARACTERS = 1_000_000
+# With more of its characters beyond ASCII broken, a text isn't what was written.
+BROKEN = 0.25
 
 _BREAK = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 # Control characters but the line break, soft hyphen, zero-width and bidirectional marks, BOM,
@@ -17,6 +19,7 @@ _INVISIBLE = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
+_ASCII = re.compile("[\0-\x7f]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Chinese writes these full-width, and a model meets them so: NFKC would make them half-width.
 _CHINESE = "！（），：；？～"
@@ -37,6 +40,8 @@ def fault(text: str, labels: str | None) -> str | None:
         return "empty"
     if len(text) > MAX_CHARACTERS:
         return f"longer than {MAX_CHARACTERS:,} characters"
+    if "\ufffd" in text and text.count("\ufffd") > BROKEN * len(_ASCII.sub("", text)):
+        return "broken bytes"
     return None
 
 

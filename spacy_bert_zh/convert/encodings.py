@@ -14,6 +14,8 @@ from spacy_bert_zh.errors import BertZhError, missing_extra
 
 # The share of the characters beyond ASCII that broken bytes may cost; a wrong encoding costs more.
 WRONG_ENCODING = 0.01
+# In a small file, where a single one is more than that.
+FEW, WRONG_IN_FEW = 5, 0.03
 CHINESE = ("gb18030", "big5")
 WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 # UTF-32 first: its mark begins like that of UTF-16.
@@ -28,6 +30,8 @@ _MARKS = {
 _UTF_8 = re.compile(rb"(?:[\xe3-\xe9][\x80-\xbf]{2}){4}")
 # Bytes beyond ASCII, from all over the file, that GB18030 and Big5 are told apart by.
 _SAMPLE = 1 << 16
+_LINES = 32
+_LINE = 1 << 12
 # Zeros are every other byte of English in UTF-16, but no more than an accident in UTF-8.
 _ZEROS = 0.25
 
@@ -57,7 +61,9 @@ class Census:
     @property
     def readable(self) -> bool:
         """Whether no more is broken than accidents break."""
-        return self.broken <= self.foreign * WRONG_ENCODING
+        return self.broken <= max(
+            self.foreign * WRONG_ENCODING, min(FEW, self.foreign * WRONG_IN_FEW)
+        )
 
     @property
     def newline(self) -> str | None:
@@ -79,15 +85,20 @@ def survey(path: Path, encoding: str | None = None) -> Census:
 
 
 def _check(path: Path, encoding: str) -> Census:
-    found = _count(path, encoding)
+    narrow = not codecs.lookup(encoding).name.startswith("utf")
+    if narrow and _first_utf_8(path) and not _count(path, "utf-8").broken:
+        raise BertZhError(f"{named(path)} is UTF-8, not {encoding}: leave --encoding out")
+    try:
+        found = _count(path, encoding)
+    except UnicodeError as error:  # without the mark that the encoding wants
+        raise BertZhError(
+            f"{named(path)} can't be read as {encoding} ({error}): leave --encoding out"
+        ) from None
     if not found.readable:
         raise BertZhError(
             f"{named(path)}: {found.broken / found.foreign:.0%} of its characters beyond ASCII "
             f"can't be read as {encoding}: name the right encoding with --encoding"
         )
-    narrow = not codecs.lookup(encoding).name.startswith("utf")
-    if narrow and _first_utf_8(path) and not _count(path, "utf-8").broken:
-        raise BertZhError(f"{named(path)} is UTF-8, not {encoding}: leave --encoding out")
     return found
 
 
@@ -210,8 +221,9 @@ def _sample(path: Path) -> bytes:
 
 def _sample_of_block(data: bytes) -> bytes:
     # The first line may begin in the middle of a character, if it isn't the only one.
-    lines = data[: _SAMPLE // 4].splitlines()
-    chosen = [line for line in lines[1:] or lines if not line.isascii()]
+    lines = data.split(b"\n")
+    chosen = [line[:_LINE] for line in lines[1:] or lines if not line.isascii()]
+    chosen = chosen[:: max(1, len(chosen) // _LINES)]
     return b"\n".join(line for line in map(_decodable, chosen) if line)
 
 

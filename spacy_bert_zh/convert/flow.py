@@ -1,8 +1,9 @@
 """The way of a corpus: read, clean, spool, sort out, split, write, report."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,10 +33,11 @@ from spacy_bert_zh.files import owned
 
 @dataclass
 class Tally:
-    """Rows read, and those of them with broken bytes."""
+    """Rows read, those of them with broken bytes, and what else had to be decided."""
 
     read: int = 0
     broken: int = 0
+    remarks: Counter[str] = field(default_factory=Counter)
 
 
 def convert(source: Path | str, output: Path | str, options: Options) -> dict[str, Any]:
@@ -85,6 +87,7 @@ def _convert(source: Path, folder: Path, options: Options, spool: Spool) -> dict
         "options": json.loads(json.dumps(asdict(options), default=str)),
         "rows": {"read": tally.read, "written": written, "rejected": spool.count("rejects")},
         "rows_with_broken_bytes": tally.broken,
+        "remarks": dict(tally.remarks),
         "splits": splits,
         "labels": labels,
         "multilabel": is_multilabel(spool, options),
@@ -111,7 +114,9 @@ def _spool(
             if isinstance(item, Reject):
                 spool.reject(file, item.line, item.reason, item.detail, item.text)
                 continue
-            tally.broken += "\ufffd" in item.text
+            tally.broken += "\ufffd" in item.text or "\0" in item.text
+            if item.remark:
+                tally.remarks[item.remark] += 1
             text = clean(item.text)
             labels = json.dumps(item.labels, ensure_ascii=False) if labelled else None
             reason = fault(text, labels)

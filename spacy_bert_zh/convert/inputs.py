@@ -46,6 +46,8 @@ _KINDS = (
     (257, b"ustar", "a tar archive", _UNPACK),
 )
 _HEAD = 512
+# The second is what Excel puts beside a workbook that is open.
+_HIDDEN = (".", "~$")
 
 
 def named(path: Path) -> str:
@@ -57,7 +59,7 @@ def find_files(path: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
     """Yield the file `path`, or every file in that folder that ends in one of `suffixes`.
 
     Case doesn't matter in endings, links to folders are followed, and what begins with a point
-    is hidden.
+    (or ``~$``, Excel's locks) is hidden.
 
     Raises:
         OSError: A folder can't be read.
@@ -73,9 +75,9 @@ def find_files(path: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add((known.st_dev, known.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not name.startswith(_HIDDEN))
         for name in sorted(names):
-            if name.lower().endswith(endings) and not name.startswith("."):
+            if name.lower().endswith(endings) and not name.startswith(_HIDDEN):
                 yield Path(folder, name)
 
 

@@ -1,6 +1,7 @@
 """The options of `convert`, checked."""
 
 import codecs
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ from spacy_bert_zh.errors import BertZhError
 
 NORMALIZE = ("none", "width", "nfkc")
 SPLIT_BY = ("hash", "stratified")
+# Where options mean something that don't everywhere.
+_OF_FORMATS = {("delimiter", "quotes", "escape"): ("csv", "tsv"), ("sheet",): ("xlsx",)}
+# As people write a tab on a command line.
+_TABS = {"tab": "\t", "\\t": "\t"}
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,14 @@ class Options:
         label_separator: What separates the labels of one row in a multi-label corpus.
         multilabel: Say in the report that labels don't exclude each other.
         unlabelled: Ignore labels and write JSON lines of text, for pretraining.
+        delimiter: csv, tsv: what stands between fields; None takes tabs for tsv and finds it
+            for csv.
+        quotes: csv, tsv: False if quotation marks are text like any other, True if a field in
+            them may hold what looks like rows; None tells by the file.
+        escape: csv, tsv: what stands before a quotation mark inside a field; None finds out
+            whether it is a backslash, or another quotation mark as usual.
+        sheet: xlsx: name of the sheet; None takes the only one that isn't empty.
         keep: Further columns that go along with each row; None takes all. For `score`.
-        quotes: False for CSV and TSV files that use no quotation marks around fields.
         classes: thucnews: file of the label names, one a line; None takes class.txt beside it.
         hosts: sogou: TSV or JSON of host and label, over the built-in table.
         language: ccnet: the language to keep.
@@ -59,8 +70,11 @@ class Options:
     label_separator: str | None = None
     multilabel: bool = False
     unlabelled: bool = False
+    delimiter: str | None = None
+    quotes: bool | None = None
+    escape: str | None = None
+    sheet: str | None = None
     keep: tuple[str, ...] | None = ()
-    quotes: bool = True
     classes: Path | None = None
     hosts: Path | None = None
     language: str = "zh"
@@ -79,6 +93,7 @@ class Options:
     max_length: int = 512
 
     def __post_init__(self) -> None:
+        _set(self, "format", self.format.strip().lower())
         _one_of("--normalize", self.normalize, NORMALIZE)
         _one_of("--split-by", self.split_by, SPLIT_BY)
         _check_encoding(self.encoding)
@@ -90,6 +105,26 @@ class Options:
                 option = name.replace("_", "-")
                 raise BertZhError(f"--{option} is {value}: it must be {least} or more")
         self._check_split()
+        self._check_table()
+
+    def _check_table(self) -> None:
+        for names, formats in _OF_FORMATS.items():
+            for name in names:
+                if getattr(self, name) is not None and self.format not in formats:
+                    option = "--quotes" if name == "quotes" else f"--{name}"
+                    raise BertZhError(
+                        f"{option} is for --format {' and '.join(formats)}, not {self.format}"
+                    )
+        if self.delimiter is not None:
+            _set(self, "delimiter", _TABS.get(self.delimiter.lower(), self.delimiter))
+        for option, value in (("--delimiter", self.delimiter), ("--escape", self.escape)):
+            if value is not None and (len(value) != 1 or value in '"\r\n'):
+                raise BertZhError(
+                    f"{option} {value!r}: give one character that is no quotation mark or line "
+                    "break; for a tab, write tab"
+                )
+        if self.escape and self.escape == self.delimiter:
+            raise BertZhError(f"--escape and --delimiter are both {self.escape}")
 
     def _check_split(self) -> None:
         shares = self.shares
@@ -141,6 +176,11 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _set(options: Options, name: str, value: str) -> None:
+    """Write an option as it is meant, before anyone has read it."""
+    object.__setattr__(options, name, value)
+
+
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise BertZhError(f"{option} {value} is unknown: choose one of {', '.join(known)}")
@@ -150,15 +190,10 @@ def _check_encoding(encoding: str | None) -> None:
     if encoding is None:
         return
     try:
-        ascii_compatible = codecs.encode("\n{", encoding) == b"\n{"
+        if codecs.lookup(encoding).name not in ("utf-16", "utf-32"):  # these want a mark first
+            io.TextIOWrapper(io.BytesIO(b"{}"), encoding, "replace").read()
     except (LookupError, TypeError, UnicodeError):
         raise BertZhError(
             f"--encoding {encoding} is unknown: try utf-8, gb18030 or big5, "
             "or leave it out to have it detected"
         ) from None
-    # Lines are found in the bytes, before decoding.
-    if not ascii_compatible and codecs.lookup(encoding).name != "utf-8-sig":
-        raise BertZhError(
-            f"--encoding {encoding} can't be read line by line: "
-            f"convert the file first, iconv -f {encoding} -t utf-8 FILE"
-        )

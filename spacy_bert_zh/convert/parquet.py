@@ -1,35 +1,150 @@
 """Parquet, in batches; a row's number stands for its line."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
 
 from spacy_bert_zh.convert.columns import choose
+from spacy_bert_zh.convert.inputs import SHRUNK, UNPACKED, named, opened, size
 from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.convert.rows import Reject, Row
-from spacy_bert_zh.convert.source import Source
+from spacy_bert_zh.convert.source import TOO_LONG, Source
 from spacy_bert_zh.errors import BertZhError, missing_extra
 
+if TYPE_CHECKING:
+    from pyarrow import Array, Scalar
+    from pyarrow.parquet import FileMetaData
+
 BATCH = 1000
+# Bytes of the longest text that can be used, a million characters, and the most labels of a row.
+LONGEST = 4_000_000
+MOST_ITEMS = 10_000
+# In lists, a value that is there a thousand times is in memory a thousand times.
+UNPACKED_LISTS = 1 << 20
+# What may be kept as a number in a table of its own: a value that a million rows share is then
+# in memory once.
+_SHARED = {"NONE", "STRING", "JSON", "ENUM"}
 
 
 def read(source: Source, options: Options) -> Iterator[Row | Reject]:
-    """Read a row from each row of the file."""
+    """Read a row from each row of the file.
+
+    Bytes that aren't UTF-8 cost their own characters only. A column without a type is text, as
+    Hive and Impala write it.
+    """
     try:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
         raise missing_extra("pyarrow", "convert", "--format parquet") from None
-    try:
-        with parquet.ParquetFile(source.path) as file:
+    with opened(source.path) as raw:
+        try:
+            metadata = parquet.read_metadata(raw)
+            file = parquet.ParquetFile(
+                raw,
+                metadata=metadata,
+                read_dictionary=_shared(metadata),
+                pre_buffer=False,
+                buffer_size=1 << 20,
+            )
             columns = choose(file.schema_arrow.names, options, source.path)
             names = [*columns.text, *([columns.label] if columns.label else [])]
-            wanted = None
-            if columns.kept is not None:
-                wanted = list(dict.fromkeys([*names, *columns.kept]))
-            number, rows = 0, max(file.metadata.num_rows, 1)
-            for batch in file.iter_batches(BATCH, columns=wanted):
-                for record in batch.to_pylist():
+            names += file.schema_arrow.names if columns.kept is None else columns.kept
+            names = list(dict.fromkeys(names))
+            _check_sizes(metadata, names, source)
+            number, total = 0, max(metadata.num_rows, 1)
+            for batch in file.iter_batches(BATCH, columns=names):
+                values = [_reader(batch.column(name)) for name in names]
+                for index in range(batch.num_rows):
                     number += 1
-                    yield columns.row(number, record)
-                source.done(source.path.stat().st_size * number // rows)
-    except pyarrow.ArrowInvalid as error:
-        raise BertZhError(f"{source.path} can't be read as Parquet: {error}") from error
+                    try:
+                        record = [value(index) for value in values]
+                    except _TooLong:
+                        yield Reject(number, TOO_LONG)
+                    except (ValueError, OverflowError) as error:
+                        yield Reject(number, "unreadable value", str(error))
+                    else:
+                        yield columns.row(number, dict(zip(names, record, strict=True)))
+                source.done(size(source.path) * number // total)
+        except (pyarrow.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
+            reason = " ".join(str(error).split())
+            raise BertZhError(f"{named(source.path)} can't be read as Parquet: {reason}") from error
+
+
+def _shared(metadata: "FileMetaData") -> list[str]:
+    schema = metadata.schema
+    columns = (schema.column(index) for index in range(len(schema)))
+    return [
+        column.path
+        for column in columns
+        if column.physical_type == "BYTE_ARRAY"
+        and column.logical_type.type in _SHARED
+        # Arrow can't do it inside lists.
+        and not column.max_repetition_level
+    ]
+
+
+def _check_sizes(metadata: "FileMetaData", names: list[str], source: Source) -> None:
+    for group in range(metadata.num_row_groups):
+        for index in range(metadata.num_columns):
+            column = metadata.row_group(group).column(index)
+            if column.path_in_schema.split(".")[0] not in names:
+                continue
+            unpacked, packed = column.total_uncompressed_size, column.total_compressed_size
+            most = UNPACKED_LISTS if "." in column.path_in_schema else UNPACKED
+            if unpacked > max(most, SHRUNK * packed):
+                raise BertZhError(
+                    f"{named(source.path)}: the column {column.path_in_schema} unpacks to "
+                    f"{unpacked:,} bytes, more than {SHRUNK} times its size, as no text does"
+                )
+
+
+def _reader(array: "Array[Any]") -> Callable[[int], Any]:
+    """The function from a row's place in a batch to its value."""
+    import pyarrow
+    from pyarrow import compute
+
+    if isinstance(array, pyarrow.DictionaryArray):
+        indices, shared = array.indices.to_pylist(), cache(_reader(array.dictionary))
+        return lambda index: None if indices[index] is None else shared(indices[index])
+    if not isinstance(array, _texts()):
+        return lambda index: _value(array[index])
+    lengths = cast(Any, compute).binary_length(array).to_pylist()
+
+    def text(index: int) -> Any:
+        # Before a copy of it is made.
+        if (lengths[index] or 0) > LONGEST:
+            raise _TooLong
+        return _value(array[index])
+
+    return text
+
+
+def _texts() -> tuple[type, ...]:
+    import pyarrow
+
+    return (
+        pyarrow.StringArray,
+        pyarrow.LargeStringArray,
+        pyarrow.BinaryArray,
+        pyarrow.LargeBinaryArray,
+    )
+
+
+class _TooLong(Exception):
+    """A value that is over a limit."""
+
+
+def _value(scalar: "Scalar[Any]") -> Any:
+    """A value as Python has it, but with broken bytes as U+FFFD."""
+    import pyarrow
+
+    if not scalar.is_valid:
+        return None
+    if isinstance(scalar, pyarrow.ListScalar | pyarrow.LargeListScalar):
+        if len(scalar) > MOST_ITEMS:
+            raise _TooLong
+        return [_value(item) for item in scalar.values]
+    if isinstance(scalar, pyarrow.BinaryScalar | pyarrow.LargeBinaryScalar):
+        return scalar.as_buffer().to_pybytes().decode("utf-8", "replace")
+    return scalar.as_py()

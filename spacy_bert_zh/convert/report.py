@@ -45,6 +45,15 @@ def summarize(report: dict[str, Any]) -> Iterator[str]:
         yield f"{split}: {rows['rows']:,} rows"
     for reason, number in report["rejected"].items():
         yield f"rejected, {reason}: {number:,} rows"
+    yield from remarks(report)
+
+
+def remarks(report: dict[str, Any]) -> Iterator[str]:
+    """Yield what people must know of how rows were read."""
+    if report["rows_with_broken_bytes"]:
+        yield f"broken bytes, now U+FFFD or left out: {report['rows_with_broken_bytes']:,} rows"
+    for remark, number in report["remarks"].items():
+        yield f"{remark}: {number:,} rows"
 
 
 def _markdown(report: dict[str, Any]) -> Iterator[str]:
@@ -54,8 +63,7 @@ def _markdown(report: dict[str, Any]) -> Iterator[str]:
         f"{rows['read']:,} rows read = {rows['written']:,} written + "
         f"{rows['rejected']:,} rejected; each rejected row stands in rejects.jsonl.\n"
     )
-    if report["rows_with_broken_bytes"]:
-        yield f"{report['rows_with_broken_bytes']:,} rows have broken bytes, now U+FFFD.\n"
+    yield from (f"- {line}\n" for line in remarks(report))
     yield from _split_table(report)
     yield "\n## Length\n"
     percentiles = list(lengths["characters"])

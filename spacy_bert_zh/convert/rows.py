@@ -15,12 +15,15 @@ class Row:
         labels: Those given to it.
         columns: What goes along with it, by the option `keep`; None where the format has no
             columns.
+        remark: What had to be decided to read it, in the same words for every such row: the
+            report counts them.
     """
 
     line: int
     text: str
     labels: tuple[str, ...] | None
     columns: Mapping[str, Any] | None = None
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,11 +45,12 @@ class Source:
         """Its encoding and what ends its lines, found by reading all of it."""
         return survey(self.path, self._encoding)
 
-    def pieces(self) -> Iterator[tuple[int, str]]:
+    def pieces(self, progress: bool = True) -> Iterator[tuple[int, str]]:
         """Yield (line number, text): a line, or a long line in several pieces.
 
         Lines end in ``\n`` or ``\r\n``. In a file where more of them end in ``\r`` alone, that
-        ends a line as well, and all of them end in ``\n`` here.
+        ends a line as well, and all of them end in ``\n`` here. Passes that only look don't
+        report progress.
 
         Raises:
             BertZhError: The file isn't text, is damaged, or its encoding isn't what it seems.
@@ -64,13 +65,14 @@ class Source:
                     yield number, piece.removeprefix("\ufeff") if at_start else piece
                     at_start = piece.endswith("\n")
                     number += at_start
-                    self.done(raw.tell())
+                    if progress:
+                        self.done(raw.tell())
             finally:
                 text.detach()  # or standard input would be closed with it
 
-    def lines(self) -> Iterator[tuple[int, str | None]]:
+    def lines(self, progress: bool = True) -> Iterator[tuple[int, str | None]]:
         """Yield (line number, line), with None for a line of more than `RECORD_LIMIT`."""
-        for number, pieces in itertools.groupby(self.pieces(), key=itemgetter(0)):
+        for number, pieces in itertools.groupby(self.pieces(progress), key=itemgetter(0)):
             yield number, _joined(piece for _, piece in pieces)
 
     def text(self) -> str | None:

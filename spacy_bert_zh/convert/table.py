@@ -1,17 +1,20 @@
 """CSV and TSV with a header."""
 
-import csv
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from spacy_bert_zh.convert.columns import choose
+from spacy_bert_zh.convert.dialects import find_dialect
 from spacy_bert_zh.convert.options import Options
+from spacy_bert_zh.convert.records import Record, records
 from spacy_bert_zh.convert.rows import Reject, Row
-from spacy_bert_zh.convert.source import RECORD_LIMIT, TOO_LONG, Source
+from spacy_bert_zh.convert.source import Source
 
 
 def read_csv(source: Source, options: Options) -> Iterator[Row | Reject]:
-    """Read rows of fields between commas."""
-    return _read(source, options, ",")
+    """Read rows of fields between commas, semicolons, tabs or bars, whatever the file has."""
+    return _read(source, options, None)
 
 
 def read_tsv(source: Source, options: Options) -> Iterator[Row | Reject]:
@@ -19,63 +22,42 @@ def read_tsv(source: Source, options: Options) -> Iterator[Row | Reject]:
     return _read(source, options, "\t")
 
 
-def _read(source: Source, options: Options, delimiter: str) -> Iterator[Row | Reject]:
-    table = _Table(source, delimiter, options.quotes)
-    names: list[str] | None = None
-    for item in table.records():
+def _read(source: Source, options: Options, delimiter: str | None) -> Iterator[Row | Reject]:
+    dialect = find_dialect(source, options, delimiter)
+    header: list[str] | None = None
+    for item in records(source, dialect):
         if isinstance(item, Reject):
             yield item
-            continue
-        first, fields = item
-        if names is None:
-            names = fields
+        elif header is None:
+            header = item.fields
+            names = unique_names(header)
             columns = choose(names, options, source.path)
-        elif len(fields) != len(names):
-            detail = f"in lines {first} to {table.line}: {len(fields)}, not {len(names)}"
-            yield Reject(first, "wrong number of fields", detail, delimiter.join(fields))
+        elif len(item.fields) != len(names):
+            detail = f"in lines {item.line} to {item.last}: {len(item.fields)}, not {len(names)}"
+            text = dialect.delimiter.join(item.fields)
+            yield Reject(item.line, "wrong number of fields", detail, text)
+        elif item.fields == header:
+            yield Reject(item.line, "header repeated", text=dialect.delimiter.join(header))
         else:
-            yield columns.row(first, dict(zip(names, fields, strict=True)))
+            row = columns.row(item.line, dict(zip(names, item.fields, strict=True)))
+            yield _told(row, item) if item.remark else row
 
 
-class _Table:
-    """The records of a file, with the line that each starts in."""
+def _told(row: Row | Reject, record: Record) -> Row | Reject:
+    """A row with what had to be decided to read it."""
+    if isinstance(row, Row):
+        return replace(row, remark=record.remark)
+    if record.last == record.line:
+        return row
+    return replace(row, detail=f"in lines {record.line} to {record.last}: {row.detail}")
 
-    def __init__(self, source: Source, delimiter: str, quotes: bool) -> None:
-        self._first = self.line = 0
-        self._source = source
-        self._rejects: list[Reject] = []
-        # The limit is the whole process's; the default stops at 131,072 characters.
-        csv.field_size_limit(RECORD_LIMIT)
-        # Strict, or a quote that is never closed would swallow the rows after it unnoticed.
-        self._reader = csv.reader(
-            self._lines(),
-            delimiter=delimiter,
-            quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
-            strict=True,
-        )
 
-    def records(self) -> Iterator[tuple[int, list[str]] | Reject]:
-        """Yield (first line, fields) for the records that aren't blank, or what is wrong."""
-        while True:
-            self._first = 0
-            try:
-                fields = next(self._reader, None)
-            except csv.Error as error:
-                detail = f"in lines {self._first} to {self.line}: {error} (see --no-quotes)"
-                yield Reject(self._first, "malformed", detail)
-                continue
-            yield from self._rejects
-            self._rejects.clear()
-            if fields is None:
-                return
-            if fields:
-                yield self._first, fields
-
-    def _lines(self) -> Iterator[str]:
-        for number, line in self._source.lines():
-            self.line = number
-            if line is None:
-                self._rejects.append(Reject(number, TOO_LONG))
-            else:
-                self._first = self._first or number
-                yield line
+def unique_names(header: Sequence[str]) -> list[str]:
+    """The names of columns, without spaces around; those that occur twice are numbered."""
+    names = [name.strip() for name in header]
+    total, seen = Counter(names), Counter[str]()
+    unique = []
+    for name in names:
+        seen[name] += 1
+        unique.append(f"{name} ({seen[name]})" if name and total[name] > 1 else name)
+    return unique

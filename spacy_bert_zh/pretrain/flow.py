@@ -11,6 +11,7 @@ from typing import Any
 from tokenizers import Tokenizer
 from wasabi import msg
 
+from spacy_bert_zh.convert.inputs import STDIN
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import check_apart, claim, whole, workshop
 from spacy_bert_zh.pretrain.options import Options
@@ -47,6 +48,8 @@ def pretrain(corpus: Path, output: Path, options: Options, restart: bool = False
         import accelerate  # noqa: F401
     except ImportError:
         raise missing_extra("accelerate", "pretrain", "pretrain") from None
+    if corpus == STDIN:
+        raise BertZhError("pretrain reads its corpus again when it goes on: give a file or folder")
     output = Path(os.path.abspath(output))
     work = output.with_name(f"{output.name}.work")
     inputs = [corpus, options.checkpoint, options.vocabulary, *options.similar, *options.exclude]

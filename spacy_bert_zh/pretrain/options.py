@@ -28,6 +28,10 @@ class Options:
     Args:
         format: Format of the corpus, one of `convert`'s that has texts.
         encoding: Encoding of the input; None detects it for each file.
+        delimiter: csv, tsv: as in `convert`.
+        quotes: csv, tsv: as in `convert`.
+        escape: csv, tsv: as in `convert`.
+        sheet: xlsx: as in `convert`.
         text_columns: Columns or keys of the text; empty detects.
         checkpoint: Go on from this checkpoint folder, with its sizes and vocabulary.
         vocabulary: A ``vocab.txt`` or ``tokenizer.json``; None trains one.
@@ -64,6 +68,10 @@ class Options:
 
     format: str = "text"
     encoding: str | None = None
+    delimiter: str | None = None
+    quotes: bool | None = None
+    escape: str | None = None
+    sheet: str | None = None
     text_columns: tuple[str, ...] = ()
     checkpoint: Path | None = None
     vocabulary: Path | None = None

@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from spacy_bert_zh.convert.cleaning import fault, make_cleaner
 from spacy_bert_zh.convert.formats import get_format
 from spacy_bert_zh.convert.inputs import size
 from spacy_bert_zh.convert.options import Options as ReadingOptions
-from spacy_bert_zh.convert.rows import Reject
+from spacy_bert_zh.convert.rows import Reject, Row
 from spacy_bert_zh.convert.source import Source
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import whole
@@ -56,12 +56,7 @@ class Prepared:
 
 def corpus_texts(corpus: Path, options: Options, counts: Counter[str]) -> Iterator[str]:
     """Yield the clean texts of a corpus and count what can't be used."""
-    reading = ReadingOptions(
-        format=options.format,
-        encoding=options.encoding,
-        text_columns=options.text_columns,
-        unlabelled=True,
-    )
+    reading = _reading(options)
     clean, form = make_cleaner(reading), get_format(options.format)
     files = list(form.files(corpus))
     if not files:
@@ -73,10 +68,25 @@ def corpus_texts(corpus: Path, options: Options, counts: Counter[str]) -> Iterat
                 counts["read"] += 1
                 reason = row.reason if isinstance(row, Reject) else None
                 text = "" if isinstance(row, Reject) else clean(row.text)
+                if isinstance(row, Row) and row.remark:
+                    counts[f"remarked: {row.remark}"] += 1
                 if reason := reason or fault(text, None):
                     counts[f"rejected: {reason}"] += 1
                 else:
                     yield text
+
+
+def _reading(options: Options) -> ReadingOptions:
+    return ReadingOptions(
+        format=options.format,
+        encoding=options.encoding,
+        delimiter=options.delimiter,
+        quotes=options.quotes,
+        escape=options.escape,
+        sheet=options.sheet,
+        text_columns=options.text_columns,
+        unlabelled=True,
+    )
 
 
 def prepare(corpus: Path, tokenizer: Tokenizer, options: Options, work: Path) -> Prepared:
@@ -102,8 +112,8 @@ def fingerprint(corpus: Path, options: Options, *further: Any) -> str:
     inputs = [*get_format(options.format).files(corpus)]
     inputs += [file for path in options.exclude for file in find_docbins(path)]
     known = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in inputs]
-    reading = (options.format, options.encoding, options.text_columns)
-    content = json.dumps([known, reading, options.held_out, options.seed, *further])
+    reading = asdict(_reading(options))
+    content = json.dumps([known, reading, options.held_out, options.seed, *further], default=str)
     return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
 
 
