@@ -41,6 +41,7 @@ EXTRAS["dev"] = [
     "kubernetes-validate>=1.30",
     "mypy>=1.11",
     "playwright>=1.45",
+    "psutil>=5.9",
     "pytest>=8",
     "pytest-xdist>=3.6",
     "ruff>=0.6",

@@ -18,6 +18,7 @@ from spacy_bert_zh.errors import BertZhError, system_error
 from spacy_bert_zh.record import RECORD, Record, dropping, entries
 from spacy_bert_zh.renaming import (
     PART,
+    WORK,
     beside,
     discard,
     leftovers,
@@ -133,7 +134,7 @@ def scratch(output: Path | str) -> Iterator[Path]:
     Unlike one in the system's folder for such, it has as much room as the output, and what a
     killed run leaves is swept by the next one.
     """
-    with _temporary(real(output)) as folder:
+    with _temporary(real(output), WORK) as folder:
         folder.mkdir()
         yield folder
 
@@ -238,8 +239,8 @@ def _check_place(path: Path) -> None:
 
 
 @contextmanager
-def _temporary(path: Path) -> Iterator[Path]:
-    temporary = beside(path, PART)
+def _temporary(path: Path, ending: str = PART) -> Iterator[Path]:
+    temporary = beside(path, ending)
     with made_parents(path.parent):
         try:
             remove(temporary)

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-# Half-made; moved aside to be put back; to be removed.
-PART, OLD, GONE = "part", "old", "gone"
+# Half-made; worked in for it; moved aside to be put back; to be removed.
+PART, WORK, OLD, GONE = ENDINGS = "part", "work", "old", "gone"
 # As many bytes of a name are kept; file systems allow 255, and host and number are added.
 LONGEST = 120
 
@@ -40,7 +40,7 @@ def short_name(path: Path) -> str:
 def leftovers(folder: Path, name: str = "") -> Iterator[tuple[Path, str]]:
     """What killed runs that worked in a folder (at a name there) left, and the ending of each."""
     of = re.escape(name) if name else ".+"
-    pattern = re.compile(rf"\.{of}\.[^.]+(\.[^.]+)*\.\d+\.({PART}|{OLD}|{GONE})(\.keras)?")
+    pattern = re.compile(rf"\.{of}\.[^.]+(\.[^.]+)*\.\d+\.({'|'.join(ENDINGS)})(\.keras)?")
     if folder.is_dir():
         for entry in sorted(os.listdir(folder)):
             if found := pattern.fullmatch(entry):

@@ -505,6 +505,18 @@ def test_a_workshop_without_work_is_not_left_behind(tmp_path: Path) -> None:
     assert only(tmp_path) == []
 
 
+def test_there_is_room_to_work_beside_a_file_until_it_is_made(tmp_path: Path) -> None:
+    output = tmp_path / "a.whl"
+    with files.claim("package", output, folder=False), files.scratch(output) as work:
+        (work / "built").write_text("x")
+        with files.made(output, "package") as part:
+            part.write_text((work / "built").read_text())
+    assert only(tmp_path) == [files.RECORD, "a.whl"]
+    (tmp_path / ".a.whl.host.7.work").mkdir()  # of a run that was killed
+    with files.claim("package", output, folder=False):
+        assert only(tmp_path) == [".a.whl.lock", files.RECORD, "a.whl"]
+
+
 def test_a_folder_that_lost_something_is_not_intact(tmp_path: Path) -> None:
     assert not files.intact(tmp_path / "out")
     make(tmp_path / "out")
