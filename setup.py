@@ -67,6 +67,7 @@ setup(
     install_requires=[
         "filelock>=4.2",
         "numpy>=1.26",
+        "pydantic>=2.5,<3",
         "safetensors>=0.4.5",
         "spacy>=3.8,<3.9",
         "thinc>=8.3.4,<8.4",

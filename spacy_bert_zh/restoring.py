@@ -4,6 +4,7 @@ What can be wrong is said in one line that names the component. After it, labels
 settings fit each other and the architecture of the config.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -105,6 +106,11 @@ def _check_settings(settings: dict[str, Any], where: Path | str) -> None:
         raise BertZhError(f"{where} has the label {shorten(twice)} twice")
 
 
+def _kind(name: str) -> str:
+    """What a layer is called whatever its engine: each engine reads what another wrote."""
+    return re.sub(r"[a-z]+_backbone", "backbone", name)
+
+
 def _refs(node: Model[Any, Any]) -> dict[str, Any]:
     return {name: node.maybe_get_ref(name) for name in node.ref_names}
 
@@ -121,7 +127,7 @@ def _attributes(node: Model[Any, Any]) -> dict[str, Any]:
 def _check_architecture(model: Model[Any, Any], before: list[tuple[str, Any, Any]]) -> None:
     """Whether it is still the one that the config described."""
     for node, (name, refs, attributes) in zip(model.walk(), before, strict=True):
-        if node.name != name or _refs(node) != refs:
+        if _kind(node.name) != _kind(name) or _refs(node) != refs:
             raise BertZhError(f"its model has a layer '{node.name}' where config.cfg has '{name}'")
         for key, value in attributes.items():
             found = node.attrs[key]
