@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from spacy_bert_zh.convert.columns import choose
 from spacy_bert_zh.convert.inputs import SHRUNK, UNPACKED, named, opened, size
@@ -12,7 +12,7 @@ from spacy_bert_zh.convert.source import TOO_LONG, Source
 from spacy_bert_zh.errors import BertZhError, missing_extra
 
 if TYPE_CHECKING:
-    from pyarrow import Array, Scalar
+    from pyarrow import Scalar
     from pyarrow.parquet import FileMetaData
 
 BATCH = 1000
@@ -99,8 +99,8 @@ def _check_sizes(metadata: "FileMetaData", names: list[str], source: Source) -> 
                 )
 
 
-def _reader(array: "Array[Any]") -> Callable[[int], Any]:
-    """The function from a row's place in a batch to its value."""
+def _reader(array: Any) -> Callable[[int], Any]:
+    """The function from a row's place in an Arrow array to its value."""
     import pyarrow
     from pyarrow import compute
 
@@ -109,7 +109,7 @@ def _reader(array: "Array[Any]") -> Callable[[int], Any]:
         return lambda index: None if indices[index] is None else shared(indices[index])
     if not isinstance(array, _texts()):
         return lambda index: _value(array[index])
-    lengths = cast(Any, compute).binary_length(array).to_pylist()
+    lengths = compute.binary_length(array).to_pylist()
 
     def text(index: int) -> Any:
         # Before a copy of it is made.
