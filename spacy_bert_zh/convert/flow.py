@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,19 +12,31 @@ from tqdm import tqdm
 
 from spacy_bert_zh.convert.cleaning import fault, make_cleaner
 from spacy_bert_zh.convert.formats import get_format
+from spacy_bert_zh.convert.label_values import NotALabelError
 from spacy_bert_zh.convert.labels import (
     check_labels,
     check_splits,
     count_splits,
     imbalance,
     is_multilabel,
+    settle_labels,
+    warnings,
 )
 from spacy_bert_zh.convert.lengths import Lengths
+from spacy_bert_zh.convert.naming import Naming
 from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.convert.report import count_files, write_rejects, write_report
 from spacy_bert_zh.convert.rows import Reject
 from spacy_bert_zh.convert.source import Source
-from spacy_bert_zh.convert.spool import SPLITS, Spool, Spooled, digest, open_spool, printable
+from spacy_bert_zh.convert.spool import (
+    SPLITS,
+    Spool,
+    Spooled,
+    digest,
+    dump_labels,
+    open_spool,
+    printable,
+)
 from spacy_bert_zh.convert.writing import Rows, make_tokenize, write_docs, write_texts
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.files import whole
@@ -32,10 +44,11 @@ from spacy_bert_zh.files import whole
 
 @dataclass
 class Tally:
-    """Rows read, and those of them with broken bytes."""
+    """Rows read, those of them with broken bytes, and what the readers decided."""
 
     read: int = 0
     broken: int = 0
+    notes: dict[str, None] = field(default_factory=dict)
 
 
 def convert(source: Path | str, output: Path | str, options: Options) -> dict[str, Any]:
@@ -76,12 +89,13 @@ def _replaceable(output: Path) -> bool:
 
 
 def _convert(source: Path, folder: Path, options: Options, spool: Spool) -> dict[str, Any]:
-    labelled = get_format(options.format).labelled and not options.unlabelled
+    labelled = options.labelled
     lengths = Lengths(options.tokenizer, options.max_length)
-    tally = Tally()
+    tally, naming = Tally(), Naming(options)
     for split, path in enumerate((source, options.dev, options.test)):
         if path is not None:
-            _spool(path, split, labelled, options, spool, tally)
+            _spool(path, split, naming if labelled else None, options, spool, tally)
+    words = settle_labels(spool, naming, options) if labelled else []
     spool.reject_repeated()
     spool.split(options.shares, options.split_by == "stratified")
     if options.limit:
@@ -89,6 +103,7 @@ def _convert(source: Path, folder: Path, options: Options, spool: Spool) -> dict
     splits = count_splits(spool)
     check_splits(splits, spool, source, options)
     labels = check_labels(splits, options) if labelled else []
+    multilabel = is_multilabel(spool, options)
     written = _write(folder, splits, labels, options, spool, lengths)
     report = {
         "input": str(source),
@@ -97,7 +112,10 @@ def _convert(source: Path, folder: Path, options: Options, spool: Spool) -> dict
         "rows_with_broken_bytes": tally.broken,
         "splits": splits,
         "labels": labels,
-        "multilabel": is_multilabel(spool, options),
+        "multilabel": multilabel,
+        "notes": [*tally.notes, *words],
+        "warnings": warnings(splits, multilabel) if labelled else [],
+        "taken_as_missing": dict(naming.missing.most_common()),
         "imbalance": imbalance(splits),
         "lengths": lengths.summary(),
         "rejected": dict(spool.counts("rejects", "reason")),
@@ -110,9 +128,9 @@ def _convert(source: Path, folder: Path, options: Options, spool: Spool) -> dict
 
 
 def _spool(
-    path: Path, split: int, labelled: bool, options: Options, spool: Spool, tally: Tally
+    path: Path, split: int, naming: Naming | None, options: Options, spool: Spool, tally: Tally
 ) -> None:
-    """Read and clean all files of an input into the spool."""
+    """Read and clean all files of an input into the spool, with labels if there is a naming."""
     clean = make_cleaner(options)
     for source in _sources(path, options):
         file = printable(str(source.path))
@@ -123,13 +141,18 @@ def _spool(
                 continue
             tally.broken += "\ufffd" in item.text
             text = clean(item.text)
-            labels = json.dumps(item.labels, ensure_ascii=False) if labelled else None
+            try:
+                labels = dump_labels(naming.of(item.labels or ())) if naming else None
+            except NotALabelError as error:
+                spool.reject(file, item.line, error.reason, error.detail, text)
+                continue
             reason = fault(text, labels)
             if reason:
                 spool.reject(file, item.line, reason, "", text)
             else:
                 row = (split, file, item.line, text, labels, *digest(text, options.seed))
                 spool.add(Spooled(*row))
+        tally.notes |= dict.fromkeys(source.notes)
 
 
 def _sources(path: Path, options: Options) -> Iterator[Source]:

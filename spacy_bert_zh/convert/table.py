@@ -29,7 +29,7 @@ def _read(source: Source, options: Options, delimiter: str) -> Iterator[Row | Re
         first, fields = item
         if names is None:
             names = fields
-            columns = choose(names, options, source.path)
+            columns = choose(names, options, source)
         elif len(fields) != len(names):
             detail = f"in lines {first} to {table.line}: {len(fields)}, not {len(names)}"
             yield Reject(first, "wrong number of fields", detail, delimiter.join(fields))
