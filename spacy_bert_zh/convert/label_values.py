@@ -64,8 +64,7 @@ def label_names(value: Any, separator: str | None = None) -> tuple[str, ...]:
         separator: What stands between the labels in a text.
 
     Returns:
-        Their names, none of them twice; an empty list or object of scores says that there are
-        none.
+        Their names, sorted, none of them twice; of an empty list, or scores of 0, none at all.
 
     Raises:
         NotALabelError: There is no label, or it can't be told.
@@ -120,10 +119,10 @@ def _scalar(value: Any) -> str:
 
 
 def _distinct(names: Iterable[str]) -> tuple[str, ...]:
-    found = tuple(dict.fromkeys(stripped for name in names if (stripped := name.strip())))
+    found = {name.strip() for name in names} - {""}
     if not found:
         raise NotALabelError(NO_LABEL)
-    return found
+    return tuple(sorted(found))
 
 
 def _of_list(items: list[Any]) -> tuple[str, ...]:
@@ -157,7 +156,7 @@ def _of_scores(scores: Mapping[str, float]) -> tuple[str, ...]:
         if score not in (0, 1):
             detail = f"{score} for {name}: neither 0 nor 1"
             raise NotALabelError(NO_LABEL if math.isnan(score) else UNREADABLE, detail)
-    return tuple(str(name) for name, score in scores.items() if score)
+    return tuple(sorted(name for name, score in scores.items() if score))
 
 
 def _written_out(text: str) -> Any:

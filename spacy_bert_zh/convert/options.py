@@ -57,8 +57,8 @@ class Options:
         language: ccnet: the language to keep.
         buckets: ccnet: the buckets to keep; empty keeps all.
         normalize: "width" makes full-width letters, digits, symbols and spaces half-width but
-            keeps Chinese punctuation; "nfkc" applies Unicode's NFKC, which makes a half-width
-            comma of ， as well; "none" leaves the characters.
+            keeps Chinese punctuation, and applies Unicode's NFC; "nfkc" applies NFKC, which makes
+            a half-width comma of ， as well; "none" leaves the characters.
         simplify: Traditional to simplified characters.
         join_segmented: Remove the spaces of a corpus whose words are already separated.
         split: Shares of train, dev and test; None takes 0.9, 0.1, 0, without dev where a
@@ -137,7 +137,7 @@ class Options:
         for name in ("label_column", "label_separator"):
             if self.label_columns and name in given:
                 raise BertZhError(
-                    f"{_option(name)} and --label-columns are two ways to find the labels: choose one"
+                    f"{_option(name)} and --label-columns contradict each other: choose one"
                 )
 
     def _check_split(self) -> None:
