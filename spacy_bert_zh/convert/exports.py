@@ -169,17 +169,16 @@ def _argilla_1(record: Mapping[str, Any]) -> Record | None:
         return None
     inputs = record.get("inputs")
     values = {**inputs, **record} if isinstance(inputs, dict) else dict(record)
-    if record["status"] == "Discarded":
-        return Record(values, ("annotation",), {"annotation": (REFUSED, "(discarded)")})
-    if record["annotation"] in (None, []):
-        del values["annotation"]
-        nothing = _unanswered(record, record["prediction"])
-        return Record(values, ("annotation",), {"annotation": nothing})
-    return Record(values, ("annotation",))
+    if record["status"] != "Discarded" and record["annotation"] not in (None, []):
+        return Record(values, ("annotation",))
+    del values["annotation"]
+    return Record(
+        values, ("annotation",), {"annotation": _unanswered(record, record["prediction"])}
+    )
 
 
 def _unanswered(record: Mapping[str, Any], guesses: Any) -> tuple[str, str]:
-    if record.get("status") == "discarded":
+    if str(record.get("status")).lower() == "discarded":
         return REFUSED, "(discarded)"
     return NOT_ANNOTATED, "(but suggested)" if guesses else ""
 

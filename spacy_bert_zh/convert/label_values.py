@@ -156,7 +156,8 @@ def _of_scores(scores: Mapping[str, float]) -> tuple[str, ...]:
         if score not in (0, 1):
             detail = f"{score} for {name}: neither 0 nor 1"
             raise NotALabelError(NO_LABEL if math.isnan(score) else UNREADABLE, detail)
-    return tuple(sorted(name for name, score in scores.items() if score))
+    chosen = [name for name, score in scores.items() if score]
+    return _distinct(chosen) if chosen else ()
 
 
 def _written_out(text: str) -> Any:

@@ -220,7 +220,7 @@ def _pairs(text: str) -> tuple[tuple[str, str], ...]:
 def _option(name: str) -> str:
     if name == "label_first":
         return "--label-first/--label-last"
-    return "--no-quotes" if name == "quotes" else f"--{name.replace('_', '-')}"
+    return "--quotes/--no-quotes" if name == "quotes" else f"--{name.replace('_', '-')}"
 
 
 def _listed(text: str) -> tuple[str, ...]:
