@@ -182,6 +182,13 @@ def test_malformed_json_costs_its_own_row_only(tmp_path: Path) -> None:
     assert [item.line for item in items if isinstance(item, Reject)] == list(range(2, 19, 2))
 
 
+def test_however_many_malformed_lines_come_first(tmp_path: Path) -> None:
+    content = "{坏}\n" * 250 + '{"text": "好", "label": 1}'
+    items = read(write(tmp_path / "corpus.jsonl", content), "jsonl")
+    assert len(rejected(items)) == 250
+    assert rows(items) == [(251, "好", ("1",))]
+
+
 def test_malformed_object_in_one_line_of_many(tmp_path: Path) -> None:
     content = '[{"text": "一", "label": 1}, {"text": 坏}, {"text": "二", "label": 1}]'
     items = read(write(tmp_path / "corpus.json", content), "jsonl")
@@ -422,6 +429,13 @@ def test_sorted_by_label_and_named_by_class_txt(tmp_path: Path) -> None:
     write(tmp_path / "class.txt", "体育\n财经\n")
     source = lines_of(tmp_path / "train.txt", [("1", f"第{n}条") for n in range(3)])
     assert rows(read(source, "thucnews"))[0] == (1, "第0条", ("财经",))
+
+
+@pytest.mark.parametrize("header", ["text_a\tlabel", "标签\t内容", "id\tLabel\tText"])
+def test_a_header_is_no_row(tmp_path: Path, header: str) -> None:
+    source = write(tmp_path / "train.txt", f"{header}\n一\t好\n")
+    with pytest.raises(BertZhError, match=r"begins with a header, .*: give --format tsv"):
+        read(source, "thucnews")
 
 
 def test_evidence_at_odds_is_an_error(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def rejected(source: Path) -> list[str]:
         ([{"choices": ["甲"]}, {"choices": ["乙"]}], None, ("乙", "甲")),
         ({"甲": 1.0, "乙": 0.0}, None, ("甲",)),
         ({"甲": False, "乙": False}, None, ()),
+        ({"label": 1}, None, ("1",)),
         ("[体育]", None, ("[体育]",)),
         ("(好评)", None, ("(好评)",)),
         ("('好评')", None, ("('好评')",)),

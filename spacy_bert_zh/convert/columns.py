@@ -16,7 +16,7 @@ from spacy_bert_zh.errors import BertZhError
 # Well-known names. Those of a later group count only where none of an earlier one is there; two
 # of the same group are ambiguous.
 TEXTS = (
-    "text sentence content review comment news body article query utterance document "
+    "text text_a sentence content review comment news body article query utterance document "
     "raw_content raw_text review_body 文本 内容 內容 评论 評論 正文 句子 文章 原文 语句 评价 評價 "
     "留言 微博 新闻 新聞 文本内容 评论内容 評論內容 评价内容 新闻内容 微博内容 微博正文 "
     "微博中文内容 留言内容 文章内容",
@@ -121,6 +121,13 @@ def choose(
     columns = Columns(text, label, options.label_separator, flags, source.path)
     source.notes.append(header.described(columns))
     return columns
+
+
+def is_header(names: Iterable[str]) -> bool:
+    """Whether these are names of columns, one of text and one of labels, rather than a row."""
+    found = {_plain(name) for name in names}
+    groups = (TEXTS[:2], LABELS)
+    return all(not found.isdisjoint(map(_plain, " ".join(group).split())) for group in groups)
 
 
 def has_text_column(names: Iterable[str], options: Options) -> bool:

@@ -103,7 +103,6 @@ def _convert(source: Path, folder: Path, options: Options, spool: Spool) -> dict
     splits = count_splits(spool)
     check_splits(splits, spool, source, options)
     labels = check_labels(splits, options) if labelled else []
-    multilabel = is_multilabel(spool, options)
     written = _write(folder, splits, labels, options, spool, lengths)
     report = {
         "input": str(source),
@@ -112,9 +111,9 @@ def _convert(source: Path, folder: Path, options: Options, spool: Spool) -> dict
         "rows_with_broken_bytes": tally.broken,
         "splits": splits,
         "labels": labels,
-        "multilabel": multilabel,
+        "multilabel": is_multilabel(spool, options),
         "notes": [*tally.notes, *words],
-        "warnings": warnings(splits, multilabel) if labelled else [],
+        "warnings": warnings(splits) if labelled else [],
         "taken_as_missing": dict(naming.missing.most_common()),
         "imbalance": imbalance(splits),
         "lengths": lengths.summary(),

@@ -33,10 +33,11 @@ _PATIENCE = 4
 def read(source: Source, options: Options) -> Iterator[Row | Reject]:
     """Read a row from each object, by the columns of the first ones."""
     items = _records(source, options)
-    first = list(_sample(items))
-    found = [record for _, record in first if isinstance(record, Record)]
-    if not found:
+    while first := list(_sample(items)):
+        if found := [record for _, record in first if isinstance(record, Record)]:
+            break
         yield from (item for _, item in first if isinstance(item, Reject))
+    else:
         return
     names = dict.fromkeys(name for record in found for name in record.values)
     labels = dict.fromkeys(name for record in found for name in record.labels)

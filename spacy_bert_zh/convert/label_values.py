@@ -31,7 +31,7 @@ _ELEMENT = re.compile(f"{_STRING}|{_NUMBER}")
 _BEGUN = ("['", '["', "{'", '{"')
 _BRACKETS = {"[": "]", "{": "}", "(": ")"}
 # The keys that hold the label itself in an object: Label Studio's, Argilla's, and common ones.
-_HOLDERS = ("choices", "value", "label", "labels", "name")
+_HOLDERS = ("choices", "value", "label", "labels", "name", "category")
 # With one of these an object speaks of a part of the text, or is a guess.
 _FOREIGN = ("start", "end", "start_offset", "end_offset", "score", "user_id")
 
@@ -144,7 +144,7 @@ def _of_object(value: Mapping[str, Any]) -> tuple[str, ...]:
         raise NotALabelError(NO_LABEL, "but an empty object")
     if not any(key in value for key in _FOREIGN):
         for key in _HOLDERS:
-            if isinstance(value.get(key), str | list):
+            if isinstance(value.get(key), str | list) or value.keys() == {key}:
                 return label_names(value[key])
         if all(isinstance(score, bool | int | float) for score in value.values()):
             return _of_scores(value)

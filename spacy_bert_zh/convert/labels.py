@@ -33,6 +33,12 @@ def settle_labels(spool: Spool, naming: Naming, options: Options) -> list[str]:
             spool.reject_without_labels(NO_LABEL, detail)
         if options.label_separator:
             words.append(f"--label-separator: no label has '{options.label_separator}' in it")
+    elif not options.several:
+        several = sizes.total() - sizes[1]
+        words.append(
+            f"{several:,} of {sizes.total():,} rows have several labels or none: labels don't "
+            "exclude each other"
+        )
     return words
 
 
@@ -102,7 +108,7 @@ def is_multilabel(spool: Spool, options: Options) -> bool:
     )
 
 
-def warnings(splits: dict[str, dict[str, Any]], multilabel: bool) -> list[str]:
+def warnings(splits: dict[str, dict[str, Any]]) -> list[str]:
     """What is odd about the labels, in words."""
     train: dict[str, int] = splits["train"]["labels"]
     found = []

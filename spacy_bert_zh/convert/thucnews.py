@@ -7,6 +7,7 @@ from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 
+from spacy_bert_zh.convert.columns import is_header
 from spacy_bert_zh.convert.label_values import NotALabelError, label_names
 from spacy_bert_zh.convert.naming import make_label_cleaner
 from spacy_bert_zh.convert.options import Options
@@ -47,6 +48,10 @@ def read(source: Source, options: Options) -> Iterator[Row | Reject]:
     names = _names(options.classes or _beside(source.path), options)
     lines = _lines(source)
     sample = list(_sample(lines))
+    if sample and (header := (sample[0][1] or "").split("\t")) and is_header(header):
+        raise BertZhError(
+            f"{source.path} begins with a header, {', '.join(header)}: give --format tsv"
+        )
     label_first = _label_first([line for _, line in sample if line], names, source, options)
     for number, line in chain(sample, lines):
         if line is None:
