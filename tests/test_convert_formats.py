@@ -449,6 +449,8 @@ def test_several_labels_behind_a_tab(tmp_path: Path) -> None:
     source = write(tmp_path / "train.txt", "一\t乙,甲\n二\t甲\n三\t0,1\n")
     options = {"label_separator": ","}
     assert rows(read(source, "thucnews", **options))[0] == (1, "一", ("乙", "甲"))
+    tabs = write(tmp_path / "tabs.txt", "一\t乙\t甲\n")
+    assert rows(read(tabs, "thucnews", label_separator="\t")) == [(1, "一", ("乙", "甲"))]
     write(tmp_path / "class.txt", "甲\n乙\n")
     items = read(source, "thucnews", **options)
     assert [row[2] for row in rows(items)] == [("乙", "甲"), ("甲",), ("甲", "乙")]

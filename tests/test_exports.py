@@ -78,6 +78,14 @@ def test_label_studio(tmp_path: Path) -> None:
         assert len(labels(read(tmp_path, tasks, lines, unlabelled=True))) == 10
 
 
+def test_label_studio_with_the_work_still_to_do_first(tmp_path: Path) -> None:
+    tasks = [task(f"第{n}条") for n in range(250)]
+    items = read(tmp_path, [*tasks, task("一", annotation("好"))])
+    assert labels(items) == {"一": ("好",)}
+    assert {item.reason for item in items if isinstance(item, Reject)} == {"not annotated"}
+    assert len(labels(read(tmp_path, tasks, unlabelled=True))) == 250
+
+
 def test_label_studio_with_two_controls(tmp_path: Path) -> None:
     both = annotation("好")
     both["result"] += annotation("食品", control="topic")["result"]

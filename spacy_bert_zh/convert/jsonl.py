@@ -34,16 +34,27 @@ def read(source: Source, options: Options) -> Iterator[Row | Reject]:
     """Read a row from each object, by the columns of the first ones."""
     items = _records(source, options)
     while first := list(_sample(items)):
-        if found := [record for _, record in first if isinstance(record, Record)]:
+        if any(_tells_columns(item, options) for _, item in first):
             break
-        yield from (item for _, item in first if isinstance(item, Reject))
+        yield from (_rejected(number, item) for number, item in first)
     else:
         return
+    found = [record for _, record in first if isinstance(record, Record)]
     names = dict.fromkeys(name for record in found for name in record.values)
     labels = dict.fromkeys(name for record in found for name in record.labels)
     columns = choose(dict.fromkeys((*names, *labels)), options, source, tuple(labels))
     for number, item in chain(first, items):
         yield item if isinstance(item, Reject) else _row(number, item, columns, labels)
+
+
+def _tells_columns(item: Record | Reject, options: Options) -> bool:
+    """Whether it has columns; a task that nobody has done yet doesn't tell the label's."""
+    chosen = options.unlabelled or options.label_column
+    return isinstance(item, Record) and bool(item.labels or not item.faults or chosen)
+
+
+def _rejected(number: int, item: Record | Reject) -> Reject:
+    return item if isinstance(item, Reject) else Reject(number, *item.faults[""])
 
 
 def _row(number: int, record: Record, columns: Columns, labels: Collection[str]) -> Row | Reject:

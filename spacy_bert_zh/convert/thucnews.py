@@ -58,12 +58,8 @@ def read(source: Source, options: Options) -> Iterator[Row | Reject]:
             yield Reject(number, TOO_LONG)
         elif "\t" not in line:
             yield Reject(number, "no tab", text=line)
-        elif label_first:
-            label, _, text = line.partition("\t")
-            yield names.row(number, text, label)
         else:
-            text, _, label = line.rpartition("\t")
-            yield names.row(number, text, label)
+            yield names.row(number, *_parts(line, label_first, options))
 
 
 class _Names:
@@ -119,6 +115,13 @@ def _names(file: Path | None, options: Options) -> _Names:
 def _beside(path: Path) -> Path | None:
     file = path.with_name(CLASSES)
     return file if file.exists() else None
+
+
+def _parts(line: str, label_first: bool, options: Options) -> tuple[str, str]:
+    """The text of a line, and its label or labels; only the text may have further tabs."""
+    at_first_tab = label_first != (options.label_separator == "\t")
+    before, _, behind = line.partition("\t") if at_first_tab else line.rpartition("\t")
+    return (behind, before) if label_first else (before, behind)
 
 
 def _lines(source: Source) -> Iterator[tuple[int, str | None]]:
