@@ -114,10 +114,10 @@ def choose(
     if not text:
         # What is the label isn't the text.
         text = header.well_known(TEXTS, "text", "--text-columns", {label, *flags, *labels})
-    if options.unlabelled:
-        return Columns(text, None, None, path=source.path)
-    if label is None and not flags:
+    if label is None and not flags and not options.unlabelled:
         label = _label(header, text, labels)
+    if twice := {*text} & {label, *flags}:
+        raise BertZhError(f"the column '{twice.pop()}' can't be the text and a label as well")
     columns = Columns(text, label, options.label_separator, flags, source.path)
     source.notes.append(header.described(columns))
     return columns
@@ -204,7 +204,7 @@ class _Header:
             joined = f"{unread[0]},{columns.text[0]}"
             chosen += f", '{unread[0]}' is not read (--text-columns {joined} joins them)"
         label = ", ".join(map(repr, columns.names[len(columns.text) :]))
-        return f"text in {chosen}; label in {label}"
+        return f"text in {chosen}; label in {label}" if label else f"text in {chosen}"
 
     def _known(self, group: str) -> list[str]:
         known = {_plain(name) for name in group.split()}
