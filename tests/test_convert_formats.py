@@ -503,7 +503,7 @@ def test_ambiguous_headers(tmp_path: Path, header: str, message: str) -> None:
 def test_a_column_is_text_or_label(tmp_path: Path) -> None:
     source = write(tmp_path / "corpus.csv", "text,label\n文,甲\n")
     with pytest.raises(BertZhError, match="'label' can't be the text and a label as well"):
-        read(source, "csv", text_columns=("text", "label"))
+        read(source, "csv", text_columns=("text", "label"), label_column="label")
 
 
 def test_a_title_beside_the_text_is_told(tmp_path: Path) -> None:
