@@ -1,6 +1,17 @@
 """``python -m spacy_bert_zh``: the same commands as ``spacy bert-zh``."""
 
 import signal
+import sys
+from collections.abc import Iterable
+
+
+def unquoted(arguments: Iterable[str]) -> list[str]:
+    """Arguments without the quotation marks that weasel leaves around them on Windows."""
+    return [
+        argument[1:-1] if len(argument) > 1 and argument[0] == argument[-1] == '"' else argument
+        for argument in arguments
+    ]
+
 
 if __name__ == "__main__":
     # Until a command runs, Ctrl-C needs no traceback through the imports.
@@ -8,4 +19,5 @@ if __name__ == "__main__":
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from spacy_bert_zh.cli import app
 
-    app(prog_name="python -m spacy_bert_zh")
+    arguments = unquoted(sys.argv[1:]) if sys.platform == "win32" else sys.argv[1:]
+    app(arguments, prog_name="python -m spacy_bert_zh")

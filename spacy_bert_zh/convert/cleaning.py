@@ -48,16 +48,13 @@ def fault(text: str, labels: str | None) -> str | None:
 def make_cleaner(options: Options) -> Callable[[str], str]:
     """Build the function that cleans a text as the options say."""
     steps: list[Callable[[str], str]] = [_visible]
-    if options.normalize == "width":
-        steps.append(lambda text: text.translate(_WIDTH))
-    elif options.normalize == "nfkc":
-        steps.append(_compatible)
+    normalize = _NORMALIZE[options.normalize]
+    steps.append(normalize)
     if options.simplify:
         steps.append(_simplifier())
     if options.join_segmented:
         steps.append(lambda text: _SEGMENT_SPACE.sub("", text))
-        if options.normalize == "nfkc":  # a letter and a mark that had been apart
-            steps.append(_compatible)
+        steps.append(normalize)  # a letter and a mark that had been apart
 
     def clean(text: str) -> str:
         if _SURROGATE.search(text):
@@ -73,8 +70,19 @@ def _visible(text: str) -> str:
     return _INVISIBLE.sub("", _BREAK.sub("\n", text).replace("\t", " "))
 
 
+def _narrow(text: str) -> str:
+    return unicodedata.normalize("NFC", text.translate(_WIDTH))
+
+
 def _compatible(text: str) -> str:
     return unicodedata.normalize("NFKC", text)
+
+
+_NORMALIZE: dict[str, Callable[[str], str]] = {
+    "none": lambda text: text,
+    "width": _narrow,
+    "nfkc": _compatible,
+}
 
 
 def _simplifier() -> Callable[[str], str]:

@@ -13,19 +13,31 @@ from tqdm import tqdm
 from spacy_bert_zh.convert.cleaning import fault, make_cleaner
 from spacy_bert_zh.convert.formats import get_format
 from spacy_bert_zh.convert.inputs import size
+from spacy_bert_zh.convert.label_values import NotALabelError
 from spacy_bert_zh.convert.labels import (
     check_labels,
     check_splits,
     count_splits,
     imbalance,
     is_multilabel,
+    settle_labels,
+    warnings,
 )
 from spacy_bert_zh.convert.lengths import Lengths
+from spacy_bert_zh.convert.naming import Naming
 from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.convert.report import count_files, write_rejects, write_report
 from spacy_bert_zh.convert.rows import Reject
 from spacy_bert_zh.convert.source import Source
-from spacy_bert_zh.convert.spool import SPLITS, Spool, Spooled, digest, open_spool, printable
+from spacy_bert_zh.convert.spool import (
+    SPLITS,
+    Spool,
+    Spooled,
+    digest,
+    dump_labels,
+    open_spool,
+    printable,
+)
 from spacy_bert_zh.convert.writing import Rows, make_tokenize, write_docs, write_texts
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.files import owned
@@ -33,10 +45,18 @@ from spacy_bert_zh.files import owned
 
 @dataclass
 class Tally:
-    """Rows read, those of them with broken bytes, and what else had to be decided."""
+    """Rows read, those of them with broken bytes, and what the readers decided.
+
+    Attributes:
+        read: Rows read.
+        broken: Those with broken bytes.
+        notes: What was decided for whole files.
+        remarks: What was decided for single rows, and for how many.
+    """
 
     read: int = 0
     broken: int = 0
+    notes: dict[str, None] = field(default_factory=dict)
     remarks: Counter[str] = field(default_factory=Counter)
 
 
@@ -68,12 +88,13 @@ def convert(source: Path | str, output: Path | str, options: Options) -> dict[st
 
 
 def _convert(source: Path, folder: Path, options: Options, spool: Spool) -> dict[str, Any]:
-    labelled = get_format(options.format).labelled and not options.unlabelled
+    labelled = options.labelled
     lengths = Lengths(options.tokenizer, options.max_length)
-    tally = Tally()
+    tally, naming = Tally(), Naming(options)
     for split, path in enumerate((source, options.dev, options.test)):
         if path is not None:
-            _spool(path, split, labelled, options, spool, tally)
+            _spool(path, split, naming if labelled else None, options, spool, tally)
+    words = settle_labels(spool, naming, options) if labelled else []
     spool.reject_repeated()
     spool.split(options.shares, options.split_by == "stratified")
     if options.limit:
@@ -91,6 +112,9 @@ def _convert(source: Path, folder: Path, options: Options, spool: Spool) -> dict
         "splits": splits,
         "labels": labels,
         "multilabel": is_multilabel(spool, options),
+        "notes": [*tally.notes, *words],
+        "warnings": warnings(splits) if labelled else [],
+        "taken_as_missing": dict(naming.missing.most_common()),
         "imbalance": imbalance(splits),
         "lengths": lengths.summary(),
         "rejected": dict(spool.counts("rejects", "reason")),
@@ -103,9 +127,9 @@ def _convert(source: Path, folder: Path, options: Options, spool: Spool) -> dict
 
 
 def _spool(
-    path: Path, split: int, labelled: bool, options: Options, spool: Spool, tally: Tally
+    path: Path, split: int, naming: Naming | None, options: Options, spool: Spool, tally: Tally
 ) -> None:
-    """Read and clean all files of an input into the spool."""
+    """Read and clean all files of an input into the spool, with labels if there is a naming."""
     clean = make_cleaner(options)
     for source in _sources(path, options):
         file = printable(str(source.path))
@@ -118,13 +142,18 @@ def _spool(
             if item.remark:
                 tally.remarks[item.remark] += 1
             text = clean(item.text)
-            labels = json.dumps(item.labels, ensure_ascii=False) if labelled else None
+            try:
+                labels = dump_labels(naming.of(item.labels or ())) if naming else None
+            except NotALabelError as error:
+                spool.reject(file, item.line, error.reason, error.detail, text)
+                continue
             reason = fault(text, labels)
             if reason:
                 spool.reject(file, item.line, reason, "", text)
             else:
                 row = (split, file, item.line, text, labels, *digest(text, options.seed))
                 spool.add(Spooled(*row))
+        tally.notes |= dict.fromkeys(source.notes)
 
 
 def _sources(path: Path, options: Options) -> Iterator[Source]:

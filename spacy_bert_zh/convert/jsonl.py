@@ -1,16 +1,24 @@
-"""JSON objects: one per line (CLUE, FewCLUE), in an array, or with nothing between them."""
+"""JSON objects: one per line (CLUE, FewCLUE), in an array, or with nothing between them.
+
+Also the exports of annotation tools (exports.py) and a table in one object (orients.py).
+"""
 
 import json
 import re
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Collection, Iterator, Mapping
+from itertools import chain, islice
 from typing import Any
 
-from spacy_bert_zh.convert.columns import Columns, choose
+from spacy_bert_zh.convert.columns import Columns, choose, has_text_column
+from spacy_bert_zh.convert.exports import Record, understand
+from spacy_bert_zh.convert.label_values import NO_LABEL
 from spacy_bert_zh.convert.options import Options
+from spacy_bert_zh.convert.orients import rows_within
 from spacy_bert_zh.convert.rows import Reject, Row
 from spacy_bert_zh.convert.source import RECORD_LIMIT, TOO_LONG, Source
 
+# Records whose keys are the columns: not every one need have them all.
+SAMPLE = 100
 _DECODER = json.JSONDecoder()
 # What may stand between objects.
 _BETWEEN = re.compile(r"[\s,\[\]]*")
@@ -23,15 +31,68 @@ _PATIENCE = 4
 
 
 def read(source: Source, options: Options) -> Iterator[Row | Reject]:
-    """Read a row from each object, by the columns of the first one."""
-    columns: Columns | None = None
+    """Read a row from each object, by the columns of the first ones."""
+    items = _records(source, options)
+    while first := list(_sample(items)):
+        if any(_tells_columns(item, options) for _, item in first):
+            break
+        yield from (_rejected(number, item) for number, item in first)
+    else:
+        return
+    found = [record for _, record in first if isinstance(record, Record)]
+    names = dict.fromkeys(name for record in found for name in record.values)
+    labels = dict.fromkeys(name for record in found for name in record.labels)
+    columns = choose(dict.fromkeys((*names, *labels)), options, source, tuple(labels))
+    for number, item in chain(first, items):
+        yield item if isinstance(item, Reject) else _row(number, item, columns, labels)
+
+
+def _tells_columns(item: Record | Reject, options: Options) -> bool:
+    """Whether it has columns; a task that nobody has done yet doesn't tell the label's."""
+    chosen = options.unlabelled or options.label_column
+    return isinstance(item, Record) and bool(item.labels or not item.faults or chosen)
+
+
+def _rejected(number: int, item: Record | Reject) -> Reject:
+    return item if isinstance(item, Reject) else Reject(number, *item.faults[""])
+
+
+def _row(number: int, record: Record, columns: Columns, labels: Collection[str]) -> Row | Reject:
+    row = columns.row(number, record.values)
+    label = columns.label
+    # A tool's column holds a label only where the tool says so.
+    by_tool = label in labels and (record.labels or record.faults)
+    if label is None or not by_tool or (label in record.labels and label in record.values):
+        return row
+    if isinstance(row, Reject) and row.reason != NO_LABEL:
+        return row
+    reason, detail = record.faults.get(label) or record.faults.get("") or (NO_LABEL, "")
+    return Reject(number, reason, detail, row.text)
+
+
+def _records(source: Source, options: Options) -> Iterator[tuple[int, Record | Reject]]:
+    """Yield (line number, record); within a table in one object its rows are counted instead."""
+
+    def has_text(record: Mapping[str, Any]) -> bool:
+        return has_text_column(record, options)
+
     for item in objects(source):
         if isinstance(item, Reject):
-            yield item
+            yield item.line, item
             continue
-        number, record = item
-        columns = columns or choose(record, options, source.path)
-        yield columns.row(number, record)
+        rows = rows_within(item[1], has_text)
+        for number, row in [item] if rows is None else enumerate(rows, 1):
+            yield number, understand(row)
+
+
+def _sample(items: Iterator[tuple[int, Record | Reject]]) -> Iterator[tuple[int, Record | Reject]]:
+    """The first items: few, and not much text."""
+    size = 0
+    for number, item in islice(items, SAMPLE):
+        yield number, item
+        size += len(str(item))
+        if size > RECORD_LIMIT:
+            return
 
 
 def objects(source: Source) -> Iterator[tuple[int, dict[str, Any]] | Reject]:

@@ -2,15 +2,44 @@
 
 import json
 from collections import Counter
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from spacy_bert_zh.convert.label_values import NO_LABEL
+from spacy_bert_zh.convert.naming import Naming, alike, listed
 from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.convert.spool import SPLITS, Spool
 from spacy_bert_zh.errors import BertZhError
 
 # More is a wrong column rather than a classification, and would fill memory.
 MAX_LABELS = 10_000
+# A label with fewer rows in train is warned of.
+FEW = 10
+# What may stand between labels that were written into one.
+_BETWEEN = ",，、;；|｜/#+& \t"
+
+
+def settle_labels(spool: Spool, naming: Naming, options: Options) -> list[str]:
+    """Decide what needs all labels of the corpus; return what was decided, in words."""
+    words = naming.settle(spool)
+    sizes = Counter[int]()
+    for names, number in spool.counts("rows", "labels"):
+        sizes[len(json.loads(names))] += number
+    if max(sizes, default=0) <= 1:
+        if not options.several:
+            # Tools write an empty list for a text that nobody has labelled, too.
+            detail = "but an empty list: with --multilabel it says that none of them holds"
+            spool.reject_without_labels(NO_LABEL, detail)
+        if options.label_separator:
+            words.append(f"--label-separator: no label has '{options.label_separator}' in it")
+    elif not options.several:
+        several = sizes.total() - sizes[1]
+        words.append(
+            f"{several:,} of {sizes.total():,} rows have several labels or none: labels don't "
+            "exclude each other"
+        )
+    return words
 
 
 def count_splits(spool: Spool) -> dict[str, dict[str, Any]]:
@@ -74,9 +103,40 @@ def check_labels(splits: dict[str, dict[str, Any]], options: Options) -> list[st
 
 def is_multilabel(spool: Spool, options: Options) -> bool:
     """Whether labels don't exclude each other: as the options say, or as some row shows."""
-    return bool(options.multilabel or options.label_separator) or any(
+    return options.several or any(
         len(json.loads(names or "[0]")) != 1 for names, _ in spool.counts("rows", "labels")
     )
+
+
+def warnings(splits: dict[str, dict[str, Any]]) -> list[str]:
+    """What is odd about the labels, in words."""
+    train: dict[str, int] = splits["train"]["labels"]
+    found = []
+    if few := [f"{label} ({number})" for label, number in train.items() if number < FEW]:
+        found.append(f"labels with fewer than {FEW} rows in train: {listed(few)}")
+    for split in splits:
+        if absent := sorted(train.keys() - splits[split]["labels"].keys()):
+            found.append(
+                f"labels that {split} has no row of, so they can't be measured: {listed(absent)}"
+            )
+    for group in alike(train):
+        way = f"--label-names '{group[-1]}={group[0]}' makes them one"
+        found.append(f"labels that may be the same: {listed(group)}; {way}")
+    for label, separator in _joined(train):
+        found.append(
+            f"'{label}' may be several labels: --label-separator '{separator}' splits them"
+        )
+    return found
+
+
+def _joined(labels: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Labels that are made of other ones, and what stands between: the first for each sign."""
+    for separator in _BETWEEN:
+        for label in labels:
+            parts = [part.strip() for part in label.split(separator)]
+            if len(parts) > 1 and all(part in labels for part in parts):
+                yield label, separator
+                break
 
 
 def imbalance(splits: dict[str, dict[str, Any]]) -> float | None:

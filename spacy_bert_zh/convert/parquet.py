@@ -1,5 +1,6 @@
 """Parquet, in batches; a row's number stands for its line."""
 
+import json
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -47,10 +48,10 @@ def read(source: Source, options: Options) -> Iterator[Row | Reject]:
                 pre_buffer=False,
                 buffer_size=1 << 20,
             )
-            columns = choose(file.schema_arrow.names, options, source.path)
-            names = [*columns.text, *([columns.label] if columns.label else [])]
-            names += file.schema_arrow.names if columns.kept is None else columns.kept
-            names = list(dict.fromkeys(names))
+            columns = choose(file.schema_arrow.names, options, source)
+            classes = _class_names(file.schema_arrow.metadata, columns.label)
+            kept = file.schema_arrow.names if columns.kept is None else columns.kept
+            names = list(dict.fromkeys([*columns.names, *kept]))
             _check_sizes(metadata, names, source)
             number, total = 0, max(metadata.num_rows, 1)
             for batch in file.iter_batches(BATCH, columns=names):
@@ -58,13 +59,18 @@ def read(source: Source, options: Options) -> Iterator[Row | Reject]:
                 for index in range(batch.num_rows):
                     number += 1
                     try:
-                        record = [value(index) for value in values]
+                        read = [value(index) for value in values]
                     except _TooLong:
                         yield Reject(number, TOO_LONG)
                     except (ValueError, OverflowError) as error:
                         yield Reject(number, "unreadable value", str(error))
                     else:
-                        yield columns.row(number, dict(zip(names, record, strict=True)))
+                        record = dict(zip(names, read, strict=True))
+                        if classes and isinstance(code := record[columns.label], int):
+                            # Hugging Face writes -1 where there is no label.
+                            known = 0 <= code < len(classes)
+                            record[columns.label] = classes[code] if known else None
+                        yield columns.row(number, record)
                 source.done(size(source.path) * number // total)
         except (pyarrow.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
             reason = " ".join(str(error).split())
@@ -120,7 +126,7 @@ def _reader(array: Any) -> Callable[[int], Any]:
     return text
 
 
-def _texts() -> tuple[type, ...]:
+def _texts() -> Any:
     import pyarrow
 
     return (
@@ -148,3 +154,13 @@ def _value(scalar: "Scalar[Any]") -> Any:
     if isinstance(scalar, pyarrow.BinaryScalar | pyarrow.LargeBinaryScalar):
         return scalar.as_buffer().to_pybytes().decode("utf-8", "replace")
     return scalar.as_py()
+
+
+def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> list[str]:
+    """The names that Hugging Face's datasets write beside a column of numbers (ClassLabel)."""
+    try:
+        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        names = features[label]["names"]
+    except (KeyError, TypeError, ValueError):
+        return []
+    return names if isinstance(names, list) and all(isinstance(n, str) for n in names) else []

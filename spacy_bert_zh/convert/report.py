@@ -1,6 +1,7 @@
 """What was read, kept and rejected: report.json and report.md."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from spacy_bert_zh.convert.spool import Spool
 
 # Above this, as in a tree with a file for each document, files are counted by folder.
 MAX_FILES = 1000
+# More labels than this don't help on a console.
+MAX_LABELS = 20
 _TABLES = {"written": "rows", "rejected": "rejects"}
 
 
@@ -40,12 +43,17 @@ def write_report(report: dict[str, Any], folder: Path) -> None:
 
 
 def summarize(report: dict[str, Any]) -> Iterator[str]:
-    """Yield the few lines that the command prints."""
+    """Yield the lines that the command prints."""
+    yield from report["notes"]
     for split, rows in report["splits"].items():
         yield f"{split}: {rows['rows']:,} rows"
+    yield from _labels(report)
     for reason, number in report["rejected"].items():
         yield f"rejected, {reason}: {number:,} rows"
     yield from remarks(report)
+    yield from _missing(report)
+    for warning in report["warnings"]:
+        yield f"warning: {warning}"
 
 
 def remarks(report: dict[str, Any]) -> Iterator[str]:
@@ -56,6 +64,31 @@ def remarks(report: dict[str, Any]) -> Iterator[str]:
         yield f"{remark}: {number:,} rows"
 
 
+def _labels(report: dict[str, Any]) -> Iterator[str]:
+    if not report["labels"]:
+        return
+    yield f"{len(report['labels']):,} labels, which {_kind(report)}:"
+    rows: Counter[str] = Counter()
+    for split in report["splits"].values():
+        rows.update(split["labels"])
+    for label, number in rows.most_common(MAX_LABELS):
+        yield f"  {label}: {number:,} rows"
+    if len(rows) > MAX_LABELS:
+        yield f"  and {len(rows) - MAX_LABELS:,} more in report.md"
+
+
+def _kind(report: dict[str, Any]) -> str:
+    return "don't exclude each other" if report["multilabel"] else "exclude each other"
+
+
+def _missing(report: dict[str, Any]) -> Iterator[str]:
+    for text, number in report["taken_as_missing"].items():
+        yield (
+            f"'{text}' was taken for a missing label in {number:,} rows: "
+            f"--label-names '{text}={text}' makes it a label"
+        )
+
+
 def _markdown(report: dict[str, Any]) -> Iterator[str]:
     rows, lengths = report["rows"], report["lengths"]
     yield f"# Data report: {report['input']}\n"
@@ -63,7 +96,9 @@ def _markdown(report: dict[str, Any]) -> Iterator[str]:
         f"{rows['read']:,} rows read = {rows['written']:,} written + "
         f"{rows['rejected']:,} rejected; each rejected row stands in rejects.jsonl.\n"
     )
-    yield from (f"- {line}\n" for line in remarks(report))
+    told = [*report["notes"], *remarks(report), *_missing(report), *report["warnings"]]
+    yield from (f"- {line}" for line in told)
+    yield from [""] if told else []
     yield from _split_table(report)
     yield "\n## Length\n"
     percentiles = list(lengths["characters"])
@@ -96,9 +131,8 @@ def _split_table(report: dict[str, Any]) -> Iterator[str]:
         ["", *splits], [["rows", *(split["rows"] for split in splits.values())], *body]
     )
     if report["imbalance"]:
-        kind = "don't exclude each other" if report["multilabel"] else "exclude each other"
         yield (
-            f"\n{len(body)} labels, which {kind}. The most frequent one in train has "
+            f"\n{len(body)} labels, which {_kind(report)}. The most frequent one in train has "
             f"{report['imbalance']:.1f} times the rows of the least frequent."
         )
 

@@ -25,6 +25,9 @@ class Source:
         root: The input that it was found in: a folder, or the file itself.
         encoding: Its encoding; None detects it.
         progress: Called with the number of further bytes of the file that are done.
+
+    Attributes:
+        notes: What a reader has decided about the file, for the report.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Source:
     ) -> None:
         self.path = path
         self.root = root
+        self.notes: list[str] = []
         self._encoding = encoding
         self._progress = progress
         self._done = 0

@@ -4,8 +4,9 @@ It answers what needs the whole corpus: duplicates, contradictions, leaks, split
 """
 
 import hashlib
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,6 +58,7 @@ UPDATE rows SET place = ranked.share FROM (
     FROM rows WHERE split = 0
 ) AS ranked WHERE rows.id = ranked.id
 """
+_NONE = "SELECT id, ?, ? FROM rows WHERE labels = '[]'"
 _OVER_LIMIT = """
 SELECT id, 'over --limit', '' FROM (
     SELECT id, row_number() OVER (PARTITION BY split ORDER BY position, id) AS number FROM rows
@@ -98,6 +100,19 @@ class Spool:
         """Store a row that can't be used."""
         values = (file, line, reason, printable(detail[:EXCERPT]), printable(text[:EXCERPT]))
         self._database.execute("INSERT INTO rejects VALUES (NULL, ?, ?, ?, ?, ?)", values)
+
+    def rename_labels(self, names: Mapping[str, str]) -> None:
+        """Give labels other names, in all rows."""
+
+        def renamed(labels: str) -> str:
+            return dump_labels({names.get(label, label) for label in json.loads(labels)})
+
+        self._database.create_function("renamed", 1, renamed, deterministic=True)
+        self._database.execute("UPDATE rows SET labels = renamed(labels)")
+
+    def reject_without_labels(self, reason: str, detail: str) -> None:
+        """Reject the rows that say that they have none of the labels."""
+        self._reject_selected(_NONE, reason, detail)
 
     def reject_repeated(self) -> None:
         """Reject contradictions and duplicates within a split, then leaks between splits."""
@@ -147,7 +162,7 @@ class Spool:
             f"SELECT {names}, count(*) FROM {table} GROUP BY {names} ORDER BY {names}"
         )
 
-    def _reject_selected(self, query: str, *values: int) -> None:
+    def _reject_selected(self, query: str, *values: int | str) -> None:
         """Move the rows of a query of (id, reason, detail) to the rejected ones."""
         self._database.execute(_REJECT.format(query), values)
         self._database.execute("DELETE FROM rows WHERE id IN (SELECT row FROM rejects)")
@@ -168,6 +183,11 @@ def digest(text: str, seed: int) -> tuple[bytes, float, int]:
     ).digest()
     place = int.from_bytes(key[:6], "big") / (1 << 48)
     return key, place, int.from_bytes(key[8:], "big", signed=True)
+
+
+def dump_labels(labels: Iterable[str]) -> str:
+    """Labels as they are stored: those of two rows are the same if these are."""
+    return json.dumps(sorted(labels), ensure_ascii=False)
 
 
 def printable(text: str) -> str:

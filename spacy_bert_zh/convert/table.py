@@ -31,7 +31,7 @@ def _read(source: Source, options: Options, delimiter: str | None) -> Iterator[R
         elif header is None:
             header = item.fields
             names = unique_names(header)
-            columns = choose(names, options, source.path)
+            columns = choose(names, options, source)
         elif len(item.fields) != len(names):
             detail = f"in lines {item.line} to {item.last}: {len(item.fields)}, not {len(names)}"
             text = dialect.delimiter.join(item.fields)

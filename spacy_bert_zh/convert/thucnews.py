@@ -1,16 +1,29 @@
-"""THUCNews: lines of text, tab, label; or a folder of documents for each label."""
+"""THUCNews: lines of text, tab, label or the other way round; or a folder for each label."""
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from itertools import chain, islice
 from pathlib import Path
 
+from spacy_bert_zh.convert.columns import is_header
 from spacy_bert_zh.convert.inputs import find_files
+from spacy_bert_zh.convert.label_values import NotALabelError, label_names
+from spacy_bert_zh.convert.naming import make_label_cleaner
 from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.convert.rows import Reject, Row
-from spacy_bert_zh.convert.source import TOO_LONG, Source
+from spacy_bert_zh.convert.source import RECORD_LIMIT, TOO_LONG, Source
 from spacy_bert_zh.errors import BertZhError
 
 CLASSES = "class.txt"
+# Lines that tell on which side the labels are.
+SAMPLE = 1000
+# Fewer say nothing: the text comes first.
+ENOUGH = 6
+# With more different values than this share of the lines, it is not labels that come first.
+MOST_DIFFERENT = 0.5
+_INDEX = re.compile(r"\d+(?:\.0)?")
 
 
 def files(path: Path) -> Iterator[Path]:
@@ -30,36 +43,120 @@ def read(source: Source, options: Options) -> Iterator[Row | Reject]:
     place = source.path.relative_to(source.root).parts
     if len(place) > 1:
         text = source.text()
-        yield Row(1, text, (place[0],)) if text is not None else Reject(1, TOO_LONG)
+        names = _names(options.classes, options)
+        yield names.row(1, text, place[0]) if text is not None else Reject(1, TOO_LONG)
         return
-    names = _class_names(source.path, options)
-    for number, line in source.lines():
+    names = _names(options.classes or _beside(source.path), options)
+    lines = _lines(source)
+    sample = list(_sample(lines))
+    if sample and (header := (sample[0][1] or "").split("\t")) and is_header(header):
+        raise BertZhError(
+            f"{source.path} begins with a header, {', '.join(header)}: give --format tsv"
+        )
+    label_first = _label_first([line for _, line in sample if line], names, source, options)
+    for number, line in chain(sample, lines):
         if line is None:
             yield Reject(number, TOO_LONG)
-        elif line.strip():
-            yield _row(number, line.rstrip("\r\n"), names)
+        elif "\t" not in line:
+            yield Reject(number, "no tab", text=line)
+        else:
+            yield names.row(number, *_parts(line, label_first, options))
 
 
-def _row(number: int, line: str, names: list[str]) -> Row | Reject:
-    text, tab, label = line.rpartition("\t")
-    label = label.strip()
-    if not tab:
-        return Reject(number, "no tab", text=line)
-    if not label:
-        return Reject(number, "no label", text=text)
-    if not names or label in names:
-        return Row(number, text, (label,))
-    if label.isdecimal() and int(label) < len(names):
-        return Row(number, text, (names[int(label)],))
-    return Reject(number, "unknown label", f"'{label}', of {len(names)} classes", text)
+class _Names:
+    """The names of the classes, which a line may name by their numbers; any name if empty."""
+
+    def __init__(self, names: list[str], clean: Callable[[str], str], options: Options) -> None:
+        self._names = names
+        self._clean = clean
+        self._options = options
+
+    def __bool__(self) -> bool:
+        return bool(self._names)
+
+    def row(self, line: int, text: str, label: str) -> Row | Reject:
+        """The row of a text and what stands in its label's place."""
+        if self._options.unlabelled:
+            return Row(line, text, None)
+        try:
+            labels = label_names(label, self._options.label_separator)
+        except NotALabelError as error:
+            return Reject(line, error.reason, error.detail, text)
+        if not self._names:
+            return Row(line, text, labels)
+        found = [self._find(name) for name in labels]
+        named = tuple(name for name in found if name is not None)
+        if len(named) < len(found):
+            detail = f"'{label.strip()}', of {len(self._names)} classes"
+            return Reject(line, "unknown label", detail, text)
+        return Row(line, text, named)
+
+    def know(self, label: str) -> bool:
+        """Whether this can be a label."""
+        return isinstance(self.row(0, "", label), Row)
+
+    def _find(self, label: str) -> str | None:
+        label = self._clean(label)
+        if label in self._names:
+            return label
+        number = int(float(label)) if _INDEX.fullmatch(label) else len(self._names)
+        return self._names[number] if number < len(self._names) else None
 
 
-def _class_names(path: Path, options: Options) -> list[str]:
-    file = options.classes or path.with_name(CLASSES)
-    if not file.exists() and not options.classes:
-        return []
+@lru_cache(maxsize=8)  # a folder of 836,075 documents asks for the same ones again and again
+def _names(file: Path | None, options: Options) -> _Names:
+    clean = make_label_cleaner(options)
     try:
-        names = [line.strip() for line in file.read_text("utf-8-sig").splitlines()]
+        lines = file.read_text("utf-8-sig").splitlines() if file else []
     except UnicodeDecodeError:
         raise BertZhError(f"{file} isn't UTF-8: convert the class names first") from None
-    return [name for name in names if name]
+    return _Names([name for line in lines if (name := clean(line))], clean, options)
+
+
+def _beside(path: Path) -> Path | None:
+    file = path.with_name(CLASSES)
+    return file if file.exists() else None
+
+
+def _parts(line: str, label_first: bool, options: Options) -> tuple[str, str]:
+    """The text of a line, and its label or labels; only the text may have further tabs."""
+    at_first_tab = label_first != (options.label_separator == "\t")
+    before, _, behind = line.partition("\t") if at_first_tab else line.rpartition("\t")
+    return (behind, before) if label_first else (before, behind)
+
+
+def _lines(source: Source) -> Iterator[tuple[int, str | None]]:
+    for number, line in source.lines():
+        if line is None or line.strip():
+            yield number, line if line is None else line.rstrip("\r\n")
+
+
+def _sample(lines: Iterator[tuple[int, str | None]]) -> Iterator[tuple[int, str | None]]:
+    size = 0
+    for number, line in islice(lines, SAMPLE):
+        yield number, line
+        size += len(line or "")
+        if size > RECORD_LIMIT:
+            return
+
+
+def _label_first(lines: list[str], names: _Names, source: Source, options: Options) -> bool:
+    """Whether the label stands before the text: as the options, else these lines say."""
+    if options.label_first is not None:
+        return options.label_first
+    lines = [line for line in lines if "\t" in line]
+    firsts = [line.partition("\t")[0].strip() for line in lines]
+    lasts = [line.rpartition("\t")[2].strip() for line in lines]
+    if names and not options.unlabelled:
+        before = sum(map(names.know, firsts)) > sum(map(names.know, lasts))
+    else:
+        few = len(set(firsts)) <= len(lines) * MOST_DIFFERENT
+        before = len(lines) >= ENOUGH and few and len(set(firsts)) < len(set(lasts))
+        if before and sum(map(len, firsts)) > sum(map(len, lasts)):
+            raise BertZhError(
+                f"{source.path}: what stands before the tab is longer, but varies less than what "
+                "stands behind: say where the label is with --label-first or --label-last"
+            )
+    if before:
+        source.notes.append("the label stands before the text (--label-last if it doesn't)")
+    return before

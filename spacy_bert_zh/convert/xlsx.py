@@ -37,7 +37,7 @@ def read(source: Source, options: Options) -> Iterator[Row | Reject]:
                 continue
             if not names:
                 names = unique_names([value or "" for value in values])
-                columns = choose(names, options, source.path)
+                columns = choose(names, options, source)
             elif len(values) > len(names):
                 detail = f"{len(values)}, not {len(names)}"
                 text = "\t".join(value or "" for value in values)
