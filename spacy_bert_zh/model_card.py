@@ -7,6 +7,7 @@ import srsly
 from thinc.api import Config
 
 import spacy_bert_zh
+from spacy_bert_zh.windows import describe_reading
 
 LIMITS = """\
 - It was trained on Chinese text. On other languages, and on kinds of text that the data above
@@ -106,15 +107,9 @@ def classifiers(config: Config) -> list[str]:
 
 
 def _windows(config: Config) -> Iterable[str]:
-    for name, component in config["components"].items():
-        backbone = component.get("model", {}).get("backbone", {})
-        if "max_length" in backbone:
-            most = backbone.get("max_windows")
-            end = f", {most} at most: what comes after is not read." if most else "."
-            yield (
-                f"- `{name}` reads {backbone['max_length']} word pieces at a time, "
-                f"a longer text in several windows{end}"
-            )
+    for name in classifiers(config):
+        if sentence := describe_reading(config["components"][name]):
+            yield f"- `{name}`: {sentence}"
 
 
 def _data(report: dict[str, Any]) -> str:
@@ -139,6 +134,16 @@ def _metrics(metrics: dict[str, Any]) -> str:
     blocks = ["\n".join(f"- {title}: {value:.3f}" for title, value in _scores(metrics).items())]
     if corpus := metrics.get("corpus"):
         blocks.insert(0, f"On {corpus.get('texts')} texts, `{corpus.get('name')}`:")
+    if (threshold := metrics.get("pipeline", {}).get("threshold")) is not None:
+        blocks.append(
+            f"A label was given from the score {threshold}; accuracy counts the texts whose "
+            "labels are all right."
+        )
+    if absent := metrics.get("absent"):
+        blocks.append(
+            f"No text of that corpus has the labels {', '.join(f'`{label}`' for label in absent)}: "
+            "they are left out of the macro average."
+        )
     if classes := metrics.get("classes"):
         columns = ("precision", "recall", "f1", "support")
         rows = ([label, *map(row.get, columns)] for label, row in classes.items())

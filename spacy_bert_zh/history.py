@@ -1,0 +1,101 @@
+"""How a training went: a line for each evaluation, as JSON and as a picture."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from spacy_bert_zh.files import whole
+
+METRICS = "metrics.jsonl"
+PICTURE = "history.svg"
+
+
+def make_line(
+    info: Mapping[str, Any], classifiers: dict[str, Any], since: int, is_best: bool
+) -> dict[str, Any]:
+    """What is written of an evaluation: nothing that differs when the run is repeated.
+
+    Args:
+        info: spaCy's account of the step.
+        classifiers: How good each trained text classifier is; see `learnt.check_record`.
+        since: The step of the evaluation before; -1 if there was none.
+        is_best: Whether the pipeline of this step is the best one so far.
+    """
+    steps = info["step"] - since
+    numbers = {k: v for k, v in info["other_scores"].items() if isinstance(v, int | float)}
+    numbers.pop("speed", None)  # of this machine, this time
+    return {
+        "step": info["step"],
+        "epoch": info["epoch"],
+        "score": info["score"],
+        "best": is_best,
+        "loss": {name: _finite(loss / steps) for name, loss in info["losses"].items()},
+        "scores": {name: _finite(value) for name, value in numbers.items()},
+        "classifiers": classifiers,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def write_history(lines: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Write ``metrics.jsonl`` anew; it is short, and so never half of it is there."""
+    with whole(folder / METRICS) as path:
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        path.write_text(text, "utf-8")
+
+
+def read_history(folder: Path, record: Any) -> list[dict[str, Any]]:
+    """The history beside a pipeline, if it is that of the training it came from.
+
+    Args:
+        folder: Where the pipeline lies.
+        record: The pipeline's own line, from its meta.json.
+
+    Returns:
+        The lines; none if there is no file, or it is another training's.
+    """
+    path = folder / METRICS
+    try:
+        lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    except (OSError, ValueError):
+        return []
+    own = isinstance(record, dict) and all(_is_line(line) for line in lines)
+    keys = ("step", "score", "loss")
+    return (
+        lines if own and any(all(line[k] == record.get(k) for k in keys) for line in lines) else []
+    )
+
+
+def _is_line(line: Any) -> bool:
+    """Whether this is one of `make_line`, as far as a picture needs it."""
+    if not isinstance(line, dict) or not isinstance(line.get("loss"), dict):
+        return False
+    numbers = [line.get("step"), line.get("score"), *line["loss"].values()]
+    return all(value is None or isinstance(value, int | float) for value in numbers)
+
+
+def draw_history(lines: Sequence[dict[str, Any]]) -> str:
+    """Draw loss and dev score over the steps, as an SVG.
+
+    Raises:
+        BertZhError: matplotlib is not installed.
+    """
+    from spacy_bert_zh.plots import panels, to_svg
+
+    names = list(lines[-1]["loss"]) if lines else []
+    several = len(names) > 1
+    series = {
+        f"loss of a batch{f', {name}' if several else ''}": [
+            (line["step"], line["loss"][name])
+            for line in lines
+            if line["loss"].get(name) is not None
+        ]
+        for name in names
+    }
+    series["score on dev"] = [(line["step"], line["score"]) for line in lines]
+    best = [line["step"] for line in lines if line.get("best")]
+    return to_svg(panels(series, "step", best[-1] if best else None))
