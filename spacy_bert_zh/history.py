@@ -29,16 +29,17 @@ def make_line(
     return {
         "step": info["step"],
         "epoch": info["epoch"],
-        "score": info["score"],
+        "score": _rounded(info["score"]),
         "best": is_best,
-        "loss": {name: _finite(loss / steps) for name, loss in info["losses"].items()},
-        "scores": {name: _finite(value) for name, value in numbers.items()},
+        "loss": {name: _rounded(loss / steps) for name, loss in info["losses"].items()},
+        "scores": {name: _rounded(value) for name, value in numbers.items()},
         "classifiers": classifiers,
     }
 
 
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+def _rounded(value: float) -> float | None:
+    """A number that is the same in a pipeline's meta.json, which has ten digits; null for NaN."""
+    return round(float(value), 6) if math.isfinite(value) else None
 
 
 def write_history(lines: Sequence[dict[str, Any]], folder: Path) -> None:

@@ -12,6 +12,9 @@ WAY_OUT = (
     "in a project --vars.max_steps, --vars.learn_rate), or go on with --force"
 )
 
+ROUNDING = 1e-6
+"""Differences below it come of the arithmetic, not of a text."""
+
 
 def best_constant(
     labels: Sequence[str], support: np.ndarray, known: np.ndarray, exclusive: bool
@@ -50,7 +53,7 @@ def check_better(where: str, reached: float, constant: dict[str, Any], exclusive
     Raises:
         BertZhError: It is no better.
     """
-    if reached > constant["micro_f1"]:
+    if reached > constant["micro_f1"] + ROUNDING:
         return
     answer = ", ".join(f"'{label}'" for label in constant["labels"])
     problem = (
@@ -58,12 +61,13 @@ def check_better(where: str, reached: float, constant: dict[str, Any], exclusive
         f"{'accuracy' if exclusive else 'micro F1'} {reached:.4f}, and that answer reaches "
         f"{constant['micro_f1']:.4f}"
     )
-    if constant["micro_f1"] == 1:
+    if constant["micro_f1"] > 1 - ROUNDING:
         raise BertZhError(
             f"{problem}, because all texts have the same labels: measure on texts of every label, "
             "or go on with --force"
         )
-    raise BertZhError(f"{problem}; {WAY_OUT}")
+    threshold = "" if exclusive else "take another threshold (evaluate --threshold), "
+    raise BertZhError(f"{problem}; {threshold}{WAY_OUT}")
 
 
 def check_record(where: str, record: Any) -> None:
@@ -96,19 +100,19 @@ def check_record(where: str, record: Any) -> None:
         check_better(f"{where}: the component '{name}' on dev", reached, constant, exclusive)
 
 
-def check_metrics(where: str, metrics: dict[str, Any], exclusive: bool) -> None:
+def check_metrics(where: str, metrics: dict[str, Any]) -> None:
     """Refuse a pipeline that learnt nothing, by the content of a ``metrics.json``.
 
     Args:
         where: What was measured on what, for the message.
         metrics: What `evaluate` found; measures that are missing are not checked.
-        exclusive: Whether exactly one label holds for a text.
 
     Raises:
         BertZhError: The pipeline is no better than a constant answer, or the metrics aren't
             those of `evaluate`.
     """
     try:
+        exclusive = bool(metrics.get("pipeline", {}).get("exclusive", True))
         averages, classes = metrics.get("averages", {}), metrics.get("classes", {})
         reached = metrics.get("accuracy") if exclusive else averages.get("micro", {}).get("f1")
         if reached is None or not ("constant" in metrics or classes):

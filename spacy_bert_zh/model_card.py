@@ -134,21 +134,29 @@ def _metrics(metrics: dict[str, Any]) -> str:
     blocks = ["\n".join(f"- {title}: {value:.3f}" for title, value in _scores(metrics).items())]
     if corpus := metrics.get("corpus"):
         blocks.insert(0, f"On {corpus.get('texts')} texts, `{corpus.get('name')}`:")
-    if (threshold := metrics.get("pipeline", {}).get("threshold")) is not None:
-        blocks.append(
-            f"A label was given from the score {threshold}; accuracy counts the texts whose "
-            "labels are all right."
-        )
-    if absent := metrics.get("absent"):
-        blocks.append(
-            f"No text of that corpus has the labels {', '.join(f'`{label}`' for label in absent)}: "
-            "they are left out of the macro average."
-        )
+    blocks += _conventions(metrics)
     if classes := metrics.get("classes"):
         columns = ("precision", "recall", "f1", "support")
         rows = ([label, *map(row.get, columns)] for label, row in classes.items())
         blocks.append(_table(["", *columns], rows))
     return "\n\n".join(filter(None, blocks))
+
+
+def _conventions(metrics: dict[str, Any]) -> Iterable[str]:
+    """What the numbers mean, where they don't say it themselves."""
+    pipeline = metrics.get("pipeline", {})
+    threshold, own = pipeline.get("threshold"), pipeline.get("own_threshold")
+    if threshold is not None:
+        chosen = "" if own in (None, threshold) else f" (the pipeline's own threshold is {own})"
+        yield (
+            f"A label counts as given from the score {threshold}{chosen}; accuracy counts the "
+            "texts whose labels are all right."
+        )
+    if absent := metrics.get("absent"):
+        yield (
+            f"No text of that corpus has the labels {', '.join(f'`{label}`' for label in absent)}: "
+            "they are left out of the macro average."
+        )
 
 
 def _export(export: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from thinc.api import Config
 import spacy_bert_zh
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import whole
+from spacy_bert_zh.learnt import check_metrics, check_record
 from spacy_bert_zh.model_card import classifiers, render_model_card
 from spacy_bert_zh.portable import portable_config, portable_meta
 from spacy_bert_zh.wheels import build_plugin, build_wheel, smoke_test
@@ -66,6 +67,7 @@ def package(
     data_report: Path | None = None,
     license: str = "",
     author: str = "",
+    force: bool = False,
 ) -> Packaged:
     """Build, try out and deliver the wheels of a pipeline and of this plugin.
 
@@ -78,9 +80,12 @@ def package(
         data_report: The report of `convert`, for the model card.
         license: Licence of the pipeline; empty keeps the one in its meta.json.
         author: Author of the pipeline; empty keeps the one in its meta.json.
+        force: Package a pipeline that learnt nothing, too.
 
     Raises:
-        BertZhError: Bad input, or a smoke test that fails. Nothing is written then.
+        BertZhError: Bad input, a smoke test that fails, or a pipeline that, by `metrics` or by
+            what `train` noted in its meta.json, is no better than an answer that never changes.
+            Nothing is written then.
     """
     check_surroundings(output_dir)
     config, meta = read_pipeline(pipeline)
@@ -92,6 +97,8 @@ def package(
         meta.get("description") or "A spaCy pipeline that classifies Chinese text."
     )
     facts = [portable_meta(_read_json(path)) if path else {} for path in (metrics, data_report)]
+    if not force:
+        check_learnt(pipeline, meta, metrics, facts[0])
     full_name = f"{meta['lang']}_{meta['name']}"
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
@@ -121,6 +128,16 @@ def read_pipeline(pipeline: Path) -> tuple[Config, dict[str, Any]]:
     if not classifiers(config):
         raise BertZhError(f"The pipeline {pipeline} has no text classifier: nothing to package")
     return portable_config(config), portable_meta(_read_json(pipeline / "meta.json"))
+
+
+def check_learnt(
+    pipeline: Path, meta: dict[str, Any], metrics: Path | None, measured: dict[str, Any]
+) -> None:
+    """Raise if the pipeline learnt nothing, as far as its training or its metrics tell."""
+    if "training" in meta:
+        check_record(str(pipeline), meta["training"])
+    if metrics:
+        check_metrics(f"{pipeline}, by {metrics},", measured)
 
 
 def check_name(name: str) -> str:

@@ -23,8 +23,8 @@ def evaluate(
     force: Annotated[bool, typer.Option(help="Also if nothing was learnt.")] = False,
 ) -> None:
     """Measure a trained pipeline on a corpus and write a report to read."""
-    from spacy_bert_zh.evaluate import check
     from spacy_bert_zh.evaluate import evaluate as run
+    from spacy_bert_zh.learnt import check_metrics
     from spacy_bert_zh.report import print_table
 
     metrics = run(
@@ -33,4 +33,4 @@ def evaluate(
     print_table(metrics)
     typer.echo(f"✔ {output_dir / 'report.html'}")
     if not force:
-        check(pipeline, metrics)
+        check_metrics(f"{pipeline} on {corpus}", metrics)
