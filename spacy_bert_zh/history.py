@@ -64,19 +64,24 @@ def read_history(folder: Path, record: Any) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     except (OSError, ValueError):
         return []
-    own = isinstance(record, dict) and all(_is_line(line) for line in lines)
-    keys = ("step", "score", "loss")
-    return (
-        lines if own and any(all(line[k] == record.get(k) for k in keys) for line in lines) else []
-    )
+    if not all(map(_is_line, [*lines, record])):
+        return []
+    return lines if _key(record) in map(_key, lines) else []
 
 
 def _is_line(line: Any) -> bool:
     """Whether this is one of `make_line`, as far as a picture needs it."""
     if not isinstance(line, dict) or not isinstance(line.get("loss"), dict):
         return False
-    numbers = [line.get("step"), line.get("score"), *line["loss"].values()]
-    return all(value is None or isinstance(value, int | float) for value in numbers)
+    numbers = [line.get("step"), line.get("score")]
+    losses = [loss for loss in line["loss"].values() if loss is not None]
+    return all(isinstance(value, int | float) for value in [*numbers, *losses])
+
+
+def _key(line: dict[str, Any]) -> tuple[Any, ...]:
+    """What tells a line from those of other trainings; spaCy's reader of meta.json isn't exact."""
+    losses = {name: loss and _rounded(loss) for name, loss in line["loss"].items()}
+    return line["step"], _rounded(line["score"]), losses
 
 
 def draw_history(lines: Sequence[dict[str, Any]]) -> str:
