@@ -1,6 +1,35 @@
 """How much of a text a pipeline reads, by its config."""
 
+from pathlib import Path
 from typing import Any
+
+import spacy
+from spacy import util
+
+from spacy_bert_zh.errors import BertZhError
+
+
+def find_backbone(config: Path | None) -> dict[str, Any]:
+    """The settings of the backbone that a config trains; nothing if it has none of ours.
+
+    Args:
+        config: The config's file; None takes what `nlp.add_pipe("bert_textcat")` makes.
+
+    Raises:
+        BertZhError: It can't be read.
+    """
+    if config is None:
+        default = spacy.blank("zh").get_factory_meta("bert_textcat").default_config or {}
+        return dict(default["model"]["backbone"])
+    try:
+        components = util.load_config(config, interpolate=True)["components"]
+        backbones = [part.get("model", {}).get("backbone", {}) for part in components.values()]
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise BertZhError(
+            f"--config {config} can't be read as a config of spaCy: "
+            f"{' '.join(str(error).split()) or 'no such file'}"
+        ) from error
+    return next((dict(backbone) for backbone in backbones if "max_length" in backbone), {})
 
 
 def pieces_read(backbone: dict[str, Any]) -> int | None:

@@ -77,7 +77,7 @@ def _replaceable(output: Path) -> bool:
 
 def _convert(source: Path, folder: Path, options: Options, spool: Spool) -> dict[str, Any]:
     labelled = get_format(options.format).labelled and not options.unlabelled
-    lengths = Lengths(options.tokenizer, options.max_length)
+    lengths = Lengths(options)
     tally = Tally()
     for split, path in enumerate((source, options.dev, options.test)):
         if path is not None:
