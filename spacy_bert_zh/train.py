@@ -129,7 +129,7 @@ class _Run:
         replay = _Replay(self.nlp, state, self._evaluate)
         log_step, finalize = self._logger()
         try:
-            for info, is_best in self._steps(replay):
+            for info, is_best in self._steps(replay, state):
                 if replay.active:
                     if info["step"] == state.step:
                         state.restore(checkpoint, self.nlp, self.optimizer)
@@ -143,15 +143,17 @@ class _Run:
                 log_step(info if is_best is not None else None)
         finally:
             finalize()
+        write_history(state.history, self.output)  # had it been killed just before
         self.best = [line for line in state.history if line["best"]][-1]
         self._draw(state.history)
         remove(checkpoint)
 
-    def _steps(self, replay: "_Replay") -> Iterator[tuple[dict[str, Any], bool | None]]:
+    def _steps(
+        self, replay: "_Replay", state: TrainingState
+    ) -> Iterator[tuple[dict[str, Any], bool | None]]:
         """spaCy's loop; where it ends between two evaluations, the last step again, evaluated."""
         settings = self.settings
         info: dict[str, Any] = {}
-        is_best = None
         for _, info, is_best in loop.train_while_improving(
             replay,  # type: ignore[arg-type]
             self.optimizer,
@@ -171,7 +173,7 @@ class _Run:
             yield info, is_best
         if not info:
             raise BertZhError("training.batcher made no batch of the corpus: give it a larger size")
-        if is_best is None:
+        if state.step < info["step"]:
             with self.nlp.use_params(self.optimizer.averages):
                 score, scores = replay.evaluate()
             results = [*info["checkpoints"], (score, info["step"])]
@@ -191,10 +193,7 @@ class _Run:
 
     def _record(self, state: TrainingState, info: dict[str, Any], is_best: bool) -> None:
         """Add a line to the history, and to the pipeline's meta."""
-        # A run killed after its last evaluation makes that one again.
-        state.history = [line for line in state.history if line["step"] < info["step"]]
-        since = state.history[-1]["step"] if state.history else -1
-        line = make_line(info, self.classifiers, since, is_best)
+        line = make_line(info, self.classifiers, state.step, is_best)
         state.step = info["step"]
         state.history.append(line)
         self.nlp.meta["training"] = line

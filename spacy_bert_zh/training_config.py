@@ -3,12 +3,15 @@
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from spacy import util
 from spacy.language import Language
+from spacy.schemas import ConfigSchemaInit, ConfigSchemaNlp, ConfigSchemaTraining
 from spacy.training import Example
 from spacy.training.corpus import FILE_TYPE, walk_corpus
 from thinc.api import Config, ConfigValidationError
@@ -20,6 +23,12 @@ EVALUATIONS = 10
 """Evaluations of a training whose config doesn't say how often."""
 MOST_STEPS = 200
 """Steps from one to the next of those at most, as spaCy has it."""
+
+_SCHEMAS: dict[str, type[BaseModel]] = {
+    "training": ConfigSchemaTraining,
+    "nlp": ConfigSchemaNlp,
+    "initialize": ConfigSchemaInit,
+}
 
 Reader = Callable[[Language], Iterable[Example]]
 
@@ -35,9 +44,22 @@ def load_training_config(path: Path, overrides: dict[str, Any]) -> Config:
     with readable_errors(path):
         config = util.load_config(path, overrides=overrides, interpolate=False)
         interpolated = config.interpolate()
+    _check_keys(interpolated)
     _check_paths(interpolated)
     _check_extras(interpolated)
     return config
+
+
+def _check_keys(config: Config) -> None:
+    """Name a setting that spaCy doesn't have, where it would quietly pass it over."""
+    for section, schema in _SCHEMAS.items():
+        known = schema.model_fields.keys()
+        for key in sorted(config.get(section, {}).keys() - known):
+            alike = get_close_matches(key, known, 1)
+            raise BertZhError(
+                f"{section}.{key} is unknown"
+                + (f": did you mean {alike[0]}?" if alike else f": known are {', '.join(known)}")
+            )
 
 
 def _check_paths(config: Config) -> None:
@@ -79,7 +101,7 @@ def readable_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         raise BertZhError(f"{path}: {' '.join(what.split())}") from error
-    except (ValueError, KeyError, zlib.error) as error:
+    except (AssertionError, ValueError, KeyError, zlib.error) as error:  # as spaCy has them
         # What follows a blank line is a list of all that would have been right.
         first = str(error).strip().split("\n\n")[0]
         raise BertZhError(f"{path}: {' '.join(first.split())}") from error

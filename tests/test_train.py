@@ -180,9 +180,12 @@ def test_a_kill_after_any_evaluation_ends_in_the_same_bytes(
         ({f"{BACKBONE}.pooling": "max"}, "pooling"),
         ({f"{BACKBONE}.freeze_layers": 9}, "freeze_layers = 9, but the checkpoint has 2"),
         ({"components.bert_textcat.class_weights": {"none": 2.0}}, "class_weights names labels"),
-        ({"training.unheard_of": 3}, "training.unheard_of: "),
+        ({"training.unheard_of": 3}, "training.unheard_of is unknown"),
+        ({"training.max_step": 3}, "training.max_step is unknown: did you mean max_steps?"),
+        ({"components.bert_textcat.unheard_of": 3}, "unheard_of"),
+        ({f"{BACKBONE}.unheard_of": 3}, "unheard_of"),
         ({"unheard_of.steps": 3}, "unheard_of.steps: not a section"),
-        ({"training.max_steps": "many"}, "training.max_steps: "),
+        ({"training.max_steps": "many"}, "max_steps: Input should be a valid integer"),
         ({"paths.labels": "no/labels.json"}, "labels.json"),
         ({f"{BACKBONE}.@architectures": "spacy_bert_zh.None.v1"}, "spacy_bert_zh.None.v1"),
         ({"training.score_weights.nothing": 1.0}, "score_weights"),
@@ -211,7 +214,7 @@ def write_shard(path: Path, cats: list[dict[str, float]]) -> Path:
 @pytest.mark.parametrize(
     ("cats", "message"),
     [
-        ([], "holds no text|invalid"),
+        ([], "holds no text|no proper sample data"),
         ([{"neg": 1.0, "pos": 0.0}, {"neg": 0.0, "房产": 1.0}], "corpora.* '房产', at '第1条'"),
     ],
 )
