@@ -146,10 +146,8 @@ def print_table(metrics: dict[str, Any]) -> None:
     )
     if absent := metrics["absent"]:
         console.print(
-            Text(
-                f"{len(absent)} of {len(metrics['pipeline']['labels'])} labels have no text here "
-                f"and are left out of the macro average: {', '.join(absent)}"
-            )
+            f"{len(absent)} of {len(metrics['pipeline']['labels'])} labels have no text here and "
+            "are left out of the macro average"
         )
 
 

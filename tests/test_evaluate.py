@@ -188,10 +188,10 @@ def test_labels_without_a_text_are_left_out_of_the_macro_average_and_said(
     present = [metrics["classes"][label]["f1"] for label in LABELS]
     assert metrics["averages"]["macro"]["f1"] == pytest.approx(np.mean(present))
     print_table(metrics)
-    said = "1 of 4 labels have no text here and are left out of the macro average:"
+    said = "1 of 4 labels have no text here and are left out of the macro average"
     assert said in " ".join(capsys.readouterr().out.split())
     page = Page((tmp_path / "report.html").read_text("utf-8"))
-    assert f"{said} {UNSEEN}" in " ".join(page.text.split())
+    assert f"{said}: {UNSEEN}" in " ".join(page.text.split())
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.2, 0.9, 1.0])
@@ -399,9 +399,8 @@ def test_the_table_shows_labels_as_they_are(
 ) -> None:
     metrics = evaluate(pipelines["textcat"], corpora["textcat"], tmp_path)
     metrics["classes"] = {"[bold]甲[/bold]": metrics["classes"][LABELS[0]]}
-    metrics["absent"] = ["[bold]甲[/bold]"]
     print_table(metrics)
-    assert capsys.readouterr().out.count("[bold]甲[/bold]") == 2
+    assert "[bold]甲[/bold]" in capsys.readouterr().out
 
 
 def test_the_command_fails_in_one_line(corpora: dict[str, Path], tmp_path: Path) -> None:
