@@ -1,4 +1,4 @@
-"""``train``: what ``spacy train`` does, and it survives being killed.
+"""``train``: what ``spacy train`` does; it survives being killed and looks at its last step.
 
 The loop is spaCy's own. A resumed run walks through it once more without learning, so
 that schedules, shuffling and early stopping stand where they stood, and then puts

@@ -29,7 +29,7 @@ def find_backbone(config: Path | None) -> dict[str, Any]:
             f"--config {config} can't be read as a config of spaCy: "
             f"{' '.join(str(error).split()) or 'no such file'}"
         ) from error
-    return next((dict(backbone) for backbone in backbones if "max_length" in backbone), {})
+    return next((dict(backbone) for backbone in backbones if _is_whole(backbone)), {})
 
 
 def pieces_read(backbone: dict[str, Any]) -> int | None:
@@ -41,11 +41,18 @@ def pieces_read(backbone: dict[str, Any]) -> int | None:
     Returns:
         The number; None if it reads all of any text.
     """
-    windows = backbone.get("max_windows", 0)
-    if not windows:
+    if not _is_whole(backbone) or not (windows := backbone.get("max_windows", 0)):
         return None
     content = backbone["max_length"] - 2
     return content + (windows - 1) * (content - backbone["stride"])
+
+
+def _is_whole(backbone: Any) -> bool:
+    """Whether the settings are there, and numbers; an engine says what is wrong with others."""
+    if not isinstance(backbone, dict):
+        return False
+    numbers = [backbone.get("max_length"), backbone.get("stride"), backbone.get("max_windows", 0)]
+    return all(type(number) is int for number in numbers)
 
 
 def describe_reading(component: dict[str, Any]) -> str | None:
@@ -54,9 +61,8 @@ def describe_reading(component: dict[str, Any]) -> str | None:
     Args:
         component: A text classifier's section of the config, interpolated.
     """
-    model = component.get("model", {})
-    backbone = model.get("backbone", {})
-    if not {"max_length", "stride"} <= backbone.keys():
+    model = component.get("model")
+    if not isinstance(model, dict) or not _is_whole(backbone := model.get("backbone")):
         return None
     sentence = (
         f"The BERT reads {backbone['max_length']} word pieces at a time, a longer text in several "

@@ -41,6 +41,8 @@ def test_the_sentence(model: dict[str, Any], said: str) -> None:
 def test_of_other_models_nothing_is_said() -> None:
     assert describe_reading({"factory": "textcat", "model": {}}) is None
     assert describe_reading({"factory": "sentencizer"}) is None
+    for broken in (None, [], {"max_length": "128", "stride": 16}, {"max_length": 128}):
+        assert describe_reading({"model": {"backbone": broken}}) is None
 
 
 def test_text_behind_the_windows_of_the_ensemble_does_play_a_part(make_pipeline: Any) -> None:
