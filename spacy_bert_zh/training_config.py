@@ -13,7 +13,7 @@ from spacy import util
 from spacy.language import Language
 from spacy.schemas import ConfigSchemaInit, ConfigSchemaNlp, ConfigSchemaTraining
 from spacy.training import Example
-from spacy.training.corpus import FILE_TYPE, walk_corpus
+from spacy.training.corpus import FILE_TYPE
 from thinc.api import Config, ConfigValidationError
 
 from spacy_bert_zh.errors import BertZhError, missing_extra
@@ -72,7 +72,7 @@ def _check_paths(config: Config) -> None:
         path = Path(corpus["path"])
         if not path.exists():
             raise BertZhError(f"corpora.{name}.path: no such file or folder: {path}")
-        if path.is_dir() and not walk_corpus(path, FILE_TYPE):
+        if path.is_dir() and not any(path.rglob(f"*{FILE_TYPE}")):
             raise BertZhError(
                 f"corpora.{name}.path: no {FILE_TYPE} file in {path}: make one with 'convert'"
             )

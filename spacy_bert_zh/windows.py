@@ -62,7 +62,8 @@ def describe_reading(component: dict[str, Any]) -> str | None:
         component: A text classifier's section of the config, interpolated.
     """
     model = component.get("model")
-    if not isinstance(model, dict) or not _is_whole(backbone := model.get("backbone")):
+    backbone: Any = model.get("backbone") if isinstance(model, dict) else None
+    if not isinstance(model, dict) or not _is_whole(backbone):
         return None
     sentence = (
         f"The BERT reads {backbone['max_length']} word pieces at a time, a longer text in several "
