@@ -208,16 +208,20 @@ def test_the_report_measures_what_the_config_reads(
     assert ("All of every text is read" if read is None else f"more than {read} word") in text
 
 
-def test_the_report_counts_the_pieces_of_the_config_s_bert(
+def test_the_report_counts_the_pieces_of_a_bert_and_names_it(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     source = write_corpus(tmp_path / "corpus.txt", [("好吃的外卖推荐", "a"), ("难吃", "b")])
     counted = [
         convert(source, tmp_path / "out", Options("thucnews", split=(1, 0, 0), tokenizer=name))
-        for name in ("null", None, str(checkpoint))
+        for name in (None, str(checkpoint))
     ]
-    embedded, default, tiny = (report["lengths"]["pieces"]["100"] for report in counted)
-    assert embedded == default < tiny == 7  # the one that ships has words as pieces
+    assert [report["lengths"]["tokenizer"] for report in counted] == [
+        "the BERT that ships",
+        str(checkpoint),
+    ]
+    ships, tiny = (report["lengths"]["pieces"]["100"] for report in counted)
+    assert ships < tiny == 7  # the one that ships has words as pieces
 
 
 def test_segmented_words_and_tags(tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ class Lengths:
         name, revision = backbone.get("name"), backbone.get("revision", "main")
         if options.tokenizer is not None:
             name, revision = options.tokenizer, "main"
-        self._tokenizer = find_tokenizer(None if name == "null" else name, revision)
+        self._name = name
+        self._tokenizer = find_tokenizer(name, revision)
         self._max_length = options.max_length or pieces_read(backbone)
         self._characters: Counter[int] = Counter()
         self._pieces: Counter[int] = Counter()
@@ -56,6 +57,7 @@ class Lengths:
         return {
             "characters": _percentiles(self._characters),
             "pieces": _percentiles(self._pieces),
+            "tokenizer": self._name or "the BERT that ships",
             "max_length": self._max_length,
             "over_max_length": over / total,
         }

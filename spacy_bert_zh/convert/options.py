@@ -46,8 +46,7 @@ class Options:
         pos: jieba's part-of-speech flags as tags; implies `segment`.
         config: The config that will be trained with: the report tells what of the texts it
             reads. None takes what `nlp.add_pipe("bert_textcat")` reads.
-        tokenizer: Folder or name of the BERT that counts word pieces, or "null" for the one
-            that ships; None takes the config's.
+        tokenizer: Folder or name of the BERT that counts word pieces; None takes the config's.
         max_length: Report the share of texts with more word pieces than this; None takes what
             the config reads.
     """

@@ -84,7 +84,7 @@ def _long_texts(options: dict[str, Any], lengths: dict[str, Any]) -> str:
         return f"All of every text is read by {who}."
     found = (
         f"{lengths['over_max_length']:.2%} of the texts have more than "
-        f"{lengths['max_length']:,} word pieces"
+        f"{lengths['max_length']:,} word pieces ({lengths['tokenizer']})"
     )
     return f"{found}." if options["max_length"] else f"{found}: {who} reads no more of a text."
 
