@@ -22,6 +22,10 @@ EXTRAS = {
         "uvicorn>=0.30",
     ],
     "ray": ["pyarrow>=15", "ray[data,serve]>=2.60"],
+    # What spaCy's --gpu-id computes with; torch or TensorFlow for the GPU come besides.
+    "cuda11x": ["cupy-cuda11x>=13.3,<14"],
+    "cuda12x": ["cupy-cuda12x>=13.3"],
+    "cuda13x": ["cupy-cuda13x>=13.6"],
     "shared": ["spacy-transformers>=1.4,<2"],
     "convert": [
         "charset-normalizer>=3.4",

@@ -166,6 +166,11 @@ def load_checkpoint(name: str | None, revision: str = "main") -> Checkpoint:
     return Checkpoint({**config, "model_type": "bert"}, tokenizer, weights)
 
 
+def find_tokenizer(name: str | None, revision: str = "main") -> Tokenizer:
+    """Read the tokenizer of a checkpoint alone; see `load_checkpoint`."""
+    return load_tokenizer(EMBEDDED if name is None else _locate(name, revision))
+
+
 def _locate(name: str, revision: str) -> Path:
     folder = Path(name)
     if folder.is_dir():

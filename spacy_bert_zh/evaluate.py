@@ -9,10 +9,12 @@ from spacy.pipeline import TextCategorizer
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.files import check_apart, claim, made
+from spacy_bert_zh.history import read_history
 from spacy_bert_zh.loading import find_textcat, is_exclusive, load_pipeline, use_gpu
 from spacy_bert_zh.metrics import measure
 from spacy_bert_zh.predictions import predict
 from spacy_bert_zh.report import render_report
+from spacy_bert_zh.windows import describe_reading
 
 OUTPUTS = ("metrics.json", "report.html")
 EXCERPT = 120  # characters of a text that are kept for the report
@@ -25,10 +27,12 @@ def evaluate(
     *,
     gpu_id: int = -1,
     component: str | None = None,
+    threshold: float | None = None,
 ) -> dict[str, Any]:
     """Evaluate a text classifier and write ``metrics.json`` and ``report.html``.
 
-    Precision, recall and F1 are those of ``spacy evaluate``.
+    Precision, recall and F1 of a label are those of ``spacy evaluate``; see `measure` for the
+    averages. The report shows the history of the training if it lies beside the pipeline.
 
     Args:
         pipeline: Folder of a trained pipeline, or name of an installed one.
@@ -36,12 +40,14 @@ def evaluate(
         output_dir: Folder to write to.
         gpu_id: The GPU to predict on; -1 for the CPU.
         component: Name of the text classifier, if the pipeline has several.
+        threshold: Score from which a label counts as given, instead of the pipeline's own.
 
     Returns:
         The content of ``metrics.json``.
 
     Raises:
-        BertZhError: Bad input, or files of these names that aren't from `evaluate`.
+        BertZhError: Bad input, a threshold for labels that exclude each other, or files of these
+            names that aren't from `evaluate`.
     """
     if output_dir.is_file():
         raise BertZhError(f"{output_dir} is a file: name a folder to write the report to")
@@ -52,18 +58,38 @@ def evaluate(
         use_gpu(gpu_id)
         nlp = load_pipeline(pipeline)
         pipe = find_textcat(nlp, component)
+        own_threshold = None if is_exclusive(pipe) else pipe.cfg["threshold"]
+        if threshold is not None:
+            set_threshold(pipe, threshold)
         predictions = predict(nlp, pipe, corpus)
         metrics = {
-            "pipeline": describe(nlp, pipe),
+            "pipeline": {**describe(nlp, pipe), "own_threshold": own_threshold},
             "corpus": {"name": corpus.resolve().name, "texts": len(predictions.excerpts)},
             **measure(predictions),
         }
         text = json.dumps(metrics, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False)
-        page = render_report(metrics, predictions)
+        history = read_history(Path(pipeline).parent, nlp.meta.get("training"))
+        page = render_report(metrics, predictions, history)
         for output, content in zip(outputs, (text + "\n", page), strict=True):
             with made(output, "evaluate") as path:
                 path.write_text(content, "utf-8")
     return metrics
+
+
+def set_threshold(pipe: TextCategorizer, threshold: float) -> None:
+    """Let another score decide which labels are given.
+
+    Raises:
+        BertZhError: The labels exclude each other, or it is no score.
+    """
+    if is_exclusive(pipe):
+        raise BertZhError(
+            f"--threshold {threshold:g}: the labels of '{pipe.name}' exclude each other, so the "
+            "best one is given whatever its score; leave the option out"
+        )
+    if not 0 <= threshold <= 1:
+        raise BertZhError(f"--threshold {threshold:g}: a score is between 0 and 1")
+    pipe.cfg["threshold"] = threshold
 
 
 def describe(nlp: Language, pipe: TextCategorizer) -> dict[str, Any]:
@@ -75,5 +101,6 @@ def describe(nlp: Language, pipe: TextCategorizer) -> dict[str, Any]:
         "factory": nlp.get_pipe_meta(pipe.name).factory,
         "exclusive": is_exclusive(pipe),
         "threshold": None if is_exclusive(pipe) else pipe.cfg["threshold"],
+        "reads": describe_reading(nlp.config.interpolate()["components"][pipe.name]),
         "labels": sorted(pipe.labels),
     }

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.pipeline import MultiLabel_TextCategorizer, TextCategorizer
 from spacy.util import is_package
+from thinc import compat
 from thinc.api import to_numpy
 
 from spacy_bert_zh.checkpoint import Checkpoint
@@ -49,13 +50,26 @@ def use_gpu(gpu_id: int) -> None:
     """Let what is loaded next compute on a GPU; -1 is the CPU.
 
     Raises:
-        BertZhError: There is no such GPU.
+        BertZhError: There is no such GPU, or no library for it.
     """
-    if gpu_id >= 0:
-        try:
-            spacy.require_gpu(gpu_id)
-        except ValueError as error:
-            raise BertZhError(f"--gpu-id {gpu_id}: {error}") from error
+    if gpu_id < 0:
+        return
+    if not compat.has_cupy and not compat.has_torch_mps:
+        raise BertZhError(
+            f"--gpu-id {gpu_id} needs the package CuPy, which is not installed: "
+            'pip install "spacy-bert-zh[cuda12x]" (for CUDA 12; also cuda11x, cuda13x)'
+        )
+    if not compat.has_cupy_gpu and not compat.has_torch_mps_gpu:
+        raise BertZhError(f"--gpu-id {gpu_id}: no GPU is to be seen here; --gpu-id -1 is the CPU")
+    if compat.has_torch and not compat.has_torch_cuda_gpu and not compat.has_torch_mps_gpu:
+        raise BertZhError(
+            f"--gpu-id {gpu_id}: the torch that is installed sees no GPU; install one that is "
+            "built for your version of CUDA (https://pytorch.org/get-started/locally)"
+        )
+    try:
+        spacy.require_gpu(gpu_id)
+    except (ValueError, RuntimeError) as error:  # CuPy's errors are RuntimeErrors
+        raise BertZhError(f"--gpu-id {gpu_id}: {error}") from error
 
 
 def load_pipeline(pipeline: str | Path, overrides: dict[str, Any] | None = None) -> Language:

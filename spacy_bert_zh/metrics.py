@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from spacy_bert_zh.errors import missing_extra
+from spacy_bert_zh.learnt import best_constant
 from spacy_bert_zh.predictions import Predictions
 
 try:
@@ -18,8 +19,9 @@ LENGTH_BINS = 8
 def measure(predictions: Predictions) -> dict[str, Any]:
     """All measures of ``metrics.json``, with spaCy's conventions for precision, recall, F1.
 
-    Measures of a class count in the macro average even if no text has it, and are 0 where
-    they divide by 0; only ROC-AUC, undefined there, is null and left out of the average.
+    They are 0 where they divide by 0; only ROC-AUC, undefined there, is null. The macro average
+    is that of the classes that some text has (spaCy counts the others as 0); those that none has
+    are named in ``absent``. ``constant`` is the best answer that never changes.
     """
     gold, predicted = predictions.gold, predictions.predicted
     cells = gold, predicted, predictions.scores, predictions.known
@@ -29,10 +31,14 @@ def measure(predictions: Predictions) -> dict[str, Any]:
     return {
         "accuracy": float(sk.accuracy_score(gold, predicted)),
         "averages": {
-            "macro": average(classes, np.ones_like(support)),
+            "macro": average(classes, support > 0),
             "micro": measure_class(*(matrix.ravel() for matrix in cells)),
             "weighted": average(classes, support),
         },
+        "absent": [predictions.labels[i] for i in np.flatnonzero(support == 0)],
+        "constant": best_constant(
+            predictions.labels, support, predictions.known.sum(axis=0), predictions.exclusive
+        ),
         "classes": dict(zip(predictions.labels, classes, strict=True)),
         "confusion": count_confusions(predictions) if predictions.exclusive else None,
         "lengths": measure_lengths(predictions),
@@ -61,7 +67,7 @@ def measure_class(
 
 
 def average(classes: list[dict[str, Any]], weights: np.ndarray) -> dict[str, float | None]:
-    """Average the measures of all classes."""
+    """Average the measures of classes, as far as they are defined."""
 
     def mean(key: str) -> float | None:
         defined = [i for i, one in enumerate(classes) if one[key] is not None]

@@ -9,6 +9,7 @@ from thinc.api import Config
 
 import spacy_bert_zh
 from spacy_bert_zh.untrusted import Strict
+from spacy_bert_zh.windows import describe_reading
 
 LIMITS = """\
 - It was trained on Chinese text. On other languages, and on kinds of text that the data above
@@ -40,9 +41,16 @@ class _Class(_Facts):
     support: Count | None = None
 
 
+class _Pipeline(_Facts):
+    threshold: float | None = None
+    own_threshold: float | None = None
+
+
 class Metrics(_Facts):
     """What a card tells of a ``metrics.json``."""
 
+    pipeline: _Pipeline = Field(default=_Pipeline())
+    absent: list[str] = Field(default=[])
     corpus: _Corpus = Field(default=_Corpus())
     accuracy: float | None = None
     averages: dict[str, _Class] = Field(default={})
@@ -165,15 +173,9 @@ def classifiers(config: Config) -> list[str]:
 
 
 def _windows(config: Config) -> Iterable[str]:
-    for name, component in config["components"].items():
-        backbone = component.get("model", {}).get("backbone", {})
-        if "max_length" in backbone:
-            most = backbone.get("max_windows")
-            end = f", {most} at most: what comes after is not read." if most else "."
-            yield (
-                f"- `{name}` reads {backbone['max_length']} word pieces at a time, "
-                f"a longer text in several windows{end}"
-            )
+    for name in classifiers(config):
+        if sentence := describe_reading(config["components"][name]):
+            yield f"- `{name}`: {sentence}"
 
 
 def _data(report: dict[str, Any]) -> str:
@@ -198,11 +200,29 @@ def _metrics(metrics: dict[str, Any]) -> str:
     blocks = ["\n".join(f"- {title}: {value:.3f}" for title, value in _scores(metrics).items())]
     if corpus := metrics.get("corpus"):
         blocks.insert(0, f"On {corpus.get('texts')} texts, `{corpus.get('name')}`:")
+    blocks += _conventions(metrics)
     if classes := metrics.get("classes"):
         columns = ("precision", "recall", "f1", "support")
         rows = ([label, *map(row.get, columns)] for label, row in classes.items())
         blocks.append(_table(["", *columns], rows))
     return "\n\n".join(filter(None, blocks))
+
+
+def _conventions(metrics: dict[str, Any]) -> Iterable[str]:
+    """What the numbers mean, where they don't say it themselves."""
+    pipeline = metrics.get("pipeline", {})
+    threshold, own = pipeline.get("threshold"), pipeline.get("own_threshold")
+    if threshold is not None:
+        chosen = "" if own in (None, threshold) else f" (the pipeline's own threshold is {own})"
+        yield (
+            f"A label counts as given from the score {threshold}{chosen}; accuracy counts the "
+            "texts whose labels are all right."
+        )
+    if absent := metrics.get("absent"):
+        yield (
+            f"No text of that corpus has the labels {', '.join(f'`{label}`' for label in absent)}: "
+            "they are left out of the macro average."
+        )
 
 
 def _export(export: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ import spacy_bert_zh
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import RECORD, check_apart, claim, made, scratch
 from spacy_bert_zh.folders import read_config, read_meta
+from spacy_bert_zh.learnt import check_metrics, check_record
 from spacy_bert_zh.loading import load_pipeline
 from spacy_bert_zh.model_card import DataReport, Export, Metrics, classifiers, render_model_card
 from spacy_bert_zh.portable import portable_config, portable_meta
@@ -76,6 +77,7 @@ def package(
     data_report: Path | None = None,
     license: str = "",
     author: str = "",
+    force: bool = False,
 ) -> Packaged:
     """Build, try out and deliver the wheels of a pipeline and of this plugin.
 
@@ -88,9 +90,12 @@ def package(
         data_report: The report of `convert`, for the model card.
         license: Licence of the pipeline; empty keeps the one in its meta.json.
         author: Author of the pipeline; empty keeps the one in its meta.json.
+        force: Package a pipeline that learnt nothing, too.
 
     Raises:
-        BertZhError: Bad input, or a smoke test that fails. Nothing is written then.
+        BertZhError: Bad input, a smoke test that fails, or a pipeline that, by `metrics` or by
+            what `train` noted in its meta.json, is no better than an answer that never changes.
+            Nothing is written then.
     """
     check_surroundings(output_dir)
     config, meta = read_pipeline(pipeline)
@@ -104,6 +109,8 @@ def package(
         read_facts(metrics) if metrics else {},
         read_facts(data_report, data=True) if data_report else {},
     ]
+    if not force:
+        check_learnt(pipeline, meta, metrics, facts[0])
     full_name = f"{meta['lang']}_{meta['name']}"
     names = [wheel_name(full_name, meta["version"])]
     if plugin_source():
@@ -148,6 +155,16 @@ def read_facts(path: Path, data: bool = False) -> dict[str, Any]:
     facts = read_json(path)
     checked(DataReport if data else Metrics, facts, path)
     return portable_meta(facts)
+
+
+def check_learnt(
+    pipeline: Path, meta: dict[str, Any], metrics: Path | None, measured: dict[str, Any]
+) -> None:
+    """Raise if the pipeline learnt nothing, as far as its training or its metrics tell."""
+    if "training" in meta:
+        check_record(str(pipeline), meta["training"])
+    if metrics:
+        check_metrics(f"{pipeline}, by {metrics},", measured)
 
 
 def check_name(name: str) -> str:

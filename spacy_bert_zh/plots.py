@@ -162,6 +162,35 @@ def curves(series: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str) 
     return figure
 
 
+@matplotlib.rc_context(STYLE)
+def panels(
+    series: Mapping[str, Sequence[tuple[float, float]]], x: str, mark: float | None
+) -> Figure:
+    """Draw curves one above the other, each with its own scale, over a common axis.
+
+    Args:
+        series: Points (x, y) by what they measure.
+        x: What the horizontal axis measures.
+        mark: Where a vertical line stands in all of them; None draws none.
+    """
+    height, gap, left, bottom = 1.5, 0.45, 0.6, 0.5
+    total = bottom + len(series) * (height + gap)
+    figure = Figure(figsize=(left + 5.2, total))
+    for row, (name, points) in enumerate(series.items()):
+        low = total - (row + 1) * (height + gap)
+        axes = figure.add_axes((left / (left + 5.2), low / total, 5 / (left + 5.2), height / total))
+        if points:
+            axes.plot(*zip(*points, strict=True), color=ACCENT, marker="o", markersize=3)
+        if mark is not None:
+            axes.axvline(mark, color=INK, linewidth=0.8, linestyle=":")
+        axes.set_title(name, loc="left", fontsize=FONT_SIZE)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.margins(x=0.02)
+    axes.set_xlabel(x)
+    return figure
+
+
 def _axes(
     width: float, height: float, left: float, bottom: float, right: float = 0.2
 ) -> tuple[Figure, Axes]:

@@ -1,19 +1,21 @@
 """What a pipeline says about a labelled corpus."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from spacy.language import Language
 from spacy.pipeline import TextCategorizer
 from spacy.tokens import Doc
-from spacy.training import Corpus
+from spacy.training import Corpus, Example
 from spacy.training.corpus import FILE_TYPE, walk_corpus
 from tqdm import tqdm
 
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.learnt import best_constant
 from spacy_bert_zh.loading import is_exclusive, textcats
 
 EXCERPT = 120  # characters of a text that are kept for the report
@@ -56,18 +58,13 @@ def predict(nlp: Language, pipe: TextCategorizer, corpus: Path) -> Predictions:
         answers.append([doc.cats[label] for label in pipe.labels])
         excerpts.append(doc.text[:EXCERPT] + "…" * (len(doc.text) > EXCERPT))
         lengths.append(len(doc.text))
-    truth, scores = np.array(truths), np.array(answers)
-    known = ~np.isnan(truth)
-    truth[~known] = 0.0
-    if is_exclusive(pipe):
-        known[:] = True  # a class that isn't named isn't the one
-        gold, predicted = one_hot(truth), one_hot(scores)
-    else:
-        gold, predicted = truth > 0, (scores >= pipe.cfg["threshold"]) & known
+    scores, exclusive = np.array(answers), is_exclusive(pipe)
+    gold, known = find_gold(np.array(truths), exclusive)
+    predicted = one_hot(scores) if exclusive else (scores >= pipe.cfg["threshold"]) & known
     order = np.argsort(pipe.labels)
     return Predictions(
         labels=sorted(pipe.labels),
-        exclusive=is_exclusive(pipe),
+        exclusive=exclusive,
         gold=gold[:, order].astype(int),
         predicted=predicted[:, order].astype(int),
         scores=scores[:, order],
@@ -75,6 +72,31 @@ def predict(nlp: Language, pipe: TextCategorizer, corpus: Path) -> Predictions:
         excerpts=excerpts,
         lengths=np.array(lengths),
     )
+
+
+def find_gold(truth: np.ndarray, exclusive: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The labels that hold, and where the corpus tells.
+
+    Args:
+        truth: The labels' values in the corpus, NaN where it has none; float (texts, labels).
+        exclusive: Whether exactly one label holds for a text.
+
+    Returns:
+        ``gold`` and ``known``, bool (texts, labels); see `Predictions`.
+    """
+    known = ~np.isnan(truth)
+    gold = np.where(known, truth, 0.0) > 0
+    if exclusive:  # a class that isn't named isn't the one
+        return gold & one_hot(np.nan_to_num(truth)), np.ones_like(known)
+    return gold, known
+
+
+def constant_of(pipe: TextCategorizer, examples: Sequence[Example]) -> dict[str, Any]:
+    """The best answer to examples that never changes, see `best_constant`."""
+    labels, exclusive = list(pipe.labels), is_exclusive(pipe)
+    rows = [[example.reference.cats.get(label, np.nan) for label in labels] for example in examples]
+    gold, known = find_gold(np.array(rows, dtype=float), exclusive)
+    return best_constant(labels, gold.sum(axis=0), known.sum(axis=0), exclusive)
 
 
 def check_corpus(nlp: Language, pipe: TextCategorizer, corpus: Path) -> int:

@@ -1,5 +1,6 @@
 """What people read of an evaluation: a self-contained HTML page, a table on the terminal."""
 
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from spacy_bert_zh.history import draw_history
 from spacy_bert_zh.metrics import confusion_matrix
 from spacy_bert_zh.plots import FONTS, bars, confusion_heatmap, to_svg
 from spacy_bert_zh.predictions import Predictions
@@ -19,12 +21,15 @@ EXAMPLES = 3  # texts for each confused pair
 MISTAKES = 20
 
 
-def render_report(metrics: dict[str, Any], predictions: Predictions) -> str:
+def render_report(
+    metrics: dict[str, Any], predictions: Predictions, history: Sequence[dict[str, Any]] = ()
+) -> str:
     """Render the HTML page; texts and labels in it are escaped.
 
     Args:
         metrics: The content of ``metrics.json``.
         predictions: What the metrics were computed from.
+        history: That of the pipeline's training, if there is one.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("spacy_bert_zh"),
@@ -40,6 +45,7 @@ def render_report(metrics: dict[str, Any], predictions: Predictions) -> str:
         metrics=metrics,
         classes_plot=plot_classes(metrics, predictions),
         lengths_plot=plot_lengths(metrics),
+        history_plot=Markup(draw_history(history)) if history else None,
         pairs=confused_pairs(predictions, order),
         mistakes=[describe_mistake(predictions, row) for row in order[:MISTAKES]],
         wrong=len(order),
@@ -135,9 +141,14 @@ def print_table(metrics: dict[str, Any]) -> None:
     console.print(table)
     macro = metrics["averages"]["macro"]
     console.print(
-        f"\naccuracy {metrics['accuracy']:.4f}, macro F1 {macro['f1']:.4f}, "
+        f"\naccuracy {metrics['accuracy']:.4f}, macro F1 {score(macro['f1'])}, "
         f"{metrics['corpus']['texts']} texts"
     )
+    if absent := metrics["absent"]:
+        console.print(
+            f"{len(absent)} of {len(metrics['pipeline']['labels'])} labels have no text here and "
+            "are left out of the macro average"
+        )
 
 
 def cells(label: str, row: dict[str, Any]) -> list[Text | str]:

@@ -28,11 +28,13 @@ class TrainingState:
     Attributes:
         step: Index of the last batch that was learned from.
         results: (score, all scores) of every evaluation so far.
+        history: What is written of each of them; see `history.make_line`.
         config: The run's full config, as text.
     """
 
     step: int
     results: list[tuple[float, dict[str, Any]]]
+    history: list[dict[str, Any]]
     config: str
 
     def save(self, folder: Path, nlp: Language, optimizer: Optimizer) -> None:
@@ -46,6 +48,7 @@ class TrainingState:
             state = {
                 "step": self.step,
                 "results": self.results,
+                "history": self.history,
                 "config": self.config,
                 "nr_update": counts,
                 "random": random.getstate(),
@@ -70,7 +73,7 @@ class TrainingState:
                 f"The checkpoint in {folder} was made with another config: train without "
                 "--resume, or with the config and overrides of that run"
             )
-        return cls(state["step"], [tuple(r) for r in state["results"]], config)
+        return cls(state["step"], [tuple(r) for r in state["results"]], state["history"], config)
 
     def restore(self, folder: Path, nlp: Language, optimizer: Optimizer) -> None:
         """Put weights, optimizer and random states back."""

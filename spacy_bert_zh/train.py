@@ -1,4 +1,4 @@
-"""``train``: what ``spacy train`` does, and it survives being killed.
+"""``train``: what ``spacy train`` does; it survives being killed and looks at its last step.
 
 The loop is spaCy's own. A resumed run walks through it once more without learning, so
 that schedules, shuffling and early stopping stand where they stood, and then puts
@@ -8,25 +8,33 @@ weights, optimizer and random states back.
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from spacy import util
 from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
-from spacy.training import loop
+from spacy.training import Example, loop
 from spacy.training.initialize import init_nlp
-from thinc.api import Config, ConfigValidationError, fix_random_seed, set_gpu_allocator
+from thinc.api import Config, fix_random_seed, set_gpu_allocator
 from wasabi import msg
 
-from spacy_bert_zh.errors import BertZhError, missing_extra
+from spacy_bert_zh import loading
+from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.files import check_apart, claim, discard, made
+from spacy_bert_zh.history import METRICS, PICTURE, draw_history, make_line, write_history
+from spacy_bert_zh.learnt import check_record
+from spacy_bert_zh.predictions import constant_of
 from spacy_bert_zh.resume import TrainingState
+from spacy_bert_zh.training_config import (
+    checked,
+    choose_frequency,
+    load_training_config,
+    readable_errors,
+)
 
 CHECKPOINT = "checkpoint"
-OUTPUTS = (loop.DIR_MODEL_BEST, loop.DIR_MODEL_LAST, CHECKPOINT)
+FOLDERS = (loop.DIR_MODEL_BEST, loop.DIR_MODEL_LAST, CHECKPOINT)
 
 
 def train(
@@ -36,38 +44,55 @@ def train(
     use_gpu: int = -1,
     overrides: dict[str, Any] | None = None,
     resume: bool = False,
+    force: bool = False,
 ) -> Path:
-    """Train a pipeline as ``spacy train`` would, with the same result.
+    """Train a pipeline as ``spacy train`` would, and evaluate after the last step, too.
 
-    Besides model-best and model-last, `output` holds a checkpoint of the last evaluation
-    while the training runs.
+    Besides model-best and model-last, `output` gets the history of the training, metrics.jsonl
+    and history.svg, and holds a checkpoint of the last evaluation while the training runs.
 
     Args:
-        config_path: A spaCy config.
+        config_path: A spaCy config. Without ``training.eval_frequency`` (or with 0) it is chosen
+            by the length of the training.
         output: Folder for the pipelines.
         use_gpu: GPU id; -1 is the CPU.
         overrides: Config values by dotted name, e.g. ``{"training.max_steps": 100}``.
         resume: Go on from the checkpoint in `output`, if there is one.
+        force: Be content with a pipeline that learnt nothing.
 
     Returns:
         The folder of the best pipeline.
 
     Raises:
-        BertZhError: The config, a path in it, or the checkpoint is not usable, or something
-            else is where the output belongs.
+        BertZhError: The config, a path in it, the GPU or the checkpoint is not usable, or something
+            else is where the output belongs; or the best pipeline is that of step 0, or no better
+            than the best answer that never changes. All has been written in this last case.
     """
-    config = _load_config(config_path, overrides or {})
-    _check_paths(config.interpolate())
-    _check_extras(config)
-    outputs = [output / name for name in OUTPUTS]
-    for path in outputs:
+    config = load_training_config(config_path, overrides or {})
+    folders = [output / name for name in FOLDERS]
+    files = [output / name for name in (METRICS, PICTURE)]
+    for path in (*folders, *files):
         check_apart(path, _inputs(config.interpolate()))
-    with claim("train", *outputs, folder=True), _readable_errors(config_path):
+    with claim("train", *folders, folder=True), claim("train", *files, folder=False):
+        best = _train(config_path, config, output, use_gpu, resume)
+    if not force:
+        check_record(str(output / loop.DIR_MODEL_BEST), best)
+    return output / loop.DIR_MODEL_BEST
+
+
+def _train(path: Path, config: Config, output: Path, use_gpu: int, resume: bool) -> dict[str, Any]:
+    """Train, and return the history's line of the best pipeline."""
+    loading.use_gpu(use_gpu)
+    msg.info(f"Using GPU: {use_gpu}" if use_gpu >= 0 else "Using CPU")
+    with readable_errors(path):
         msg.divider("Initializing pipeline")
         nlp = init_nlp(config, use_gpu=use_gpu)
-        msg.divider("Training pipeline")
-        _Run(nlp, output, use_gpu).train(resume)
-    return output / loop.DIR_MODEL_BEST
+        run = _Run(nlp, output, use_gpu)
+        if not config["training"].get("eval_frequency"):
+            run.choose_frequency()
+    msg.divider("Training pipeline")
+    run.train(resume)
+    return run.best
 
 
 class _Run:
@@ -79,11 +104,23 @@ class _Run:
         self.use_gpu = use_gpu
         config = nlp.config.interpolate()
         self.settings = util.registry.resolve(config["training"], schema=ConfigSchemaTraining)
-        self.config_text = config.to_str()
-        corpora = [self.settings["train_corpus"], self.settings["dev_corpus"]]
-        self.train_corpus, self.dev_corpus = util.resolve_dot_names(config, corpora)
+        names = [self.settings["train_corpus"], self.settings["dev_corpus"]]
+        readers = util.resolve_dot_names(config, names)
+        self.train_corpus, self.dev_corpus = map(checked, readers, names)
         self.optimizer = self.settings["optimizer"]
         self.before_to_disk = loop.create_before_to_disk_callback(self.settings["before_to_disk"])
+        self.classifiers: dict[str, Any] = {}  # as the last evaluation found them
+        self.best: dict[str, Any] = {}  # the history's line of the best pipeline
+
+    def choose_frequency(self) -> None:
+        """Let the length of the training say how often to evaluate."""
+        batcher = self.settings["batcher"]
+        frequency = choose_frequency(
+            self.settings, lambda: sum(1 for _ in batcher(self.train_corpus(self.nlp)))
+        )
+        msg.info(f"Evaluating every {frequency} steps (training.eval_frequency) and at the end")
+        self.settings["eval_frequency"] = frequency
+        self.nlp.config["training"]["eval_frequency"] = frequency  # for the logger
 
     def train(self, resume: bool) -> None:
         if (seed := self.settings["seed"]) is not None:
@@ -91,38 +128,44 @@ class _Run:
         if self.use_gpu >= 0 and self.settings["gpu_allocator"]:
             set_gpu_allocator(self.settings["gpu_allocator"])
         checkpoint = self.output / CHECKPOINT
-        state = TrainingState.load(checkpoint, self.config_text) if resume else None
+        config_text = self.nlp.config.interpolate().to_str()
+        state = TrainingState.load(checkpoint, config_text) if resume else None
         if state is None:
             # The pipelines of an earlier run stay until the first evaluation of this one.
-            discard(checkpoint)
-            state = TrainingState(-1, [], self.config_text)
+            for name in (CHECKPOINT, METRICS, PICTURE):
+                discard(self.output / name)
+            state = TrainingState(-1, [], [], config_text)
         else:
             msg.info(f"Resuming after step {state.step}")
-        evaluate = loop.create_evaluation_callback(
-            self.nlp, self.dev_corpus, self.settings["score_weights"]
-        )
-        replay = _Replay(self.nlp, state, evaluate)
+        replay = _Replay(self.nlp, state, self._evaluate)
         log_step, finalize = self._logger()
         try:
-            for _, info, is_best in self._steps(replay):
+            for info, is_best in self._steps(replay, state):
                 if replay.active:
                     if info["step"] == state.step:
                         state.restore(checkpoint, self.nlp, self.optimizer)
                         replay.active = False
                     continue
                 if is_best is not None:
+                    self._record(state, info, is_best)
                     self._save(info, is_best)
-                    state.step = info["step"]
                     state.save(checkpoint, self.nlp, self.optimizer)
+                    write_history(state.history, self.output)
                 log_step(info if is_best is not None else None)
         finally:
             finalize()
-        self._save_last()
+        write_history(state.history, self.output)  # had it been killed just before
+        self.best = [line for line in state.history if line["best"]][-1]
+        self._draw(state.history)
         discard(checkpoint)
 
-    def _steps(self, replay: "_Replay") -> Iterator[Any]:
+    def _steps(
+        self, replay: "_Replay", state: TrainingState
+    ) -> Iterator[tuple[dict[str, Any], bool | None]]:
+        """spaCy's loop; where it ends between two evaluations, the last step again, evaluated."""
         settings = self.settings
-        return loop.train_while_improving(
+        info: dict[str, Any] = {}
+        for _, info, is_best in loop.train_while_improving(
             replay,  # type: ignore[arg-type]
             self.optimizer,
             loop.create_train_batches(
@@ -137,7 +180,43 @@ class _Run:
             exclude=settings["frozen_components"],
             annotating_components=settings["annotating_components"],
             before_update=settings["before_update"],
-        )
+        ):
+            yield info, is_best
+        if not info:
+            raise BertZhError("training.batcher made no batch of the corpus: give it a larger size")
+        if state.step < info["step"]:
+            with self.nlp.use_params(self.optimizer.averages):
+                score, scores = replay.evaluate()
+            results = [*info["checkpoints"], (score, info["step"])]
+            last = {"score": score, "other_scores": scores, "checkpoints": results}
+            yield {**info, **last}, score == max(results)[0]
+
+    def _evaluate(self) -> tuple[float, dict[str, Any]]:
+        """spaCy's scores on dev, and beside them how much the trained classifiers learnt."""
+        dev = _Dev(self.nlp, list(self.dev_corpus(self.nlp)))
+        result = loop.create_evaluation_callback(
+            dev,  # type: ignore[arg-type]
+            lambda _: dev.examples,
+            self.settings["score_weights"],
+        )()
+        self.classifiers = dev.classifiers(self.settings["frozen_components"])
+        return result
+
+    def _record(self, state: TrainingState, info: dict[str, Any], is_best: bool) -> None:
+        """Add a line to the history, and to the pipeline's meta."""
+        line = make_line(info, self.classifiers, state.step, is_best)
+        state.step = info["step"]
+        state.history.append(line)
+        self.nlp.meta["training"] = line
+
+    def _draw(self, history: list[dict[str, Any]]) -> None:
+        try:
+            picture = draw_history(history)
+        except BertZhError as error:  # no matplotlib, which training doesn't need
+            msg.info(f"No {PICTURE}: {error}")
+            return
+        with made(self.output / PICTURE, "train") as path:
+            path.write_text(picture, "utf-8")
 
     def _logger(self) -> tuple[Callable[[Any], None], Callable[[], None]]:
         with self.nlp.select_pipes(disable=self.settings["frozen_components"]):
@@ -187,40 +266,36 @@ class _Replay:
         return result
 
 
-def _load_config(path: Path, overrides: dict[str, Any]) -> Config:
-    if not path.is_file():
-        raise BertZhError(f"No config file at {path}")
-    with _readable_errors(path):
-        return util.load_config(path, overrides=overrides, interpolate=False)
+class _Dev:
+    """Stands for the pipeline in spaCy's evaluation: keeps what each component reached."""
 
+    def __init__(self, nlp: Language, examples: list[Example]) -> None:
+        self.nlp = nlp
+        self.examples = examples
+        self._reached: dict[str, dict[str, Any]] = {}
 
-def _check_paths(config: Config) -> None:
-    """Name a corpus that isn't there by its config key, before anything is loaded."""
-    for name, corpus in config.get("corpora", {}).items():
-        if "path" not in corpus:
-            continue
-        if not corpus["path"]:
-            raise BertZhError(f"corpora.{name}.path is not set: give it with --paths.{name} FOLDER")
-        if not Path(corpus["path"]).exists():
-            raise BertZhError(f"corpora.{name}.path: no such file or folder: {corpus['path']}")
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.nlp, name)
+
+    def evaluate(self, examples: list[Example]) -> dict[str, Any]:
+        found = self.nlp.evaluate(examples, per_component=True)
+        self._reached = {name: part for name, part in found.items() if isinstance(part, dict)}
+        return {key: value for part in self._reached.values() for key, value in part.items()}
+
+    def classifiers(self, frozen: list[str]) -> dict[str, Any]:
+        """Of each trained classifier its micro F1, and that of the best answer to all texts."""
+        return {
+            pipe.name: {
+                "exclusive": loading.is_exclusive(pipe),
+                "micro_f1": self._reached[pipe.name]["cats_micro_f"],
+                "constant": constant_of(pipe, self.examples),
+            }
+            for pipe in loading.textcats(self.nlp)
+            if pipe.name not in frozen and "cats_micro_f" in self._reached.get(pipe.name, {})
+        }
 
 
 def _inputs(config: Config) -> list[str]:
     """The folders and files that a training reads, as far as the config tells."""
     corpora = [corpus.get("path") for corpus in config.get("corpora", {}).values()]
     return [path for path in corpora if isinstance(path, str)]
-
-
-def _check_extras(config: Config) -> None:
-    """Name the extra of a component that spaCy can only call an unknown factory."""
-    factories = {part.get("factory") for part in config.get("components", {}).values()}
-    if "transformer" in factories and find_spec("spacy_transformers") is None:
-        raise missing_extra("spacy_transformers", "shared", "the component 'transformer'")
-
-
-@contextmanager
-def _readable_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except ConfigValidationError as error:
-        raise BertZhError(f"{path}: {error.text.strip()}") from error

@@ -16,7 +16,9 @@ from typer.testing import CliRunner
 from spacy_bert_zh.cli import app
 from spacy_bert_zh.convert import Options, convert
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.windows import find_backbone, pieces_read
 
+CONFIGS = Path(__file__).parents[1] / "configs"
 DATA = Path(__file__).parents[2] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs the corpora of ../shared/data")
 
@@ -179,12 +181,47 @@ def test_report_for_people_counts_lengths(tmp_path: Path) -> None:
     source = write_corpus(tmp_path / "corpus.txt", rows)
     report = convert(source, tmp_path / "out", Options("thucnews", split=(1, 0, 0)))
     assert report["lengths"]["characters"] == {"50": 21, "90": 21, "95": 600, "99": 600, "100": 600}
-    # The pieces of a text are its characters, [CLS] and [SEP].
-    assert report["lengths"]["pieces"]["100"] == 602
-    assert report["lengths"]["over_max_length"] == 0.1
+    assert report["lengths"]["pieces"]["100"] == 600  # the pieces of a text are its characters
     text = (tmp_path / "out" / "report.md").read_text("utf-8")
-    assert "10.00% of the texts have more than 512 word pieces" in text
     assert "| a | 6 |" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "read", "share"),
+    [
+        ({"config": CONFIGS / "ensemble.cfg"}, 236, 0.1),  # two windows of 126, 16 shared
+        ({"config": CONFIGS / "shared.cfg"}, None, 0.0),  # windows to the end of any text
+        ({"config": CONFIGS / "ensemble.cfg", "max_length": 20}, 20, 1.0),
+        ({}, pieces_read(find_backbone(None)), None),
+    ],
+)
+def test_the_report_measures_what_the_config_reads(
+    options: dict[str, Any], read: int | None, share: float | None, tmp_path: Path
+) -> None:
+    rows = [("字" * 20 + str(n), "ab"[n % 2]) for n in range(8)]
+    rows += [("长" * 236, "a"), ("长" * 237, "b")]
+    source = write_corpus(tmp_path / "corpus.txt", rows)
+    report = convert(source, tmp_path / "out", Options("thucnews", split=(1, 0, 0), **options))
+    assert report["lengths"]["max_length"] == read
+    assert share is None or report["lengths"]["over_max_length"] == share
+    text = (tmp_path / "out" / "report.md").read_text("utf-8")
+    assert ("All of every text is read" if read is None else f"more than {read} word") in text
+
+
+def test_the_report_counts_the_pieces_of_a_bert_and_names_it(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    source = write_corpus(tmp_path / "corpus.txt", [("好吃的外卖推荐", "a"), ("难吃", "b")])
+    counted = [
+        convert(source, tmp_path / "out", Options("thucnews", split=(1, 0, 0), tokenizer=name))
+        for name in (None, str(checkpoint))
+    ]
+    assert [report["lengths"]["tokenizer"] for report in counted] == [
+        "the BERT that ships",
+        str(checkpoint),
+    ]
+    ships, tiny = (report["lengths"]["pieces"]["100"] for report in counted)
+    assert ships < tiny == 7  # the one that ships has words as pieces
 
 
 def test_segmented_words_and_tags(tmp_path: Path) -> None:
@@ -214,7 +251,7 @@ def test_segmented_words_and_tags(tmp_path: Path) -> None:
             Options("thucnews", dev=Path("no_such_file")),
             "No such file or directory: 'no_such_file'",
         ),
-        (Options("thucnews", tokenizer=Path("nowhere")), "nowhere"),
+        (Options("thucnews", tokenizer="nowhere"), "nowhere"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(

@@ -107,12 +107,15 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def assert_same(metrics: dict[str, Any], scores: dict[str, Any]) -> None:
-    """Our measures are those of spaCy's scorer."""
+    """Our measures are those of spaCy's scorer, macro averages those of labels with a text."""
     short = {"p": "precision", "r": "recall", "f": "f1"}
-    for name in ("macro", "micro"):
-        for key, ours in short.items():
-            expected = scores[f"cats_{name}_{key}"]
-            assert metrics["averages"][name][ours] == pytest.approx(expected, abs=1e-6)
+    for key, ours in short.items():
+        expected = scores[f"cats_micro_{key}"]
+        assert metrics["averages"]["micro"][ours] == pytest.approx(expected, abs=1e-6)
+        rows = scores["cats_f_per_type"].items()
+        present = [row[key] for label, row in rows if label not in metrics["absent"]]
+        macro = metrics["averages"]["macro"][ours]
+        assert macro == (pytest.approx(np.mean(present), abs=1e-6) if present else None)
     for label, expected in scores["cats_f_per_type"].items():
         row = metrics["classes"][label]
         assert {key: row[ours] for key, ours in short.items()} == pytest.approx(expected, abs=1e-6)
@@ -133,7 +136,8 @@ def test_the_scores_are_those_of_spacy_evaluate(
     assert not [w for w in recwarn if issubclass(w.category, UserWarning)]
     nlp = spacy.load(pipelines[factory])
     assert_same(metrics, nlp.evaluate(list(Corpus(corpora[factory])(nlp))))
-    assert 0.4 < metrics["averages"]["macro"]["f1"] < 0.75  # neither trivial nor perfect
+    assert 0.4 < metrics["averages"]["macro"]["f1"] < 0.95  # neither trivial nor perfect
+    assert metrics["absent"] == [UNSEEN]
     assert metrics["classes"][UNSEEN]["roc_auc"] is None
     assert metrics["corpus"] == {"name": factory, "texts": 61}
 
@@ -172,6 +176,71 @@ def test_any_predictions_score_as_in_spacy(exclusive: bool, labels: int, texts: 
     assert_same(metrics, expected)
     assert metrics["accuracy"] == np.mean((gold == predicted).all(axis=1))
     assert sum(one["texts"] for one in metrics["lengths"]) == texts
+
+
+def test_labels_without_a_text_are_left_out_of_the_macro_average_and_said(
+    pipelines: dict[str, Path],
+    corpora: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    metrics = evaluate(pipelines["textcat"], corpora["textcat"], tmp_path)
+    present = [metrics["classes"][label]["f1"] for label in LABELS]
+    assert metrics["averages"]["macro"]["f1"] == pytest.approx(np.mean(present))
+    print_table(metrics)
+    said = "1 of 4 labels have no text here and are left out of the macro average"
+    assert said in " ".join(capsys.readouterr().out.split())
+    page = Page((tmp_path / "report.html").read_text("utf-8"))
+    assert f"{said}: {UNSEEN}" in " ".join(page.text.split())
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.2, 0.9, 1.0])
+def test_another_threshold_decides_and_is_shown(
+    threshold: float, pipelines: dict[str, Path], corpora: dict[str, Path], tmp_path: Path
+) -> None:
+    folder, corpus = pipelines["textcat_multilabel"], corpora["textcat_multilabel"]
+    metrics = evaluate(folder, corpus, tmp_path, threshold=threshold)
+    assert metrics["pipeline"]["threshold"] == threshold
+    assert metrics["pipeline"]["own_threshold"] == 0.4
+    page = Page((tmp_path / "report.html").read_text("utf-8"))
+    said = f"from the score {threshold} (the pipeline's own threshold is 0.4)"
+    assert said in " ".join(page.text.split())
+    nlp = spacy.load(folder)
+    for label in LABELS:
+        docs = [nlp(doc.text) for doc in (e.reference for e in Corpus(corpus)(nlp))][:60]
+        given = sum(doc.cats[label] >= threshold for doc in docs)
+        row = metrics["classes"][label]
+        assert given <= row["tp"] + row["fp"] <= given + 1  # one text more, partly labelled
+
+
+@pytest.mark.parametrize(
+    ("factory", "threshold", "message"),
+    [
+        ("textcat", 0.3, "--threshold 0.3: the labels of 'textcat' exclude each other"),
+        ("textcat_multilabel", 1.5, "--threshold 1.5: a score is between 0 and 1"),
+        ("textcat_multilabel", float("nan"), "--threshold nan: a score"),
+    ],
+)
+def test_thresholds_that_mean_nothing(
+    factory: str,
+    threshold: float,
+    message: str,
+    pipelines: dict[str, Path],
+    corpora: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(BertZhError, match=message):
+        evaluate(pipelines[factory], corpora[factory], tmp_path / "out", threshold=threshold)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_report_says_what_the_pipeline_reads(
+    trained: Path, corpus: Path, tmp_path: Path
+) -> None:
+    metrics = evaluate(trained, corpus / "dev", tmp_path)
+    said = "at most 2 of them: the first 108 pieces of a text. What comes after plays no part."
+    assert metrics["pipeline"]["reads"].endswith(said)
+    assert said in (tmp_path / "report.html").read_text("utf-8")
 
 
 def test_what_is_written_is_whole_and_the_same_every_time(

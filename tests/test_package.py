@@ -20,6 +20,7 @@ from thinc.api import Config
 
 from spacy_bert_zh import smoke
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.model_card import render_model_card
 from spacy_bert_zh.package import EXTRAS, check_name, check_version, package, requirements
 
 REPOSITORY = Path(__file__).parent.parent
@@ -162,8 +163,34 @@ def test_the_model_card_tells_labels_data_metrics_and_limits(built: tuple[str, P
     assert "| 财经 | 2,500 |" in text
     assert "From `thucnews`, rows: 5,010 read" in text
     assert "duplicate 7" in text
-    assert "512 word pieces" in text
+    assert "- `bert_textcat`: The BERT reads " in text
     assert f"pip install {PIPELINE_WHEEL} {PLUGIN_WHEEL}" in text
+
+
+def card(metrics: dict[str, object], **model: object) -> str:
+    """The model card of a made-up pipeline."""
+    factory = "bert_textcat" if metrics.get("pipeline") is None else "bert_textcat_multilabel"
+    config = Config({"components": {"c": {"factory": factory, "model": model}}})
+    meta = {"lang": "zh", "name": "n", "version": "1", "description": "", "license": ""}
+    meta |= {"labels": {"c": ["甲"]}, "spacy_version": ">=3.8"}
+    return " ".join(render_model_card(meta, config, ["n.whl"], metrics, {}).split())
+
+
+def test_the_model_card_says_what_plays_a_part() -> None:
+    backbone = {"max_length": 128, "stride": 16, "max_windows": 2}
+    alone = card({}, backbone=backbone)
+    assert "the first 236 pieces of a text. What comes after plays no part." in alone
+    beside = card({}, backbone=backbone, linear_model={"ngram_size": 3})
+    assert "plays no part" not in beside
+    assert "plays a part as well, through the linear model of n-grams" in beside
+
+
+def test_the_model_card_says_what_its_numbers_mean() -> None:
+    pipeline = {"exclusive": False, "threshold": 0.3, "own_threshold": 0.5}
+    text = card({**METRICS, "pipeline": pipeline, "absent": ["房产"]})
+    assert "from the score 0.3 (the pipeline's own threshold is 0.5)" in text
+    assert "accuracy counts the texts whose labels are all right" in text
+    assert "has the labels `房产`: they are left out of the macro average" in text
 
 
 def test_packaging_again_replaces_the_same_bytes(built: tuple[str, Path], bert: Path) -> None:

@@ -1,6 +1,7 @@
 """The project: one command from corpus to wheel, and steps that rerun when they must."""
 
 import ast
+import json
 import re
 import shutil
 import subprocess
@@ -32,6 +33,7 @@ def weasel(project: Path, *args: str) -> str:
         text=True,
         encoding="utf-8",
     )
+
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -57,6 +59,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = (folder / "project.yml").read_text("utf-8")
     quick = "--steps 2 --layers 1 --batch-size 4 --workers 0 --vocab-size 4000"
     text = text.replace('pretrain_options: ""', f'pretrain_options: "{quick}"')
+    # Nothing is learnt in five steps.
+    for step in ("train", "evaluate", "package"):
+        text = text.replace(f' {step}_options: ""', f' {step}_options: "--force"')
     (folder / "project.yml").write_text(text, "utf-8")
     return folder
 
@@ -82,6 +87,17 @@ def test_all_ends_with_table_report_wheel_and_the_line_to_use(
     assert "spacy.load('zh_bert_textcat')" in end
     assert (project / "metrics/report.html").exists()
     assert (project / "packages/zh_bert_textcat-1.0.0-py3-none-any.whl").exists()
+
+
+def test_the_training_s_last_step_is_evaluated(first_run: str, project: Path) -> None:
+    lines = (project / "training" / "metrics.jsonl").read_text("utf-8").splitlines()
+    assert json.loads(lines[-1])["step"] == 5
+    assert "<h2>Training</h2>" in (project / "metrics" / "report.html").read_text("utf-8")
+
+
+def test_the_data_report_measures_what_the_config_reads(first_run: str, project: Path) -> None:
+    report = json.loads((project / "corpus" / "report.json").read_text("utf-8"))
+    assert report["lengths"]["max_length"] == 236
 
 
 def test_nothing_runs_again_without_a_change(

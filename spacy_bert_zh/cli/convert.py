@@ -57,8 +57,15 @@ def convert(
     shard_size: Annotated[int, typer.Option(help="Documents in a file.")] = 10_000,
     segment: Annotated[bool, typer.Option(help="jieba's words as tokens.")] = False,
     pos: Annotated[bool, typer.Option(help="jieba's flags as tags, and its words.")] = False,
-    tokenizer: Annotated[Path | None, typer.Option(help="To count word pieces by.")] = None,
-    max_length: Annotated[int, typer.Option(help="Report longer texts, in pieces.")] = 512,
+    config: Annotated[
+        Path | None, typer.Option(help="That of the training: report what it won't read.")
+    ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="BERT to count word pieces by; else the config's.")
+    ] = None,
+    max_length: Annotated[
+        int | None, typer.Option(help="Report longer texts, in pieces; else by the config.")
+    ] = None,
 ) -> None:
     """Make a corpus into shuffled training data with a data report."""
     given = dict(locals())

@@ -13,12 +13,24 @@ def evaluate(
     pipeline: Annotated[str, typer.Argument(help="Folder or package name of a pipeline.")],
     corpus: Annotated[Path, typer.Argument(help="A .spacy file, or a folder of them.")],
     output_dir: Annotated[Path, typer.Argument(help="Folder for metrics.json and report.html.")],
-    gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU id, or -1 for the CPU")] = -1,
+    gpu_id: Annotated[
+        int, typer.Option("--gpu-id", "-g", help="GPU id, or -1 for the CPU", min=-1)
+    ] = -1,
     component: Annotated[str | None, typer.Option(help="Which text classifier.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Score of a given label, instead of the pipeline's own.")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Also if nothing was learnt.")] = False,
 ) -> None:
     """Measure a trained pipeline on a corpus and write a report to read."""
     from spacy_bert_zh.evaluate import evaluate as run
+    from spacy_bert_zh.learnt import check_metrics
     from spacy_bert_zh.report import print_table
 
-    print_table(run(pipeline, corpus, output_dir, gpu_id=gpu_id, component=component))
+    metrics = run(
+        pipeline, corpus, output_dir, gpu_id=gpu_id, component=component, threshold=threshold
+    )
+    print_table(metrics)
     typer.echo(f"✔ {output_dir / 'report.html'}")
+    if not force:
+        check_metrics(f"{pipeline} on {corpus}", metrics)

@@ -13,19 +13,22 @@ def train(
     context: typer.Context,
     config: Annotated[Path, typer.Argument(help="A spaCy config, e.g. configs/torch.cfg")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pipelines")],
-    gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU id, or -1 for the CPU")] = -1,
+    gpu_id: Annotated[
+        int, typer.Option("--gpu-id", "-g", help="GPU id, or -1 for the CPU", min=-1)
+    ] = -1,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint")] = False,
+    force: Annotated[bool, typer.Option(help="Also if nothing was learnt")] = False,
 ) -> None:
     """Train as `spacy train` does, with its --section.key overrides; can be resumed."""
-    from spacy.cli._util import parse_config_overrides, setup_gpu
+    from spacy.cli._util import parse_config_overrides
 
     from spacy_bert_zh.train import train as run
 
-    setup_gpu(gpu_id)
     run(
         config,
         output,
         use_gpu=gpu_id,
         overrides=parse_config_overrides(context.args),
         resume=resume,
+        force=force,
     )

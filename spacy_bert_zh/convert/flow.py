@@ -89,7 +89,7 @@ def convert(source: Path | str, output: Path | str, options: Options) -> dict[st
 
 def _convert(source: Path, folder: Path, options: Options, spool: Spool) -> dict[str, Any]:
     labelled = options.labelled
-    lengths = Lengths(options.tokenizer, options.max_length)
+    lengths = Lengths(options)
     tally, naming = Tally(), Naming(options)
     for split, path in enumerate((source, options.dev, options.test)):
         if path is not None:

@@ -84,9 +84,11 @@ class Options:
         shard_size: Documents in one file of the output.
         segment: Words by jieba as tokens, instead of characters.
         pos: jieba's part-of-speech flags as tags; implies `segment`.
-        tokenizer: Folder of the BERT tokenizer that counts word pieces; None takes the
-            embedded one.
-        max_length: Report the share of texts with more word pieces than this.
+        config: The config that will be trained with: the report tells what of the texts it
+            reads. None takes what `nlp.add_pipe("bert_textcat")` reads.
+        tokenizer: Folder or name of the BERT that counts word pieces; None takes the config's.
+        max_length: Report the share of texts with more word pieces than this; None takes what
+            the config reads.
     """
 
     format: str
@@ -120,8 +122,9 @@ class Options:
     shard_size: int = 10_000
     segment: bool = False
     pos: bool = False
-    tokenizer: Path | None = None
-    max_length: int = 512
+    config: Path | None = None
+    tokenizer: str | None = None
+    max_length: int | None = None
 
     def __post_init__(self) -> None:
         _set(self, "format", self.format.strip().lower())
@@ -133,7 +136,7 @@ class Options:
         self._check_understood()
         for name, least in (("limit", 0), ("shard_size", 1), ("max_length", 1)):
             value = getattr(self, name)
-            if value < least:
+            if value is not None and value < least:
                 raise BertZhError(f"{_option(name)} is {value}: it must be {least} or more")
         self._check_split()
         self._check_table()

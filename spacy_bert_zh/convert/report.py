@@ -108,8 +108,7 @@ def _markdown(report: dict[str, Any]) -> Iterator[str]:
     )
     yield (
         f"\nA column is the length that so many per cent of the texts don't exceed. "
-        f"{lengths['over_max_length']:.2%} of the texts have more than "
-        f"{lengths['max_length']:,} word pieces, [CLS] and [SEP] included.\n"
+        f"{_long_texts(report['options'], lengths)}\n"
     )
     if report["rejected"]:
         yield "## Rejected\n"
@@ -118,6 +117,19 @@ def _markdown(report: dict[str, Any]) -> Iterator[str]:
     yield "## Files\n"
     files = report["files"].items()
     yield from _table(["file", *_TABLES], ([file, *counts.values()] for file, counts in files))
+
+
+def _long_texts(options: dict[str, Any], lengths: dict[str, Any]) -> str:
+    """What a BERT won't read."""
+    config = options["config"]
+    who = f"the BERT of {config}" if config else "a BERT of the default settings"
+    if lengths["max_length"] is None:
+        return f"All of every text is read by {who}."
+    found = (
+        f"{lengths['over_max_length']:.2%} of the texts have more than "
+        f"{lengths['max_length']:,} word pieces ({lengths['tokenizer']})"
+    )
+    return f"{found}." if options["max_length"] else f"{found}: {who} reads no more of a text."
 
 
 def _split_table(report: dict[str, Any]) -> Iterator[str]:
