@@ -118,7 +118,7 @@ def _reader(array: Any) -> Callable[[int], Any]:
     return text
 
 
-def _texts() -> tuple[type, ...]:
+def _texts() -> tuple[Any, ...]:
     import pyarrow
 
     return (
