@@ -303,7 +303,6 @@ def test_an_older_output_is_replaced(tmp_path: Path) -> None:
         ({"split": (0, 0.5, 0.5)}, "train isn't empty"),
         ({"split": (0.9, 0.1, 0), "dev": Path("dev.txt")}, "make that share 0"),
         ({"encoding": "utf-9"}, "--encoding utf-9 is unknown"),
-        ({"encoding": "utf-16"}, "iconv -f utf-16"),
         ({"encoding": "base64"}, "--encoding base64 is unknown"),
         ({"normalize": "all"}, "choose one of none, width, nfkc"),
         ({"limit": -1}, "--limit is -1"),

@@ -126,7 +126,7 @@ def _reader(array: Any) -> Callable[[int], Any]:
     return text
 
 
-def _texts() -> Any:
+def _texts() -> tuple[Any, ...]:
     import pyarrow
 
     return (
