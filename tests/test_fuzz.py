@@ -29,7 +29,7 @@ def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield running
         # After all of it, the server is well and has nothing to hide.
         assert running.classify(text="好吃").status_code == 200
-        assert running.metric('bert_zh_queue_texts{pipeline="zh_pipeline"}') == 0
+        assert running.metric('bert_zh_queue_texts{pipeline="model-best"}') == 0
         errors = [line for line in running.lines() if line["level"] == "error"]
         assert not errors, errors[0]
 
@@ -219,7 +219,7 @@ def test_clients_that_go_leave_nothing(server: Running) -> None:
         with connect(server) as connection:
             connection.sendall(REQUEST + b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
     for _ in range(100):
-        if server.metric('bert_zh_queue_texts{pipeline="zh_pipeline"}') == 0:
+        if server.metric('bert_zh_queue_texts{pipeline="model-best"}') == 0:
             break
         time.sleep(0.1)
     assert httpx.get(f"{server.client.base_url}/ready").status_code == 200
