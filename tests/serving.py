@@ -103,3 +103,18 @@ def save_moody(trained: Path, folder: Path) -> Path:
     nlp.add_pipe("moody", first=True)
     nlp.to_disk(folder)
     return folder
+
+
+def save_stock(folder: Path, labels: int = 2, exclusive: bool = True) -> Path:
+    """Save a pipeline of spaCy's own; if its labels aren't exclusive, it gives none to any text."""
+    nlp = spacy.blank("zh")
+    architecture = {"@architectures": "spacy.TextCatBOW.v3", "exclusive_classes": exclusive}
+    architecture |= {"ngram_size": 1, "no_output_layer": False, "length": 64}
+    factory = "textcat" if exclusive else "textcat_multilabel"
+    threshold = {} if exclusive else {"threshold": 0.9}
+    pipe = nlp.add_pipe(factory, config={"model": architecture, **threshold})
+    for number in range(labels):
+        pipe.add_label(f"标签{number}")
+    nlp.initialize()
+    nlp.to_disk(folder)
+    return folder
