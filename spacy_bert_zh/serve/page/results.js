@@ -19,7 +19,7 @@ export function showCards(root, rows, run) {
 }
 
 function hints({ exclusive, threshold }) {
-  if (exclusive) return [];
+  if (exclusive || threshold === null) return [];
   return [say(make("p", "quiet"), "passing", { threshold: percent(threshold) })];
 }
 
