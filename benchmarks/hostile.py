@@ -59,8 +59,8 @@ def texts(text: str) -> bytes:
 
 _KEYS = b",".join(b'"%06x":1' % number for number in range(SIZE // 11 - 2))
 
-BODIES = {
-    # Not what is expected.
+# Not what is expected.
+WRONG = {
     "numbers": fill(b"1"),
     "floats": fill(b"1e9"),
     "long floats": fill(b"0." + b"7" * 800 + b"e-300"),
@@ -83,7 +83,10 @@ BODIES = {
     "zeros": b"\x00" * SIZE,
     "surrogates": fill(rb"\ud800", start=b'{"text":"', end=b'"}', comma=b""),
     "one text": fill(b"a", start=b'{"text":"', end=b'"}', comma=b""),
-    # As expected, but strange or large.
+    "one text of escapes": fill(rb"\n", start=b'{"text":"', end=b'"}', comma=b""),
+}
+# As expected, but strange and large.
+STRANGE = {
     "escapes": fill(b'"' + rb"\n" * 1950 + b'"'),
     "Chinese": texts("这家店很好吃"),
     "letters": texts("a"),
@@ -94,6 +97,7 @@ BODIES = {
     "rare characters": texts("𪚥龘\U0002f800ﷺ"),
     "punctuation": texts("。，、！"),
 }
+BODIES = WRONG | STRANGE
 
 
 def main(

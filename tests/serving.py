@@ -116,5 +116,6 @@ def save_stock(folder: Path, labels: int = 2, exclusive: bool = True) -> Path:
     for number in range(labels):
         pipe.add_label(f"标签{number}")
     nlp.initialize()
+    folder.parent.mkdir(parents=True, exist_ok=True)
     nlp.to_disk(folder)
     return folder

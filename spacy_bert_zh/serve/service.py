@@ -116,6 +116,8 @@ def load_all(pipelines: Sequence[str]) -> dict[str, Language]:
         if answer_all(nlp, ["好"]) == [None]:
             raise BertZhError(f"The pipeline '{source}' fails on a text: the log says where")
         name = name or own_name(source, nlp)
+        if name.encode("utf-8", "replace").decode() != name:
+            raise BertZhError(f"{name!r} is no UTF-8: give the pipeline another name, NAME=FOLDER")
         if name in loaded:
             raise BertZhError(
                 f"Two pipelines are named '{name}': give them names of their own, as in "
@@ -137,6 +139,5 @@ def own_name(source: str, nlp: Language) -> str:
 
     The name in its ``meta.json`` won't do for a folder, for training calls them all "pipeline".
     """
-    if Path(source).exists():
-        return Path(os.path.abspath(source)).name
-    return f"{nlp.lang}_{nlp.meta['name']}"
+    folder = Path(os.path.abspath(source)).name if Path(source).exists() else ""
+    return folder or f"{nlp.lang}_{nlp.meta['name']}"
