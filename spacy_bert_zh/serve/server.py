@@ -125,7 +125,7 @@ class Complaints:
         event = "no free file descriptors" if full else str(context.get("message"))
         if loop.time() < self._last.get(event, -self.EVERY) + self.EVERY:
             return
-        self._last = {event: loop.time()}
+        self._last[event] = loop.time()
         if full:
             advice = "connections wait until others end; 'ulimit -n' allows more"
             log.error({"event": event, "advice": advice})
