@@ -64,7 +64,7 @@ class Running:
 
     def wait_for(self, event: str, count: int = 1) -> dict[str, Any]:
         """The line that tells of an event, once it is written `count` times."""
-        for _ in range(600):
+        for _ in range(2400):
             # The last line may be incomplete.
             lines = self.log.read_text("utf-8").split("\n")[:-1]
             told = [line for line in map(json.loads, lines) if line.get("event") == event]

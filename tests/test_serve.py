@@ -378,4 +378,4 @@ def test_accepted_requests_are_answered_before_the_end(server: Running) -> None:
         assert (ready.status_code, late.status_code) == (503, 503)
         assert late.json() == {"detail": "stopping"}
     assert list(replies) == [200] * 6
-    assert server.process.wait(10) == 0
+    assert server.process.wait(30) == 0

@@ -9,7 +9,10 @@ from spacy_bert_zh.serve.schemas import Faults, Problem, Question
 from spacy_bert_zh.serve.service import Service
 
 _REFERENCE = "#/components/schemas/{model}"
-_QUESTION = {"schema": {"$ref": _REFERENCE.format(model="Question")}}
+_QUESTION = {
+    "schema": {"$ref": _REFERENCE.format(model="Question")},
+    "example": {"texts": ["这家店很好吃", "难吃"], "top_k": 1},
+}
 
 BODY = {"requestBody": {"required": True, "content": {"application/json": _QUESTION}}}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
