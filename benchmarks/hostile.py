@@ -31,6 +31,7 @@ serve([sys.argv[1]], port=int(sys.argv[2]))
 CLIENT = """
 import sys, time, collections, httpx
 from benchmarks.hostile import BODIES
+print("here", flush=True)
 url, end, turn = sys.argv[1], time.time() + float(sys.argv[2]), int(sys.argv[3])
 bodies, statuses = list(BODIES.values()), collections.Counter()
 headers = {"Content-Type": "application/json"}
@@ -116,6 +117,8 @@ def main(
         subprocess.Popen([*command, str(4 * number)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
         for number in range(clients)
     ]
+    for attacker in attackers:
+        assert attacker.stdout and attacker.stdout.readline() == "here\n"
     waits = watch(url, seconds)
     statuses: Counter[int] = Counter()
     for attacker in attackers:
@@ -143,8 +146,10 @@ def watch(url: str, seconds: float) -> list[float]:
 
     def ask() -> None:
         begin = time.perf_counter()
-        httpx.get(f"{url}/health", timeout=60).raise_for_status()
-        waits.append(time.perf_counter() - begin)
+        try:
+            httpx.get(f"{url}/health", timeout=60).raise_for_status()
+        finally:
+            waits.append(time.perf_counter() - begin)
 
     threads = []
     end = time.monotonic() + seconds
