@@ -81,13 +81,7 @@ def make_protocol(max_read: float) -> type[HttpToolsProtocol]:
 
         def _start(self, name: str) -> None:
             self._stop(name)
-            self._timers[name] = self.loop.call_later(max_read, self._expire, name)
-
-        def _expire(self, name: str) -> None:
-            if name == "headers" and self.flow.read_paused:
-                self._start(name)  # they may be there, behind requests that are being answered
-            else:
-                self.transport.abort()
+            self._timers[name] = self.loop.call_later(max_read, self.transport.abort)
 
         def _stop(self, name: str) -> None:
             if timer := self._timers.pop(name, None):
