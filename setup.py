@@ -17,6 +17,7 @@ EXTRAS = {
     "onnx-export": ["onnx>=1.17", "onnxruntime>=1.20"],
     "serve": [
         "fastapi>=0.115",
+        "fastapi-offline>=1.7",
         "httptools>=0.6",
         "prometheus-client>=0.20",
         "uvicorn>=0.30",

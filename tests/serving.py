@@ -64,7 +64,7 @@ class Running:
 
     def wait_for(self, event: str, count: int = 1) -> dict[str, Any]:
         """The line that tells of an event, once it is written `count` times."""
-        for _ in range(600):
+        for _ in range(2400):
             # The last line may be incomplete.
             lines = self.log.read_text("utf-8").split("\n")[:-1]
             told = [line for line in map(json.loads, lines) if line.get("event") == event]
@@ -101,5 +101,21 @@ def save_moody(trained: Path, folder: Path) -> Path:
     """Save a trained pipeline with moods."""
     nlp = spacy.load(trained)
     nlp.add_pipe("moody", first=True)
+    nlp.to_disk(folder)
+    return folder
+
+
+def save_stock(folder: Path, labels: int = 2, exclusive: bool = True) -> Path:
+    """Save a pipeline of spaCy's own; if its labels aren't exclusive, it gives none to any text."""
+    nlp = spacy.blank("zh")
+    architecture = {"@architectures": "spacy.TextCatBOW.v3", "exclusive_classes": exclusive}
+    architecture |= {"ngram_size": 1, "no_output_layer": False, "length": 64}
+    factory = "textcat" if exclusive else "textcat_multilabel"
+    threshold = {} if exclusive else {"threshold": 0.9}
+    pipe = nlp.add_pipe(factory, config={"model": architecture, **threshold})
+    for number in range(labels):
+        pipe.add_label(f"标签{number}")
+    nlp.initialize()
+    folder.parent.mkdir(parents=True, exist_ok=True)
     nlp.to_disk(folder)
     return folder

@@ -29,7 +29,7 @@ def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield running
         # After all of it, the server is well and has nothing to hide.
         assert running.classify(text="好吃").status_code == 200
-        assert running.metric('bert_zh_queue_texts{pipeline="zh_pipeline"}') == 0
+        assert running.metric('bert_zh_queue_texts{pipeline="model-best"}') == 0
         errors = [line for line in running.lines() if line["level"] == "error"]
         assert not errors, errors[0]
 
@@ -72,7 +72,7 @@ def server_paths(server: Running) -> set[str]:
 def test_any_bytes_are_the_clients_fault(kind: str, body: bytes, server: Running) -> None:
     headers = {"Content-Type": kind}
     reply = server.client.post("/classify", content=body, headers=headers)
-    assert reply.status_code in (400, 422)
+    assert reply.status_code in ((415,) if kind == "text/plain" else (400, 422))
     assert reply.json()["detail"]
 
 
@@ -197,8 +197,7 @@ def test_who_drips_its_headers_is_not_waited_for(server: Running) -> None:
 
 def test_who_does_not_read_is_not_waited_for(server: Running) -> None:
     """Pipelined requests whose answers nobody takes: the server lets go of them."""
-    body = json.dumps({"texts": ["好"] * 8}).encode()
-    request = REQUEST + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+    request = b"GET /page/swagger-ui-bundle.js HTTP/1.1\r\nHost: a\r\n\r\n"
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     url = server.client.base_url
@@ -219,7 +218,7 @@ def test_clients_that_go_leave_nothing(server: Running) -> None:
         with connect(server) as connection:
             connection.sendall(REQUEST + b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
     for _ in range(100):
-        if server.metric('bert_zh_queue_texts{pipeline="zh_pipeline"}') == 0:
+        if server.metric('bert_zh_queue_texts{pipeline="model-best"}') == 0:
             break
         time.sleep(0.1)
     assert httpx.get(f"{server.client.base_url}/ready").status_code == 200

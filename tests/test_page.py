@@ -13,7 +13,7 @@ import spacy
 
 from tests.browsing import View, chromium, viewing
 from tests.conftest import make_rows
-from tests.serving import Running, save_moody, serving
+from tests.serving import Running, save_moody, save_stock, serving
 
 TEXTS = [text for text, _ in make_rows(40, seed=11)]
 MARKUP = "<img src=x onerror=alert(1)><script>alert(2)</script>好吃"
@@ -45,9 +45,11 @@ def moody(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(
     trained: Path, moody: Path, several: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
-    pipelines = (f"first={trained}", f"moody={moody}", f"several={several}")
-    limits = {"max_texts": 8, "max_length": 500, "max_body": 3000}
-    with serving(tmp_path_factory.mktemp("server"), *pipelines, **limits) as running:
+    folder = tmp_path_factory.mktemp("server")
+    none = save_stock(folder / "none", exclusive=False)
+    pipelines = (f"first={trained}", f"moody={moody}", f"several={several}", str(none))
+    limits = {"max_texts": 8, "max_length": 500, "max_body": 3000, "max_scores": 6}
+    with serving(folder, *pipelines, **limits) as running:
         running.wait_for("ready")
         yield running
 
@@ -332,6 +334,26 @@ def test_labels_that_reach_the_threshold_are_marked(look: Callable, server: Runn
     names = view.page.locator(".bars .name").all_text_contents()
     assert names == ["体育 ✓given", "财经"]
     assert "A label is given from 75.0% on." in view.page.inner_text("#results")
+    assert view.page.inner_text(".verdict") == "Given: 体育"
+
+
+def test_a_text_without_a_label_has_it_said(look: Callable) -> None:
+    view = look()
+    view.page.select_option("#pipeline", "none")
+    view.write("好\n难吃", "lines")
+    view.page.wait_for_selector(".result .bars")
+    said = view.page.locator(".verdict").all_inner_texts()
+    assert said == ["No label is given: none reaches the threshold."] * 2
+    assert view.page.locator(".bars .strong").count() == 0
+    view.choose("a.txt", "好\n难吃".encode())
+    view.run()
+    assert view.bars() == [("none", "2 (100.0%)")]
+    assert [item["labels"] for item in view.rows()] == [[], []]
+    view.page.select_option("#pipeline", "first")
+    view.write("好")
+    view.page.wait_for_selector(".result .bars")
+    best = view.page.inner_text(".bars .strong .name")
+    assert view.page.inner_text(".verdict") == f"Given: {best}"
 
 
 def test_a_text_that_is_not_read_whole_is_pointed_out(look: Callable, server: Running) -> None:
@@ -343,11 +365,41 @@ def test_a_text_that_is_not_read_whole_is_pointed_out(look: Callable, server: Ru
     view.page.wait_for_selector(".result .warning")
     said = f"Not read whole: {result['pieces_read']} of {result['pieces']} pieces."
     assert said in view.page.inner_text(".result .warning")
+    assert "plays no part" in view.page.inner_text(".result .warning")
     assert view.page.is_hidden(".reading")
     view.choose("a.txt", f"好吃\n{text}".encode())
     view.run()
     assert "1 text not read whole." in view.page.inner_text(".summary")
     assert view.page.locator("tbody .warning").count() == 1
+
+
+def test_what_follows_is_not_said_to_play_no_part_where_it_does(
+    browser: Any, server: Running, tmp_path: Path
+) -> None:
+    told = server.client.get("/pipelines").json()
+    for pipeline in told["pipelines"]:
+        pipeline["reads_rest"] = True
+    with viewing(browser, origin(server), tmp_path) as view:
+        view.page.route("**/pipelines", lambda route: route.fulfill(json=told))
+        view.open(origin(server))
+        view.write("味道不错" * 120)
+        view.page.wait_for_selector(".result .warning")
+        assert "What follows counts as well" in view.page.inner_text(".result .warning")
+
+
+def test_the_interface_has_a_page_that_needs_nothing_from_elsewhere(
+    browser: Any, narrow: Running, tmp_path: Path
+) -> None:
+    with viewing(browser, origin(narrow), tmp_path) as view:
+        view.page.goto(f"{origin(narrow)}/docs")
+        view.page.wait_for_selector(".opblock-summary-path")
+        paths = view.page.locator(".opblock-summary-path").all_inner_texts()
+        assert "/classify" in [path.replace("\u200b", "") for path in paths]
+        view.page.click(".opblock-post .opblock-summary")
+        view.page.wait_for_selector(
+            ".opblock-post .parameters-container, .opblock-post .body-param"
+        )
+        assert view.page.locator(".authorize").count() >= 1
 
 
 def test_a_key_is_asked_for_and_refusals_are_retried(

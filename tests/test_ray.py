@@ -305,6 +305,11 @@ def test_a_replica_has_all_that_a_server_has(server: tuple) -> None:
     refused = client.post("/classify", json={"text": "好"}, headers={"X-API-Key": "no"})
     assert refused.status_code == 401
     assert refused.headers["www-authenticate"] == "Bearer"
+    for path in ("/classify%0A", "/classify%0D", "//classify", "/classify/", "/%63lassify%0A"):
+        reply = httpx.post(f"{client.base_url}{path}", json={"text": "好"})
+        assert reply.status_code == 404, path
+    assert httpx.post(f"{client.base_url}/%63lassify", json={"text": "好"}).status_code == 401
+    assert client.head("/health").status_code == 200
 
 
 def test_too_much_is_refused_at_once(server: tuple) -> None:
@@ -324,6 +329,7 @@ def test_what_ray_is_told(tmp_path: Path) -> None:
     from spacy_bert_zh.serve.deployment import Arguments, build, parse_replicas
 
     assert build(Arguments(pipelines="a=b,c", replicas=2))  # type: ignore[arg-type]
+    assert Arguments(pipelines=["a"], max_batch=8, max_wait=0.1, max_length=9).max_length == 9
     assert Arguments(pipelines="a=b,c").pipelines == ["a=b", "c"]  # type: ignore[arg-type]
     assert parse_replicas("3") == (3, 3)
     assert parse_replicas("1-4") == (1, 4)

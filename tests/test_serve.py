@@ -107,16 +107,16 @@ def test_the_pipelines_are_described(server: Running, narrow: Running) -> None:
     found = server.client.get("/pipelines").json()
     assert [item["name"] for item in found["pipelines"]] == ["first", "moody", "changing"]
     first = {"name": "first", "labels": ["neg", "pos"], "exclusive": True, "threshold": None}
-    assert found["pipelines"][0] == first
+    assert found["pipelines"][0] == {**first, "reads_rest": False}
     limits = httpx.get(f"{narrow.client.base_url}/pipelines").json()["limits"]
-    assert limits == {"max_texts": 4, "max_length": 10, "max_body": 2000}
+    assert limits == {"max_texts": 4, "max_length": 10, "max_body": 2000, "max_scores": 100_000}
     nlp = spacy.blank("zh")
     nlp.add_pipe("textcat_multilabel", config={"threshold": 0.3}).add_label("b")
-    assert describe("x", nlp) == Pipeline(name="x", labels=["b"], exclusive=False, threshold=0.3)
+    told = Pipeline(name="x", labels=["b"], exclusive=False, threshold=0.3, reads_rest=False)
+    assert describe("x", nlp) == told
     nlp.add_pipe("textcat").add_label("a")
-    assert describe("x", nlp) == Pipeline(
-        name="x", labels=["b", "a"], exclusive=False, threshold=0.3
-    )
+    told.labels.append("a")
+    assert describe("x", nlp) == told
 
 
 def test_requests_are_computed_together(server: Running, expected: dict) -> None:
@@ -204,7 +204,7 @@ def test_a_full_queue_refuses_at_once(narrow: Running) -> None:
         assert first.result().status_code == 200
         replies = [pool.submit(narrow.classify, text="慢") for _ in range(20)]
         time.sleep(0.15)
-        waiting = [narrow.metric('bert_zh_queue_texts{pipeline="zh_pipeline"}') for _ in range(9)]
+        waiting = [narrow.metric('bert_zh_queue_texts{pipeline="a=b"}') for _ in range(9)]
     codes = [reply.result().status_code for reply in replies]
     assert max(waiting) <= 4
     # In a second three are computed; the rest of those accepted are dropped at their deadline.
@@ -214,11 +214,11 @@ def test_a_full_queue_refuses_at_once(narrow: Running) -> None:
     refused = next(reply.result() for reply in replies if reply.result().status_code == 503)
     assert refused.headers["retry-after"] == "1"
     assert refused.elapsed.total_seconds() < 1
-    assert narrow.metric('bert_zh_queue_texts{pipeline="zh_pipeline"}') == 0
+    assert narrow.metric('bert_zh_queue_texts{pipeline="a=b"}') == 0
 
 
 def test_after_the_deadline_its_texts_are_dropped(narrow: Running) -> None:
-    count = 'bert_zh_batch_texts_count{pipeline="zh_pipeline"}'
+    count = 'bert_zh_batch_texts_count{pipeline="a=b"}'
     before = narrow.metric(count)
     reply = narrow.classify(texts=["慢慢", "慢慢", "慢慢", "慢慢"])
     assert reply.status_code == 504
@@ -314,7 +314,6 @@ def test_what_cannot_be_served_is_said(tmp_path: Path) -> None:
     nlp.add_pipe("textcat_multilabel").add_label("a")
     nlp.initialize()
     nlp.to_disk(tmp_path / "stock")
-    assert list(load_all([str(tmp_path / "stock")])) == ["zh_pipeline"]
     with pytest.raises(BertZhError, match=r"blank' has no text classifier"):
         load_all([str(tmp_path / "blank")])
     with pytest.raises(BertZhError, match="Two pipelines are named 'a'"):
@@ -379,4 +378,4 @@ def test_accepted_requests_are_answered_before_the_end(server: Running) -> None:
         assert (ready.status_code, late.status_code) == (503, 503)
         assert late.json() == {"detail": "stopping"}
     assert list(replies) == [200] * 6
-    assert server.process.wait(10) == 0
+    assert server.process.wait(30) == 0

@@ -1,7 +1,10 @@
 """The FastAPI application."""
 
-from copy import deepcopy
-from typing import Any
+import asyncio
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -10,32 +13,25 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from spacy_bert_zh import __version__
 from spacy_bert_zh.answers import Answer
 from spacy_bert_zh.serve.batching import Batcher, QueueFull, Unanswerable
-from spacy_bert_zh.serve.guard import GUARDED, RETRY, Guard, Record, reply
-from spacy_bert_zh.serve.pages import add_page
+from spacy_bert_zh.serve.body import check_headers, problem, read_question
+from spacy_bert_zh.serve.guard import RETRY, Guard, Record, reply
+from spacy_bert_zh.serve.interface import BODY, NOT_READY, PROBLEMS, describe_interface
+from spacy_bert_zh.serve.pages import add_pages
+from spacy_bert_zh.serve.routes import make_route_class
 from spacy_bert_zh.serve.schemas import (
     Bounds,
     Catalogue,
-    Problem,
     Question,
     Reply,
     describe,
+    labels_of,
     make_result,
 )
 from spacy_bert_zh.serve.service import Service
-from spacy_bert_zh.serve.settings import Limits
 
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "The body can't be decoded"},
-    401: {"model": Problem, "description": "The API key is missing or wrong"},
-    408: {"model": Problem, "description": "The body came too slowly"},
-    413: {"model": Problem, "description": "The body is too large"},
-    500: {"model": Problem, "description": "An error of the server"},
-    503: {"model": Problem, "description": "Not ready, or too busy; see Retry-After"},
-    504: {"model": Problem, "description": "Not computed before the deadline"},
-}
-NOT_READY: dict[int | str, dict[str, Any]] = {
-    503: {"model": Problem, "description": "Loading or stopping; see Retry-After"},
-}
+_LARGE = 20_000  # bytes that take longer to read than a thread to be asked
+_FAULTS, _SHOWN = 10, 100
+_T = TypeVar("_T")
 
 
 def make_app(service: Service, api_key: bytes) -> FastAPI:
@@ -46,22 +42,26 @@ def make_app(service: Service, api_key: bytes) -> FastAPI:
         api_key: What a request for a classification must bring; empty for none.
 
     Returns:
-        An ASGI application for HTTP alone: it wants a server with its lifespan off.
+        An ASGI application whose routes are all guarded, but for those of `routes.OPEN`.
     """
-    app = FastAPI(title="spacy_bert_zh", version=__version__)
-    app.add_middleware(Guard, service=service, api_key=api_key)
+    app = FastAPI(
+        title="spacy_bert_zh",
+        version=__version__,
+        openapi_url=None,  # FastAPI's own routes would be none of ours
+        redirect_slashes=False,  # to whatever host the request names
+    )
+    app.router.route_class = make_route_class(Guard(service, api_key))
     app.add_middleware(Record, metrics=service.metrics)
     app.add_exception_handler(RequestValidationError, _explain)
 
-    @app.post(GUARDED, response_model_exclude_none=True, responses=PROBLEMS)
-    async def classify(question: Question, request: Request) -> Reply:
+    @app.post("/classify", response_model=Reply, responses=PROBLEMS, openapi_extra=BODY)
+    async def classify(request: Request) -> Response:
         """Classify texts."""
-        texts = question.all_texts()
-        request.state.texts = len(texts)
-        _check(question, texts, service.limits)
-        name, batcher = _find(question, service)
-        answers = await _answers(question, texts, batcher)
-        return Reply(pipeline=name, results=[make_result(question, answer) for answer in answers])
+        try:
+            async with asyncio.timeout(service.limits.deadline):
+                return await _classify(request, service)
+        except TimeoutError:
+            raise HTTPException(504, "not computed before the deadline") from None
 
     @app.get("/pipelines", responses=NOT_READY)
     async def pipelines() -> Catalogue:
@@ -86,26 +86,9 @@ def make_app(service: Service, api_key: bytes) -> FastAPI:
         """Numbers for Prometheus."""
         return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
-    add_page(app)
-    _tell_limits(app, service)
+    add_pages(app)
+    describe_interface(app, service, bool(api_key))
     return app
-
-
-def _tell_limits(app: FastAPI, service: Service) -> None:
-    """Let the OpenAPI document name this server's limits and pipelines."""
-    plain = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = deepcopy(plain())
-        asked = document["components"]["schemas"]["Question"]["properties"]
-        text, texts, pipeline = (asked[key]["anyOf"][0] for key in ("text", "texts", "pipeline"))
-        text["maxLength"] = texts["items"]["maxLength"] = service.limits.max_length
-        texts["maxItems"] = service.limits.max_texts
-        if service.batchers:
-            pipeline["enum"] = list(service.batchers)
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _check_ready(service: Service) -> None:
@@ -116,44 +99,64 @@ def _check_ready(service: Service) -> None:
 async def _explain(_: Request, error: Exception) -> Response:
     """As FastAPI's own 422, but without the input: it may be long, and it may be no JSON."""
     assert isinstance(error, RequestValidationError)
-    problems = [{key: item[key] for key in ("type", "loc", "msg")} for item in error.errors()]
-    return reply(422, problems)
-
-
-def _problem(message: str, *place: str | int) -> dict[str, Any]:
-    return {"type": "value_error", "loc": ("body", *place), "msg": message}
-
-
-def _check(question: Question, texts: list[str], limits: Limits) -> None:
-    if len(texts) > limits.max_texts:
-        message = f"{len(texts)} texts are more than {limits.max_texts}"
-        raise RequestValidationError([_problem(message, "texts")])
-    problems = [
-        _problem(f"{len(text)} characters are more than {limits.max_length}", *question.place(i))
-        for i, text in enumerate(texts)
-        if len(text) > limits.max_length
+    faults = [
+        {"type": item["type"], "loc": [_short(part) for part in item["loc"]], "msg": item["msg"]}
+        for item in error.errors()[:_FAULTS]
     ]
-    if problems:
-        raise RequestValidationError(problems)
+    return reply(422, faults)
+
+
+def _short(part: str | int) -> str | int:
+    return part[:_SHOWN] if isinstance(part, str) else part
+
+
+async def _classify(request: Request, service: Service) -> Response:
+    check_headers(request.headers)
+    body: bytes = request.state.body  # the guard's: there is none for who hasn't passed it
+    read = partial(read_question, body, service.limits)
+    question = await _apart(service, read) if len(body) > _LARGE else read()
+    texts = question.all_texts()
+    request.state.texts = len(texts)
+    name, batcher = _find(question, service)
+    _check_scores(question, texts, batcher, service.limits.max_scores)
+    results = await _answers(question, texts, batcher)
+    start = f'{{"pipeline":{json.dumps(name)},"results":['.encode()
+    return Response(start + b",".join(results) + b"]}", media_type="application/json")
+
+
+async def _apart(service: Service, work: Callable[[], _T]) -> _T:
+    return await asyncio.get_running_loop().run_in_executor(service.reader, work)
 
 
 def _find(question: Question, service: Service) -> tuple[str, Batcher]:
     name = question.pipeline or next(iter(service.batchers))
     if name not in service.batchers:
         message = f"there is no such pipeline, but {', '.join(service.batchers)}"
-        raise RequestValidationError([_problem(message, "pipeline")])
+        raise RequestValidationError([problem(message, "pipeline")])
     return name, service.batchers[name]
 
 
-async def _answers(question: Question, texts: list[str], batcher: Batcher) -> list[Answer]:
+def _check_scores(question: Question, texts: list[str], batcher: Batcher, most: int) -> None:
+    labels = len(labels_of(batcher.nlp))
+    told = min(question.top_k or labels, labels)
+    if len(texts) > 1 and len(texts) * told > most:
+        message = (
+            f"{len(texts)} texts with {told} scores each are more than {most} scores: "
+            f"give 'top_k', or fewer texts at a time"
+        )
+        raise RequestValidationError([problem(message, "texts")])
+
+
+async def _answers(question: Question, texts: list[str], batcher: Batcher) -> list[bytes]:
+    def finish(answer: Answer) -> bytes:
+        return make_result(question, answer).model_dump_json(exclude_none=True).encode()
+
     try:
-        return await batcher.classify(texts)
+        return await batcher.classify(texts, finish)
     except QueueFull:
         raise HTTPException(503, "the queue is full", RETRY) from None
-    except TimeoutError:
-        raise HTTPException(504, "not computed before the deadline") from None
     except Unanswerable as error:
         message = "the pipeline fails on this text"
         raise RequestValidationError(
-            [_problem(message, *question.place(i)) for i in error.places]
+            [problem(message, *question.place(i)) for i in error.places]
         ) from None

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -29,11 +29,15 @@ class Unanswerable(Exception):
         self.places = places
 
 
+Finish = Callable[[Answer], bytes]
+
+
 @dataclass(eq=False)
 class _Job:
     text: str
+    finish: Finish
     arrived: float
-    answer: asyncio.Future[Answer | None]
+    answer: asyncio.Future[bytes | None]
 
 
 class Batcher:
@@ -55,23 +59,28 @@ class Batcher:
         self._seconds = metrics.batch_seconds.labels(name)
         metrics.queue_texts.labels(name).set_function(lambda: len(self._queue))
 
-    async def classify(self, texts: Sequence[str]) -> list[Answer]:
+    async def classify(self, texts: Sequence[str], finish: Finish) -> list[bytes]:
         """Queue the texts of one request, all or none, and wait for their answers.
+
+        Once this is cancelled, texts not yet computed have left the queue.
+
+        Args:
+            texts: The texts.
+            finish: Makes of an answer what is kept of it. It runs in the thread that computes,
+                so that nothing waits for answers with many labels, nor are they kept.
 
         Raises:
             QueueFull: There is no room.
-            TimeoutError: The deadline is over; texts not yet computed have left the queue.
             Unanswerable: The pipeline fails on some of them.
         """
         if len(self._queue) + len(texts) > self._limits.max_queue:
             raise QueueFull
         loop = asyncio.get_running_loop()
-        jobs = [_Job(text, loop.time(), loop.create_future()) for text in texts]
+        jobs = [_Job(text, finish, loop.time(), loop.create_future()) for text in texts]
         self._queue.extend(jobs)
         self._added.set()
         try:
-            async with asyncio.timeout(self._limits.deadline):
-                answers = [await job.answer for job in jobs]
+            answers = [await job.answer for job in jobs]
         finally:
             self._drop(jobs)
         if places := [place for place, answer in enumerate(answers) if answer is None]:
@@ -84,11 +93,15 @@ class Batcher:
             if batch := await self._gather():
                 self._sizes.observe(len(batch))
                 with self._seconds.time():
-                    texts = [job.text for job in batch]
-                    answers = await asyncio.to_thread(answer_all, self.nlp, texts)
+                    answers = await asyncio.to_thread(self._compute, batch)
                 for job, answer in zip(batch, answers, strict=True):
                     if not job.answer.done():
                         job.answer.set_result(answer)
+
+    def _compute(self, batch: list[_Job]) -> list[bytes | None]:
+        answers = answer_all(self.nlp, [job.text for job in batch])
+        pairs = zip(batch, answers, strict=True)
+        return [None if answer is None else job.finish(answer) for job, answer in pairs]
 
     async def _gather(self) -> list[_Job]:
         """The oldest texts, once they fill a batch or the first has waited long enough."""

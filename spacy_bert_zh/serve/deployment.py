@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from spacy_bert_zh.cluster import ray_running  # before ray
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.serve.app import make_app
-from spacy_bert_zh.serve.server import API_KEY, listen, log_as_json
+from spacy_bert_zh.serve.server import API_KEY, announce, listen, log_as_json
 from spacy_bert_zh.serve.service import Service
 from spacy_bert_zh.serve.settings import Limits
 
@@ -39,15 +39,18 @@ class Arguments(BaseModel):
     Attributes:
         pipelines: As for `spacy_bert_zh.serve.serve`; on a command line, between commas.
         replicas: A number, or MIN-MAX.
-        max_queue: Of `Limits`, like the others.
+        max_batch: Of `Limits`, like the others.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     pipelines: list[str]
     replicas: str = "1"
+    max_batch: int = Limits.max_batch
+    max_wait: float = Limits.max_wait
     max_queue: int = Limits.max_queue
     max_texts: int = Limits.max_texts
+    max_length: int = Limits.max_length
     deadline: float = Limits.deadline
 
     @field_validator("pipelines", mode="before")
@@ -63,7 +66,7 @@ class Arguments(BaseModel):
 
 def build(arguments: Arguments) -> serve.Application:
     """Build the application: for ``serve run``, ``serve build`` and ``import_path``."""
-    chosen = arguments.model_dump(include={"max_queue", "max_texts", "deadline"})
+    chosen = arguments.model_dump(exclude={"pipelines", "replicas"})
     return make_application(arguments.pipelines, Limits(**chosen), arguments.replicas)
 
 
@@ -128,7 +131,7 @@ class Door:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http" and self._app:
-            await self._app({**scope, "state": {}}, receive, send)
+            await self._app(scope, receive, send)
         else:
             await send({"type": "websocket.close"})
 
@@ -188,7 +191,7 @@ def run(pipelines: Sequence[str], host: str, port: int, limits: Limits, replicas
         try:
             _deploy(application)
             _on_signals(lambda *_: stopped.set())
-            log.info({"event": "ready", "host": host, "port": port})
+            announce("ready", host, port)
             stopped.wait()
             log.info({"event": "stopping"})
         finally:

@@ -1,11 +1,12 @@
-"""What happens to a request before it reaches the application: ASGI middleware."""
+"""What happens to a request before it is answered: logged, counted, let in or refused."""
 
 import asyncio
 import hmac
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -18,10 +19,10 @@ from spacy_bert_zh.serve.service import Service
 
 log = logging.getLogger(__name__)
 
-GUARDED = "/classify"
 RETRY = {"Retry-After": "1"}
 _CLOSE = {"Connection": "close"}  # the rest of the body is not read
 _GONE = 499  # nginx's number for a client that didn't wait
+_LOGGED = 200  # characters of a path
 
 
 def reply(status: int, detail: Any, headers: Mapping[str, str] | None = None) -> Response:
@@ -30,15 +31,24 @@ def reply(status: int, detail: Any, headers: Mapping[str, str] | None = None) ->
 
 
 class Record:
-    """Log and count each request, and answer it where the application fails."""
+    """Log each request, count the guarded ones, and answer where the application fails."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
         self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
+        """Pass the request on; there are no websockets."""
+        if scope["type"] == "http":
+            await self._pass(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+        else:
+            await send({"type": "websocket.close"})
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         start, status = time.perf_counter(), _GONE
+        scope["state"] = {}
 
         async def note(message: Message) -> None:
             nonlocal status
@@ -55,46 +65,47 @@ class Record:
             self._write(scope, status, time.perf_counter() - start)
 
     def _write(self, scope: Scope, status: int, seconds: float) -> None:
-        texts = scope["state"].get("texts", 0)
-        if scope["path"] == GUARDED:
+        state = scope["state"]
+        if state.get("guarded"):
             self.metrics.requests.labels(status).inc()
-            self.metrics.texts.inc(texts)
+            self.metrics.request_seconds.labels(status).observe(seconds)
+            self.metrics.texts.inc(state.get("texts", 0))
         log.info(
             {
                 "method": scope["method"],
-                "path": scope["path"],
+                "path": scope["path"][:_LOGGED],
                 "status": status,
-                "texts": texts,
+                "texts": state.get("texts", 0),
                 "ms": round(1000 * seconds, 1),
             }
         )
 
 
 class Guard:
-    """Let only those requests for a classification through that may and can be answered.
+    """Lets only those requests through that may and can be answered.
 
-    Their bodies are read here, within limits of size and time.
+    Their bodies are read here, within limits of size and time. A body is nowhere else to be had:
+    what didn't pass the guard has nothing to classify.
     """
 
-    def __init__(self, app: ASGIApp, service: Service, api_key: bytes) -> None:
-        self.app = app
+    def __init__(self, service: Service, api_key: bytes) -> None:
         self.service = service
         self.api_key = api_key
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it."""
-        if scope["path"] != GUARDED:
-            await self.app(scope, receive, send)
-            return
+    @asynccontextmanager
+    async def admitting(self, scope: Scope, receive: Receive) -> AsyncIterator[None]:
+        """Put the body into the request's state, and count the request while it is answered.
+
+        Raises:
+            HTTPException: It is refused.
+        """
+        state = scope["state"]
+        state["guarded"] = True
         self.service.active += 1
         try:
-            try:
-                self._admit(Headers(scope=scope))
-                body = await self._read(receive)
-            except HTTPException as no:
-                await reply(no.status_code, no.detail, no.headers)(scope, receive, send)
-            else:
-                await self.app(scope, _replay(body, receive), send)
+            self._admit(Headers(scope=scope))
+            state["body"] = await self._read(receive)
+            yield
         finally:
             self.service.active -= 1
 
@@ -134,12 +145,3 @@ def _has_key(headers: Headers, key: bytes) -> bool:
     given = [headers.get("x-api-key", ""), token if scheme.lower() == "bearer" else ""]
     # Headers are decoded as Latin-1, so this gives back the bytes that were sent.
     return any(hmac.compare_digest(text.strip().encode("latin-1"), key) for text in given)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
-
-    async def receive_again() -> Message:
-        return next(messages, None) or await receive()
-
-    return receive_again

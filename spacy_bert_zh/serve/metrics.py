@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
 
 
 class Metrics:
@@ -11,6 +12,7 @@ class Metrics:
     Attributes:
         registry: Holds them all.
         requests: Requests for a classification, by status.
+        request_seconds: From their headers to the end of their answers, by status.
         texts: Texts of requests that were well formed.
         batch_texts: Sizes of batches, by pipeline.
         batch_seconds: Computing times of batches, by pipeline.
@@ -22,6 +24,13 @@ class Metrics:
         self.requests = Counter(
             "bert_zh_requests", "Requests for a classification", ["status"], registry=registry
         )
+        self.request_seconds = Histogram(
+            "bert_zh_request_seconds",
+            "Seconds of a request for a classification",
+            ["status"],
+            registry=registry,
+            buckets=_SECONDS,
+        )
         self.texts = Counter("bert_zh_texts", "Texts of well-formed requests", registry=registry)
         self.batch_texts = Histogram(
             "bert_zh_batch_texts",
@@ -31,7 +40,11 @@ class Metrics:
             buckets=_SIZES,
         )
         self.batch_seconds = Histogram(
-            "bert_zh_batch_seconds", "Seconds of a batch", ["pipeline"], registry=registry
+            "bert_zh_batch_seconds",
+            "Seconds of a batch",
+            ["pipeline"],
+            registry=registry,
+            buckets=_SECONDS,
         )
         self.queue_texts = Gauge(
             "bert_zh_queue_texts", "Texts that wait", ["pipeline"], registry=registry

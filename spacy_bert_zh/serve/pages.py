@@ -1,8 +1,9 @@
-"""The page for people: a few files, read once."""
+"""The pages for people: a few files, read once."""
 
 from importlib import resources
+from importlib.resources.abc import Traversable
 
-from fastapi import FastAPI, HTTPException, Response
+from fastapi import FastAPI, HTTPException, Request, Response
 
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 _HEADERS = {
@@ -14,15 +15,24 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+_SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js")
 
 
-def add_page(app: FastAPI) -> None:
-    """Serve the page at ``/`` and what it is made of under ``/page/``."""
+def add_pages(app: FastAPI) -> None:
+    """Serve the page at ``/``, the interface's at ``/docs``, and their parts under ``/page/``."""
     files = _read()
 
     @app.get("/", include_in_schema=False)
     async def index() -> Response:
         return files["index.html"]
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return files["docs.html"]
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi(request: Request) -> dict:
+        return request.app.openapi()
 
     @app.get("/page/{name}", include_in_schema=False)
     async def part(name: str) -> Response:
@@ -32,10 +42,15 @@ def add_page(app: FastAPI) -> None:
 
 
 def _read() -> dict[str, Response]:
-    folder = resources.files("spacy_bert_zh.serve") / "page"
-    return {
-        path.name: Response(path.read_bytes(), headers=_HEADERS, media_type=media_type)
-        for path in folder.iterdir()
-        for suffix, media_type in _TYPES.items()
-        if path.name.endswith(suffix)
-    }
+    ours = resources.files("spacy_bert_zh.serve") / "page"
+    swagger = resources.files("fastapi_offline") / "static"
+    paths = [*ours.iterdir(), *(swagger / name for name in _SWAGGER)]
+    return {path.name: _serve(path) for path in paths if _suffix(path) in _TYPES}
+
+
+def _serve(path: Traversable) -> Response:
+    return Response(path.read_bytes(), headers=_HEADERS, media_type=_TYPES[_suffix(path)])
+
+
+def _suffix(path: Traversable) -> str:
+    return path.name[path.name.rfind(".") :]

@@ -6,6 +6,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEADERS = 32_768
 """Bytes that a request's line and headers may take."""
+_STEP = 1024
 
 
 def make_protocol(max_read: float) -> type[HttpToolsProtocol]:
@@ -47,13 +48,18 @@ def make_protocol(max_read: float) -> type[HttpToolsProtocol]:
                 self.transport.close()  # the rest of what was answered early is not waited for
 
         def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            if self._place == "headers":
-                # What comes while they aren't complete belongs to them, but for a body's end.
-                self._header_bytes += len(data)
-                if self._header_bytes > MAX_HEADERS and not self.transport.is_closing():
-                    self.send_400_response("The headers are too large.")
-            elif self._place == "between" and self.cycle.response_complete and not self._timers:
+            # The parser doesn't tell where in the data headers end: so it is given little at once.
+            for start in range(0, len(data), _STEP):
+                part = data[start : start + _STEP]
+                super().data_received(part)
+                if self.transport.is_closing():
+                    return
+                if self._place == "headers":
+                    self._header_bytes += len(part)
+                    if self._header_bytes > MAX_HEADERS:
+                        self.send_400_response("The headers are too large.")
+                        return
+            if self._place == "between" and self.cycle.response_complete and not self._timers:
                 self._start("headers")  # uvicorn stops its own timer at any byte
 
         def pause_writing(self) -> None:

@@ -1,14 +1,13 @@
 """The JSON of requests and replies."""
 
-from collections.abc import Sequence
+import heapq
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from spacy.language import Language
-from spacy.pipeline.textcat_multilabel import MultiLabel_TextCategorizer
 
 from spacy_bert_zh.answers import Answer
-from spacy_bert_zh.loading import textcats
+from spacy_bert_zh.loading import is_exclusive, textcats
 
 
 def _encodable(text: str) -> str:
@@ -45,7 +44,9 @@ class Question(BaseModel):
     texts: list[Text] | None = Field(None, description="Several texts.")
     pipeline: str | None = Field(None, description="Its name; else the first.")
     top_k: Count | None = Field(None, description="At most so many labels a text.")
-    threshold: float | None = Field(None, ge=0, le=1, description="Lower scores are left out.")
+    threshold: float | None = Field(
+        None, ge=0, le=1, description="Labels with lower scores are left out of `labels`."
+    )
     explain: bool = Field(False, description="Also tell how much of each text was read.")
 
     @model_validator(mode="after")
@@ -73,7 +74,11 @@ class Label(BaseModel):
 class Result(BaseModel):
     """What a pipeline says about one text."""
 
-    labels: list[Label] = Field(description="The highest score first.")
+    labels: list[Label] = Field(description="Labels and scores, the highest score first.")
+    given: list[str] = Field(
+        description="Labels that the pipeline gives to the text: the best of exclusive ones, or "
+        "all that reach the pipeline's threshold, perhaps none; whatever the request leaves out."
+    )
     pieces: int | None = Field(None, description="Word pieces of the text.")
     pieces_read: int | None = Field(None, description="Those that the network has seen.")
     windows: int | None = Field(None, description="Overlapping parts that it was read in.")
@@ -93,6 +98,10 @@ class Pipeline(BaseModel):
     labels: list[str] = Field(description="In the order of the pipeline.")
     exclusive: bool = Field(description="Whether one label is right and the scores add up to 1.")
     threshold: float | None = Field(description="The score from which on a label is given.")
+    reads_rest: bool = Field(
+        description="Whether what lies beyond the windows of a long text counts as well: the "
+        "n-grams of an ensemble are those of the whole text."
+    )
 
 
 class Bounds(BaseModel):
@@ -101,6 +110,9 @@ class Bounds(BaseModel):
     max_texts: int = Field(description="Texts of a request.")
     max_length: int = Field(description="Characters of a text.")
     max_body: int = Field(description="Bytes of a body.")
+    max_scores: int = Field(
+        description="Scores of an answer to several texts: texts times labels, or `top_k`."
+    )
 
 
 class Catalogue(BaseModel):
@@ -116,28 +128,49 @@ class Problem(BaseModel):
     detail: str
 
 
+class Fault(BaseModel):
+    """What is wrong at one place of a request."""
+
+    type: str
+    loc: list[str | int] = Field(description="Where: `body`, then names and numbers.")
+    msg: str
+
+
+class Faults(BaseModel):
+    """What is wrong with a request: the first ten faults."""
+
+    detail: list[Fault]
+
+
+def labels_of(nlp: Language) -> list[str]:
+    """The labels of all text classifiers, in the order of the pipeline."""
+    return list(dict.fromkeys(label for pipe in textcats(nlp) for label in pipe.labels))
+
+
 def describe(name: str, nlp: Language) -> Pipeline:
     """What a client should know of a pipeline.
 
     The labels of several text classifiers in one pipeline don't exclude each other.
     """
     pipes = textcats(nlp)
-    several = [pipe for pipe in pipes if isinstance(pipe, MultiLabel_TextCategorizer)]
+    several = [pipe for pipe in pipes if not is_exclusive(pipe)]
     return Pipeline(
         name=name,
-        labels=list(dict.fromkeys(label for pipe in pipes for label in pipe.labels)),
+        labels=labels_of(nlp),
         exclusive=len(pipes) == 1 and not several,
         threshold=max((pipe.cfg["threshold"] for pipe in several), default=None),
+        reads_rest=any(pipe.model.name == "bert_textcat_ensemble" for pipe in pipes),
     )
 
 
 def make_result(question: Question, answer: Answer) -> Result:
     """As much of an answer as was asked for."""
-    scores: Sequence[tuple[str, float]] = sorted(answer.scores.items(), key=lambda item: -item[1])
+    scores = answer.scores.items()
+    best = heapq.nlargest(question.top_k or len(scores), scores, key=lambda item: item[1])
     labels = [
         Label(label=label, score=score)
-        for label, score in scores[: question.top_k]
+        for label, score in best
         if score >= (question.threshold or 0)
     ]
     reading = answer.reading if question.explain and answer.reading else {}
-    return Result(labels=labels, **reading)
+    return Result(labels=labels, given=answer.labels, **reading)

@@ -1,6 +1,7 @@
 """The process: its socket, its signals and its log."""
 
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -50,11 +51,12 @@ async def _run(pipelines: Sequence[str], listener: socket.socket, limits: Limits
     app = make_app(service, os.fsencode(os.environ.get(API_KEY, "")))
     config = uvicorn.Config(app, http=make_protocol(limits.max_read), **SETTINGS)
     server = Server(config, service)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload.set)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(Complaints())
+    loop.add_signal_handler(signal.SIGHUP, service.reload.set)
     work = asyncio.create_task(service.run())
     work.add_done_callback(lambda _: server.end())
-    host, port = listener.getsockname()[:2]
-    log.info({"event": "listening", "host": host, "port": port})
+    announce("listening", *listener.getsockname()[:2])
     await server.serve(sockets=[listener])
     if work.done():
         work.result()  # raises what it failed with
@@ -94,6 +96,41 @@ def listen(host: str, port: int) -> socket.socket:
     # Connections inherit it. Without it, the second packet of an answer waits 40 ms.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
+
+
+def announce(event: str, host: str, port: int) -> None:
+    """Write the address: into the log, and for people to standard output."""
+    log.info({"event": event, "host": host, "port": port})
+    # Nobody can visit the address that stands for all of a machine's.
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    print(f"http://{name}:{port}", flush=True)
+
+
+class Complaints:
+    """What the event loop complains of, in the log; the same only once in a while.
+
+    Without file descriptors, it complains thousands of times a second.
+    """
+
+    EVERY = 10.0
+    """Seconds."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, float] = {}
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Called by the loop."""
+        error = context.get("exception")
+        full = isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+        event = "no free file descriptors" if full else str(context.get("message"))
+        if loop.time() < self._last.get(event, -self.EVERY) + self.EVERY:
+            return
+        self._last[event] = loop.time()
+        if full:
+            advice = "connections wait until others end; 'ulimit -n' allows more"
+            log.error({"event": event, "advice": advice})
+        else:
+            log.error({"event": event}, exc_info=error)
 
 
 class JsonLines(logging.Formatter):

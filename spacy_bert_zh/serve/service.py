@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from spacy.language import Language
 
-from spacy_bert_zh.answers import warm_up
+from spacy_bert_zh.answers import answer_all, warm_up
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.loading import load_pipeline, textcats
 from spacy_bert_zh.serve.batching import Batcher
@@ -28,6 +30,7 @@ class Service:
     Attributes:
         batchers: By name, in the order of `pipelines`; empty until they are loaded.
         metrics: What was counted.
+        reader: Reads large bodies, one at a time: parsers let nobody else compute meanwhile.
         reload: Set it to have the pipelines loaded again.
         active: Number of requests that are read or answered.
     """
@@ -36,6 +39,7 @@ class Service:
         self.limits = limits
         self.batchers: dict[str, Batcher] = {}
         self.metrics = Metrics()
+        self.reader = ThreadPoolExecutor(1, "reader")
         self.reload = asyncio.Event()
         self.active = 0
         self._pipelines = pipelines
@@ -99,7 +103,8 @@ def load_all(pipelines: Sequence[str]) -> dict[str, Language]:
         The pipelines by name, in their order.
 
     Raises:
-        BertZhError: One can't be loaded or is no text classifier, or two have the same name.
+        BertZhError: One can't be loaded, is no text classifier or can't classify, or two have
+            the same name.
     """
     loaded: dict[str, Language] = {}
     for spec in pipelines:
@@ -108,10 +113,16 @@ def load_all(pipelines: Sequence[str]) -> dict[str, Language]:
         if not textcats(nlp):
             raise BertZhError(f"The pipeline '{source}' has no text classifier: nothing to serve")
         warm_up(nlp)
-        nlp("好")
-        name = name or f"{nlp.lang}_{nlp.meta['name']}"
+        if answer_all(nlp, ["好"]) == [None]:
+            raise BertZhError(f"The pipeline '{source}' fails on a text: the log says where")
+        name = name or own_name(source, nlp)
+        if name.encode("utf-8", "replace").decode() != name:
+            raise BertZhError(f"{name!r} is no UTF-8: give the pipeline another name, NAME=FOLDER")
         if name in loaded:
-            raise BertZhError(f"Two pipelines are named '{name}': name one, OTHER={source}")
+            raise BertZhError(
+                f"Two pipelines are named '{name}': give them names of their own, as in "
+                f"'{name}-2={source}'"
+            )
         loaded[name] = nlp
     return loaded
 
@@ -121,3 +132,12 @@ def split_name(spec: str) -> tuple[str, str]:
     name, equals, source = spec.partition("=")
     # A folder may have an equals sign in its own name.
     return (name, source) if equals and not Path(spec).exists() else ("", spec)
+
+
+def own_name(source: str, nlp: Language) -> str:
+    """What a pipeline is called that was given no name: as its folder, or as its package.
+
+    The name in its ``meta.json`` won't do for a folder, for training calls them all "pipeline".
+    """
+    folder = Path(os.path.abspath(source)).name if Path(source).exists() else ""
+    return folder or f"{nlp.lang}_{nlp.meta['name']}"

@@ -14,11 +14,12 @@ class Limits:
         max_batch: Texts computed at once.
         max_queue: Texts that wait for one pipeline. No more requests than `max_queue` and
             `max_batch` together are read and answered at a time.
-        deadline: From a request's acceptance to its answer.
+        deadline: From the arrival of a request's body to its answer.
         max_read: For the arrival of a request's body.
         max_body: Bytes of a body.
         max_texts: Texts of a request.
         max_length: Characters of a text.
+        max_scores: Scores of an answer to several texts.
 
     Raises:
         BertZhError: A value is out of range, or no queue could hold a permitted request.
@@ -32,6 +33,7 @@ class Limits:
     max_body: int = 1_000_000
     max_texts: int = 256
     max_length: int = 20_000
+    max_scores: int = 100_000
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

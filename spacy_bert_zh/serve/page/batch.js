@@ -9,7 +9,8 @@ const TEXTS = 64;
 const bytes = (value) => new TextEncoder().encode(JSON.stringify(value)).length;
 
 /**
- * Classify rows: each gets `scores` (in the order of `run.labels`) and `reading`, or an `error`.
+ * Classify rows: each gets `scores` (in the order of `run.labels`), the names of the labels that it
+ * is `given`, and `reading`, or an `error`.
  *
  * A run has the `name` of a pipeline, `labels` (a copy, for more may turn up), `limits`, and the
  * hooks of `ask` and `onRows`, which is told of the rows that are done.
@@ -21,7 +22,8 @@ export async function classify(rows, run) {
   });
   run.onRows(rows.filter((row) => row.error));
   run.waiting = sendable.reverse();
-  run.size = Math.min(TEXTS, run.limits.max_texts);
+  const { max_texts: texts, max_scores: scores } = run.limits;
+  run.size = Math.max(1, Math.min(TEXTS, texts, Math.floor(scores / run.labels.length)));
   await Promise.all(Array.from({ length: AT_ONCE }, () => work(run)));
 }
 
@@ -64,8 +66,9 @@ function take({ name, waiting, size, limits }) {
   return part;
 }
 
-function fill(row, { labels, pieces, pieces_read: read, windows }, order) {
+function fill(row, { labels, given, pieces, pieces_read: read, windows }, order) {
   row.scores = [];
+  row.given = given;
   for (const { label, score } of labels) {
     if (!order.includes(label)) order.push(label);
     row.scores[order.indexOf(label)] = score;
@@ -95,13 +98,6 @@ function settle(part, { status, detail, message }, run) {
 /** Places of a row's labels, the highest score first. */
 export const ranked = ({ scores }) =>
   [...scores.keys()].sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0));
-
-/** Names of the labels that a row is given: the best, or all that reach the threshold. */
-export function given(row, { labels, exclusive, threshold }) {
-  const places = ranked(row);
-  const kept = exclusive ? places.slice(0, 1) : places.filter((i) => row.scores[i] >= threshold);
-  return kept.map((i) => labels[i]);
-}
 
 /** Whether the network has seen only a part of a row's text. */
 export const isPartial = ({ reading }) => Boolean(reading) && reading.read < reading.pieces;

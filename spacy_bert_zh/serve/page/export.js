@@ -1,6 +1,5 @@
 // Results become files again: every row in its place, with everything that it came with.
 
-import { given } from "./batch.js";
 import { phrase } from "./say.js";
 import { unique } from "./table.js";
 
@@ -16,7 +15,7 @@ export function toCsv(rows, names, run) {
 }
 
 function results(row, run) {
-  const labels = row.scores ? given(row, run).join("|") : "";
+  const labels = (row.given ?? []).join("|");
   return [labels, ...run.labels.map((_, i) => row.scores?.[i] ?? ""), problem(row) ?? ""];
 }
 
@@ -44,7 +43,7 @@ export function toJsonl(rows, names, run) {
 function answer(row, run) {
   const pairs = row.scores && run.labels.map((name, i) => [name, row.scores[i]]);
   const scores = pairs && Object.fromEntries(pairs);
-  const labels = row.scores && given(row, run);
+  const labels = row.given;
   const found = run.exclusive ? { label: labels?.[0] ?? null } : { labels };
   return { ...found, scores, error: problem(row) };
 }

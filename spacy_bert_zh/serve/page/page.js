@@ -105,11 +105,11 @@ async function start() {
 }
 
 function makeRun(rows, signal) {
-  const { name, labels, exclusive, threshold } = chosen();
-  const run = { name, exclusive, threshold: threshold ?? 0.5, labels: [...labels], signal };
+  const { name, labels, exclusive, threshold, reads_rest: readsRest } = chosen();
+  const run = { name, exclusive, threshold, readsRest, labels: [...labels], signal };
   run.limits = catalogue.limits;
   run.isFile = mode() === "file";
-  const update = run.isFile ? showTable(find("results"), rows, run) : () => {};
+  const update = run.isFile ? showTable(find("results"), rows) : () => {};
   let done = 0;
   run.onRows = (some) => {
     update(some);

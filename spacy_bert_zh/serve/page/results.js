@@ -1,6 +1,6 @@
 // Results as people see them: cards for texts, a table with a summary for files.
 
-import { given, isPartial, ranked } from "./batch.js";
+import { isPartial, ranked } from "./batch.js";
 import { make, percent, quote } from "./dom.js";
 import { say } from "./say.js";
 
@@ -19,7 +19,7 @@ export function showCards(root, rows, run) {
 }
 
 function hints({ exclusive, threshold }) {
-  if (exclusive) return [];
+  if (exclusive || threshold === null) return [];
   return [say(make("p", "quiet"), "passing", { threshold: percent(threshold) })];
 }
 
@@ -28,21 +28,30 @@ function card(row, run, most) {
   if (row.error) {
     return make("article", "card result", text, say(make("p", "error"), ...row.error));
   }
-  if (isPartial(row)) text.append(say(make("p", "warning"), "partial", row.reading));
+  if (isPartial(row)) {
+    const key = run.readsRest ? "partialNgrams" : "partial";
+    text.append(say(make("p", "warning"), key, row.reading));
+  }
   if (row.reading) text.append(say(make("p", "quiet reading"), "reading", row.reading));
-  return make("article", "card result", text, scores(row, run, most));
+  return make("article", "card result", text, make("div", "", verdict(row), scores(row, run, most)));
+}
+
+/** What the service says of a text, in plain words. */
+function verdict({ given }) {
+  if (!given.length) return say(make("p", "verdict quiet"), "noneGiven");
+  const names = quote("strong", "", given.join(", "));
+  return make("p", "verdict", say(make("span", "quiet"), "givenLabels"), " ", names);
 }
 
 function scores(row, run, most) {
-  const names = given(row, run);
   const items = ranked(row).map((i) => ({
     name: run.labels[i],
     share: row.scores[i] ?? 0,
     value: percent(row.scores[i] ?? 0),
-    strong: names.includes(run.labels[i]),
+    strong: row.given.includes(run.labels[i]),
     tick: run.exclusive ? null : run.threshold,
   }));
-  const few = items.slice(0, Math.max(most, names.length));
+  const few = items.slice(0, Math.max(most, row.given.length));
   const box = make("div", "", bars(few));
   if (few.length === items.length) return box;
   const button = say(make("button", "plain"), "all", { n: items.length });
@@ -83,7 +92,7 @@ function bar({ name, share, value, strong, tick = null, key }) {
  *
  * Returns what is to be told of rows once they are done.
  */
-export function showTable(root, rows, run) {
+export function showTable(root, rows) {
   const [summary, body] = [make("div", "card summary"), make("tbody")];
   summary.hidden = true;
   const lines = new Map(rows.slice(0, SHOWN).map((row) => [row, tableRow(row)]));
@@ -97,8 +106,8 @@ export function showTable(root, rows, run) {
   const tally = { counts: new Map(), errors: 0, partial: 0, done: 0 };
   return (done) => {
     for (const row of done) {
-      count(tally, row, run);
-      if (lines.has(row)) fillRow(lines.get(row), row, run);
+      count(tally, row);
+      if (lines.has(row)) fillRow(lines.get(row), row);
     }
     if (done.length) summarize(summary, tally);
   };
@@ -119,7 +128,7 @@ function tableRow(row) {
   return make("tr", "", number, text, make("td", "label"), make("td", "score"));
 }
 
-function fillRow(line, row, run) {
+function fillRow(line, row) {
   const [, , label, score] = line.children;
   if (row.error) {
     label.replaceChildren(say(make("span", "error"), ...row.error));
@@ -127,20 +136,20 @@ function fillRow(line, row, run) {
     score.remove();
     return;
   }
-  const names = given(row, run);
+  const names = row.given;
   label.append(names.length ? names.join(", ") : say(make("span", "quiet"), "none"));
   if (isPartial(row)) label.append(say(make("span", "warning"), "partialMark"));
   score.append(percent(row.scores[ranked(row)[0]]));
 }
 
-function count(tally, row, run) {
+function count(tally, row) {
   tally.done += 1;
   if (row.error) {
     tally.errors += 1;
     return;
   }
   if (isPartial(row)) tally.partial += 1;
-  const names = given(row, run);
+  const names = row.given;
   for (const name of names.length ? names : [null]) {
     tally.counts.set(name, (tally.counts.get(name) ?? 0) + 1);
   }
