@@ -217,7 +217,16 @@ def test_without_its_source_the_plugin_comes_from_the_index(
     target = tmp_path / "site"
     pip = ["-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target"]
     assert run(*pip, target, built[1] / PLUGIN_WHEEL).returncode == 0
-    command = ["-m", "spacy_bert_zh", "package", stock, tmp_path / "out", "--name", "small"]
+    command = [
+        "-m",
+        "spacy_bert_zh",
+        "package",
+        stock,
+        tmp_path / "out",
+        "--name",
+        "small",
+        "--force",
+    ]
     done = run(*command, PYTHONPATH=str(target))
     assert done.returncode == 0, done.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == [
@@ -238,7 +247,7 @@ def test_wheels_that_dont_work_elsewhere_are_not_delivered(stock: Path, tmp_path
     nlp.add_pipe("known_to_this_test_only")
     nlp.to_disk(tmp_path / "pipeline")
     with pytest.raises(BertZhError, match="The smoke test of zh_bert_textcat") as raised:
-        package(tmp_path / "pipeline", tmp_path / "out")
+        package(tmp_path / "pipeline", tmp_path / "out", force=True)
     assert "known_to_this_test_only" in str(raised.value)
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "out").exists()
