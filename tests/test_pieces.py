@@ -20,11 +20,11 @@ from spacy_bert_zh.pieces import (
     Batch,
     PieceEncoder,
     batches,
-    load_tokenizer,
     windows,
 )
 from spacy_bert_zh.pretrain.vocabulary import tokenizer_of
 from spacy_bert_zh.saving import SPECIAL
+from spacy_bert_zh.tokenizer import load_tokenizer
 from tests.conftest import GOOD, NOUNS
 
 # What tokenizers stumble over: half- and full-width, emoji, NUL, controls, accents, rare planes.
