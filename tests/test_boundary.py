@@ -190,6 +190,7 @@ def test_a_signal_is_one_line_and_leaves_nothing(tmp_path: Path, name: str) -> N
 
 def test_who_does_not_hear_the_first_signal_ends_by_the_second(tmp_path: Path) -> None:
     process = waiting(SWALLOWS, tmp_path / "out")
+    time.sleep(1)  # until it is inside its `try`
     process.send_signal(signal.SIGTERM)
     time.sleep(0.5)
     assert process.poll() is None

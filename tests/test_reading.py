@@ -179,6 +179,7 @@ def tarred() -> bytes:
         (bz2.compress(b"x"), "is packed by bzip2"),
         (gzip.compress(gzip.compress(b"x")), "is packed twice"),
     ],
+    ids=["xlsx", "docx", "ods", "zip", "tar.gz", "pdf", "xls", "parquet", "bz2", "twice"],
 )
 def test_what_isn_t_text_is_called_by_its_name(
     tmp_path: Path, format: str, data: bytes, said: str

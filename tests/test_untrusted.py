@@ -317,9 +317,9 @@ DAMAGES = [
     (write("config.cfg", b"\xff\xfe"), "config.cfg is not UTF-8"),
     (write("config.cfg", b"[nlp"), "config.cfg can't be read"),
     (replace("config.cfg", "BertTextCat.v1", "Unknown.v1"), "Unknown.v1"),
-    (replace("config.cfg", 'pooling = "mean"', "pooling = ${nlp.x}"), "config.cfg can't be read"),
+    (replace("config.cfg", 'pooling = "cls"', "pooling = ${nlp.x}"), "config.cfg can't be read"),
     (
-        replace("config.cfg", 'pooling = "mean"', "pooling = ${components}"),
+        replace("config.cfg", 'pooling = "cls"', "pooling = ${components}"),
         "Can't load|can't be read",
     ),
     (replace("config.cfg", "max_length = 64", 'max_length = "many"'), "max_length"),
