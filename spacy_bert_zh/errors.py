@@ -27,6 +27,7 @@ _WAYS_OUT = {
 # As libraries tell that in exceptions of other kinds: Rust's end so; others quote the system.
 _RUST = re.compile(r"\(os error (\d+)\)")
 _QUOTED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_NO_MEMORY = ("can't allocate memory", "out of memory", "std::bad_alloc")
 
 
 class BertZhError(ValueError):
@@ -66,6 +67,11 @@ def system_error(error: BaseException) -> OSError | None:
         if os.strerror(number) in text:
             return OSError(number, os.strerror(number))
     return None
+
+
+def wants_memory(error: BaseException) -> bool:
+    """Whether there was not enough memory, as Python, torch, CUDA and C++ say it."""
+    return isinstance(error, MemoryError) or any(text in str(error) for text in _NO_MEMORY)
 
 
 def explain(error: OSError) -> str:

@@ -70,12 +70,16 @@ def check_better(where: str, reached: float, constant: dict[str, Any], exclusive
     raise BertZhError(f"{problem}; {threshold}{WAY_OUT}")
 
 
-def check_record(where: str, record: Any) -> None:
+def check_record(where: str, record: Any) -> bool:
     """Refuse a pipeline that learnt nothing, by what `train` wrote down about it.
 
     Args:
         where: The pipeline, for the message.
         record: The line of the training's history that is the pipeline's own; see `history`.
+
+    Returns:
+        Whether it tells of any text classifier: those that weren't trained, or whose scorer isn't
+        spaCy's, are not in it.
 
     Raises:
         BertZhError: The pipeline is that of step 0, or no better than a constant answer, or
@@ -98,14 +102,18 @@ def check_record(where: str, record: Any) -> None:
         )
     for name, reached, exclusive, constant in judged:
         check_better(f"{where}: the component '{name}' on dev", reached, constant, exclusive)
+    return bool(judged)
 
 
-def check_metrics(where: str, metrics: dict[str, Any]) -> None:
+def check_metrics(where: str, metrics: dict[str, Any]) -> bool:
     """Refuse a pipeline that learnt nothing, by the content of a ``metrics.json``.
 
     Args:
         where: What was measured on what, for the message.
-        metrics: What `evaluate` found; measures that are missing are not checked.
+        metrics: What `evaluate` found.
+
+    Returns:
+        Whether they tell: measures that are missing are not checked.
 
     Raises:
         BertZhError: The pipeline is no better than a constant answer, or the metrics aren't
@@ -116,7 +124,7 @@ def check_metrics(where: str, metrics: dict[str, Any]) -> None:
         averages, classes = metrics.get("averages", {}), metrics.get("classes", {})
         reached = metrics.get("accuracy") if exclusive else averages.get("micro", {}).get("f1")
         if reached is None or not ("constant" in metrics or classes):
-            return
+            return False
         if "constant" in metrics:
             constant = _constant(metrics["constant"])
         else:  # of an older version
@@ -127,6 +135,7 @@ def check_metrics(where: str, metrics: dict[str, Any]) -> None:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BertZhError(f"{where}: the metrics aren't what 'evaluate' writes") from error
     check_better(where, reached, constant, exclusive)
+    return True
 
 
 def _constant(value: dict[str, Any]) -> dict[str, Any]:

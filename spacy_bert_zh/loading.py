@@ -15,7 +15,7 @@ from thinc import compat
 from thinc.api import to_numpy
 
 from spacy_bert_zh.checkpoint import Checkpoint
-from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.errors import BertZhError, wants_memory
 from spacy_bert_zh.folders import check_folder
 from spacy_bert_zh.untrusted import one_line
 
@@ -104,6 +104,8 @@ def load_pipeline(pipeline: str | Path, overrides: dict[str, Any] | None = None)
             f"({one_line(error)})"
         ) from error
     except Exception as error:  # spaCy, thinc and confection raise all sorts of errors here
+        if wants_memory(error):
+            raise
         raise BertZhError(
             f"Can't load the pipeline '{pipeline}': it is damaged, or was made with other "
             f"versions; export or copy it again ({type(error).__name__}: {one_line(error)})"

@@ -3,7 +3,8 @@
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, cast
 from weakref import WeakKeyDictionary
@@ -64,17 +65,23 @@ class BertLoss(Restoring):
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> Self:
         """Load the component; a setting is what the config says now, see `_settle`."""
-        given = self.cfg.pop("configured")
-        super().from_disk(path, exclude=exclude)
-        self._settle(given)
-        return self
+        with self._settling():
+            return super().from_disk(path, exclude=exclude)
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> Self:
         """Load the component; a setting is what the config says now, see `_settle`."""
+        with self._settling():
+            return super().from_bytes(bytes_data, exclude=exclude)
+
+    @contextmanager
+    def _settling(self) -> Iterator[None]:
         given = self.cfg.pop("configured")
-        super().from_bytes(bytes_data, exclude=exclude)
+        try:
+            yield
+        except BaseException:
+            self.cfg["configured"] = given
+            raise
         self._settle(given)
-        return self
 
     def _settle(self, given: dict[str, Any]) -> None:
         """Choose between what the config says and what the component was saved with.

@@ -90,12 +90,12 @@ def package(
         data_report: The report of `convert`, for the model card.
         license: Licence of the pipeline; empty keeps the one in its meta.json.
         author: Author of the pipeline; empty keeps the one in its meta.json.
-        force: Package a pipeline that learnt nothing, too.
+        force: Package a pipeline that learnt nothing, too, or of which nothing says that it did.
 
     Raises:
         BertZhError: Bad input, a smoke test that fails, or a pipeline that, by `metrics` or by
-            what `train` noted in its meta.json, is no better than an answer that never changes.
-            Nothing is written then.
+            what `train` noted in its meta.json, is no better than an answer that never changes;
+            or neither tells. Nothing is written then.
     """
     check_surroundings(output_dir)
     config, meta = read_pipeline(pipeline)
@@ -160,11 +160,16 @@ def read_facts(path: Path, data: bool = False) -> dict[str, Any]:
 def check_learnt(
     pipeline: Path, meta: dict[str, Any], metrics: Path | None, measured: dict[str, Any]
 ) -> None:
-    """Raise if the pipeline learnt nothing, as far as its training or its metrics tell."""
-    if "training" in meta:
-        check_record(str(pipeline), meta["training"])
+    """Raise if the pipeline learnt nothing by its training or its metrics, or if neither tells."""
+    told = "training" in meta and check_record(str(pipeline), meta["training"])
     if metrics:
-        check_metrics(f"{pipeline}, by {metrics},", measured)
+        told = check_metrics(f"{pipeline}, by {metrics},", measured) or told
+    if not told:
+        raise BertZhError(
+            f"Nothing says that {pipeline} learnt anything: neither 'training' in its meta.json, "
+            f"where 'train' notes it, nor {metrics or '--metrics'}; run 'evaluate' and give its "
+            "metrics.json as --metrics, or go on with --force"
+        )
 
 
 def check_name(name: str) -> str:

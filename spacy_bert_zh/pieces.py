@@ -23,6 +23,9 @@ EMBEDDED = _ASSETS / "bert_small"
 MAX_BATCH_PIECES = 8192
 """Word pieces of one forward pass: bounds memory whatever the batch of Docs."""
 
+MAX_WINDOWS = 2
+"""Windows that a backbone reads of a document if nothing else is said."""
+
 # tokenizers warns in each forked child (nlp.pipe with n_process) unless this is set by then.
 # Windows has no fork.
 if hasattr(os, "register_at_fork") and "TOKENIZERS_PARALLELISM" not in os.environ:
@@ -172,6 +175,11 @@ def mean_over_windows(encoded: Encoded, vectors: NDArray[np.float32]) -> NDArray
     sums = np.zeros((encoded.size, vectors.shape[1]), dtype=np.float32)
     np.add.at(sums, encoded.docs, vectors[encoded.windows])
     return sums / windows_of(encoded)
+
+
+def shared_pieces(max_length: int, stride: int | None) -> int:
+    """The stride that a setting means: None is an eighth of the window."""
+    return max_length // 8 if stride is None else stride
 
 
 def windows(length: int, size: int, stride: int, max_windows: int = 0) -> list[tuple[int, int]]:

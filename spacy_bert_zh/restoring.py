@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 from spacy.pipeline.textcat import TextCategorizer
 from thinc.api import Model, to_numpy
 
-from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.errors import BertZhError, wants_memory
 from spacy_bert_zh.tensors import check_finite
 from spacy_bert_zh.untrusted import (
     Strict,
@@ -93,6 +93,8 @@ class Restoring(TextCategorizer):
         except BertZhError as error:
             raise BertZhError(f"The component {what} can't be read: {error}") from error
         except Exception as error:
+            if wants_memory(error):
+                raise
             raise BertZhError(
                 f"The component {what} can't be read: it is damaged, or its config.cfg describes "
                 f"another one ({type(error).__name__}: {one_line(error)})"

@@ -10,14 +10,13 @@ from tokenizers.decoders import WordPiece as WordPieceDecoder
 from tokenizers.processors import BertProcessing
 
 from spacy_bert_zh.checkpoint import Checkpoint
-from spacy_bert_zh.files import whole
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 # transformers may build BERT's own tokenizer from vocab.txt alone, which would cut words up.
 _CLASSES = {"WordPiece": "BertTokenizer"}
 
 
-def save_checkpoint(checkpoint: Checkpoint, output: Path) -> None:
+def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     """Write a folder that `load_checkpoint` and transformers read.
 
     It is for `AutoModelForMaskedLM` if the weights have the head of masked language modelling,
@@ -25,7 +24,7 @@ def save_checkpoint(checkpoint: Checkpoint, output: Path) -> None:
 
     Args:
         checkpoint: Config, tokenizer and weights.
-        output: The folder to make or replace.
+        folder: The folder to make.
     """
     weights = checkpoint.weights
     masked = any(name.startswith("cls.") for name in weights)
@@ -33,14 +32,12 @@ def save_checkpoint(checkpoint: Checkpoint, output: Path) -> None:
     if masked:
         weights = {k if k.startswith("cls.") else f"bert.{k}": v for k, v in weights.items()}
     config = {**checkpoint.config, "architectures": [architecture]}
-    with whole(output) as folder:
-        folder.mkdir()
-        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
-        save_file(weights, folder / "model.safetensors", {"format": "pt"})
-        (folder / "model.safetensors").chmod(0o644)  # written for the owner alone
-        write_tokenizer(
-            checkpoint.tokenizer, folder, checkpoint.config.get("max_position_embeddings", 512)
-        )
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    (folder / "model.safetensors").chmod(0o644)  # written for the owner alone
+    positions = checkpoint.config.get("max_position_embeddings", 512)
+    write_tokenizer(checkpoint.tokenizer, folder, positions)
 
 
 def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None:

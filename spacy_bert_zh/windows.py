@@ -7,6 +7,7 @@ import spacy
 from spacy import util
 
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.pieces import MAX_WINDOWS, shared_pieces
 
 
 def find_backbone(config: Path | None) -> dict[str, Any]:
@@ -36,23 +37,26 @@ def pieces_read(backbone: dict[str, Any]) -> int | None:
     """Word pieces of a text that a backbone reads, [CLS] and [SEP] not counted.
 
     Args:
-        backbone: Its settings `max_length`, `stride` and `max_windows`.
+        backbone: Its settings `max_length`, `stride` and `max_windows`; where the last two aren't
+            given, they are those of our backbones.
 
     Returns:
         The number; None if it reads all of any text.
     """
-    if not _is_whole(backbone) or not (windows := backbone.get("max_windows", 0)):
+    if not _is_whole(backbone) or not (windows := backbone.get("max_windows", MAX_WINDOWS)):
         return None
     content = backbone["max_length"] - 2
-    return content + (windows - 1) * (content - backbone["stride"])
+    stride = shared_pieces(backbone["max_length"], backbone.get("stride"))
+    return content + (windows - 1) * (content - stride)
 
 
 def _is_whole(backbone: Any) -> bool:
     """Whether the settings are there, and numbers; an engine says what is wrong with others."""
     if not isinstance(backbone, dict):
         return False
-    numbers = [backbone.get("max_length"), backbone.get("stride"), backbone.get("max_windows", 0)]
-    return all(type(number) is int for number in numbers)
+    numbers = [backbone.get("max_length"), backbone.get("max_windows", MAX_WINDOWS)]
+    stride = backbone.get("stride")
+    return all(type(number) is int for number in numbers) and type(stride) in (int, type(None))
 
 
 def describe_reading(component: dict[str, Any]) -> str | None:
@@ -71,7 +75,8 @@ def describe_reading(component: dict[str, Any]) -> str | None:
     )
     if (most := pieces_read(backbone)) is None:
         return f"{sentence}, to its end."
-    sentence += f", at most {backbone['max_windows']} of them: the first {most} pieces of a text."
+    windows = backbone.get("max_windows", MAX_WINDOWS)
+    sentence += f", at most {windows} of them: the first {most} pieces of a text."
     if "linear_model" in model:
         return (
             f"{sentence} What comes after plays a part as well, through the linear model of "

@@ -39,6 +39,23 @@ def test_its_bert_is_a_checkpoint_of_transformers(trained: Path, tmp_path: Path)
     assert config["architectures"] == ["BertModel"]
 
 
+KILLED = """
+import os, sys
+from spacy_bert_zh import saving
+from spacy_bert_zh.export import export
+
+saving.write_tokenizer = lambda *arguments: os._exit(9)
+export(*sys.argv[1:], "checkpoint")
+"""
+
+
+def test_the_next_export_sweeps_what_a_killed_one_left(trained: Path, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(trained), str(tmp_path / "bert")])
+    assert done.returncode == 9 and any("part" in path.name for path in tmp_path.iterdir())
+    export(trained, tmp_path / "bert", "checkpoint")
+    assert [path.name for path in tmp_path.iterdir()] == ["bert"]
+
+
 def test_what_cannot_be_exported_is_said(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(BertZhError, match="'pickle' is not known: take one of torch, tensorflow"):
         export(trained, tmp_path / "out", "pickle")

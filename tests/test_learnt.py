@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 from spacy_bert_zh.cli import app
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.learnt import best_constant, check_metrics, check_record
-from spacy_bert_zh.package import package
+from spacy_bert_zh.package import check_learnt, package
 from spacy_bert_zh.predictions import find_gold
 from spacy_bert_zh.train import train
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, make_examples
 
 CONFIG = REPOSITORY / "configs" / "torch.cfg"
 STEPS = "training.optimizer.learn_rate.total_steps"
@@ -162,6 +162,37 @@ def test_package_refuses_it_with_metrics_and_without(
     command = ["package", str(ignorant), str(tmp_path / "out"), "--force"]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize("training", [None, {"step": 9, "classifiers": {}}])
+@pytest.mark.parametrize("metrics", [None, {"speed": 9}])
+def test_package_wants_to_be_told(
+    training: Any, metrics: Any, make_pipeline: Any, tmp_path: Path
+) -> None:
+    """Of a pipeline that `nlp.initialize` made, or another program, nothing is known."""
+    nlp = make_pipeline()
+    nlp.initialize(lambda: make_examples(nlp, 4))
+    nlp.meta.update({"training": training} if training else {})
+    nlp.to_disk(tmp_path / "pipeline")
+    if metrics:
+        (tmp_path / "metrics.json").write_text(json.dumps(metrics), "utf-8")
+    with pytest.raises(
+        BertZhError, match=r"Nothing says that .*run 'evaluate'.*--metrics.*--force"
+    ):
+        package(
+            tmp_path / "pipeline",
+            tmp_path / "out",
+            metrics=tmp_path / "metrics.json" if metrics else None,
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_metrics_tell_where_the_training_does_not() -> None:
+    good = {"accuracy": 0.7, "constant": {"labels": ["甲"], "micro_f1": 0.6}}
+    check_learnt(Path("pipeline"), {}, Path("metrics.json"), good)
+    check_learnt(
+        Path("pipeline"), {"training": {"step": 9, "classifiers": {"a": said(1, 0.5)}}}, None, {}
+    )
 
 
 def test_a_dev_corpus_of_one_class_can_not_tell(

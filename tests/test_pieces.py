@@ -222,9 +222,9 @@ def test_windows_line_ends_are_no_part_of_a_piece(folder: Path) -> None:
     [
         ("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n好".encode(), r"lacks the special piece \[SEP\]"),
         ("vocab.txt", "[PAD]\n好".encode("gbk"), "vocab.txt is not UTF-8"),
-        ("vocab.txt", b"", "lacks the special piece"),
-        ("tokenizer.json", b"{", "tokenizer.json can't be read"),
-        ("tokenizer.json", b'{"model": {}}', "tokenizer.json can't be read"),
+        ("vocab.txt", b"", "vocab.txt, line 1, is empty"),
+        ("tokenizer.json", b"{", "tokenizer.json is not valid JSON"),
+        ("tokenizer.json", b'{"model": {}}', "tokenizer.json: model = "),
         ("tokenizer_config.json", b"{", "tokenizer_config.json is not valid JSON"),
         ("tokenizer_config.json", b"[]", "tokenizer_config.json is not a JSON object"),
     ],

@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -127,6 +128,17 @@ def test_a_pipeline_of_an_earlier_version(saved: Path, caplog: pytest.LogCapture
     assert not caplog.records
     assert thresholds(spacy.load(saved, config={THRESHOLD: 0.3})) == (0.3, 0.3)
     assert "the config holds" in caplog.text
+
+
+def test_a_component_can_be_read_after_it_failed_to(saved: Path, tmp_path: Path) -> None:
+    pipe: Any = spacy.load(saved).get_pipe(MULTI)
+    before, folder = dict(pipe.cfg), tmp_path / MULTI
+    shutil.copytree(saved / MULTI, folder)
+    (folder / "cfg").write_text("{", "utf-8")
+    for _ in range(2):
+        with pytest.raises(BertZhError, match="not valid JSON"):
+            pipe.from_disk(folder, exclude=["vocab"])
+    assert pipe.from_disk(saved / MULTI, exclude=["vocab"]).cfg == before
 
 
 def test_other_class_weights_at_load(saved: Path) -> None:

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from spacy_bert_zh.backbones.onnx import build_onnx_backbone_v1
 from spacy_bert_zh.backbones.onnx_reading import check_graph
-from spacy_bert_zh.backbones.torch import build_torch_backbone_v1
+from spacy_bert_zh.backbones.torch import TorchShim, build_torch_backbone_v1
 from spacy_bert_zh.checkpoint import load_checkpoint
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.folders import read_meta
@@ -343,6 +343,19 @@ def test_spacy_alone_says_which_component(pipeline: Path) -> None:
     fresh = spacy.blank("zh").add_pipe("bert_textcat")
     with pytest.raises(BertZhError, match="component 'bert_textcat' can't be read"):
         fresh.from_bytes(data[:-10])
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory")])
+def test_want_of_memory_is_no_damage(
+    error: Exception, pipeline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(TorchShim, "build", fail)
+    with pytest.raises(type(error)) as raised:
+        load_pipeline(pipeline)
+    assert raised.value is error
 
 
 def test_what_is_wrong_is_chained_to_its_cause(pipeline: Path) -> None:

@@ -31,6 +31,8 @@ BACKBONE = {"max_length": 128, "stride": 16, "max_windows": 2}
     [
         ({"backbone": BACKBONE}, "the first 236 pieces of a text. What comes after plays no part."),
         ({"backbone": BACKBONE, "linear_model": {}}, "What comes after plays a part as well"),
+        ({"backbone": {**BACKBONE, "stride": None}}, "at most 2 of them: the first 236 pieces"),
+        ({"backbone": {"max_length": 128}}, "at most 2 of them: the first 236 pieces"),
         ({"backbone": {**BACKBONE, "max_windows": 0}}, "in several windows, to its end."),
     ],
 )
@@ -38,10 +40,22 @@ def test_the_sentence(model: dict[str, Any], said: str) -> None:
     assert said in (describe_reading({"model": model}) or "")
 
 
+def test_our_own_factories_say_it() -> None:
+    nlp = spacy.blank("zh")
+    nlp.add_pipe("bert_textcat")
+    sentence = describe_reading(nlp.config.interpolate()["components"]["bert_textcat"])
+    assert sentence and "the first 236 pieces of a text. What comes after plays a part" in sentence
+
+
 def test_of_other_models_nothing_is_said() -> None:
     assert describe_reading({"factory": "textcat", "model": {}}) is None
     assert describe_reading({"factory": "sentencizer"}) is None
-    for broken in (None, [], {"max_length": "128", "stride": 16}, {"max_length": 128}):
+    for broken in (
+        None,
+        [],
+        {"max_length": "128", "stride": 16},
+        {"max_length": 128, "stride": ""},
+    ):
         assert describe_reading({"model": {"backbone": broken}}) is None
 
 
@@ -70,6 +84,8 @@ def test_text_behind_the_windows_of_the_ensemble_does_play_a_part(make_pipeline:
 
 
 def test_the_configs_tell_their_backbone() -> None:
-    assert find_backbone(REPOSITORY / "configs" / "ensemble.cfg")["max_length"] == 128
+    for name in ("torch", "ensemble", "multilabel", "tensorflow"):
+        backbone = find_backbone(REPOSITORY / "configs" / f"{name}.cfg")
+        assert (backbone["max_length"], pieces_read(backbone)) == (128, 236)
+    assert pieces_read(find_backbone(None)) == 236
     assert find_backbone(REPOSITORY / "configs" / "shared.cfg") == {}
-    assert "max_length" in find_backbone(None)

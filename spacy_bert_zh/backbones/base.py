@@ -15,7 +15,7 @@ from thinc.types import Floats2d
 
 from spacy_bert_zh.checkpoint import Checkpoint, load_checkpoint
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.pieces import Documents, Encoded, PieceEncoder
+from spacy_bert_zh.pieces import Documents, Encoded, PieceEncoder, shared_pieces
 from spacy_bert_zh.shapes import check_shapes, expected_shapes
 
 Pooling = Literal["cls", "pooler", "mean"]
@@ -82,14 +82,13 @@ class BackboneShim(Shim):
     """
 
     def __init__(self, settings: dict[str, Any]) -> None:
-        max_length, stride = settings["max_length"], settings["stride"]
+        max_length = settings["max_length"]
         if max_length < 3:
             raise BertZhError(
                 f"Backbone: max_length = {max_length} leaves no room for a word piece between "
                 "[CLS] and [SEP]: it must be 3 or more"
             )
-        if stride is None:
-            stride = max_length // 8
+        stride = shared_pieces(max_length, settings["stride"])
         if not 0 <= stride < max_length - 2:
             raise BertZhError(
                 f"Backbone: stride = {stride} must be at least 0 and smaller than max_length - 2 "

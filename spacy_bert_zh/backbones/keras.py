@@ -18,6 +18,7 @@ from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.pieces import (
     MAX_BATCH_PIECES,
+    MAX_WINDOWS,
     Batch,
     Encoded,
     mean_over_windows,
@@ -39,7 +40,7 @@ def build_keras_backbone_v1(
     revision: str = "main",
     max_length: int = 128,
     stride: int | None = None,
-    max_windows: int = 2,
+    max_windows: int = MAX_WINDOWS,
     pooling: Pooling = "mean",
     mixed_precision: bool = False,
     freeze_layers: int = 0,

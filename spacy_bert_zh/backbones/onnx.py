@@ -19,7 +19,7 @@ from spacy_bert_zh.backbones.base import BackboneShim, Pooling, build_backbone
 from spacy_bert_zh.backbones.onnx_reading import check_graph
 from spacy_bert_zh.checkpoint import Checkpoint, holds_graph, pack, unpack
 from spacy_bert_zh.errors import BertZhError, missing_extra
-from spacy_bert_zh.pieces import Batch, Encoded, mean_over_windows, pad
+from spacy_bert_zh.pieces import MAX_WINDOWS, Batch, Encoded, mean_over_windows, pad
 from spacy_bert_zh.tensors import check_finite
 from spacy_bert_zh.untrusted import one_line, shorten
 
@@ -34,7 +34,7 @@ def build_onnx_backbone_v1(
     revision: str = "main",
     max_length: int = 128,
     stride: int | None = None,
-    max_windows: int = 2,
+    max_windows: int = MAX_WINDOWS,
     pooling: Pooling = "mean",
     providers: Sequence[str] = ("CPUExecutionProvider",),
     threads: int = 1,

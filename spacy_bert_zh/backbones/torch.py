@@ -16,7 +16,7 @@ from spacy_bert_zh.backbones.base import BackboneShim, Pooling, build_backbone
 from spacy_bert_zh.backbones.torch_memory import give_back
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError, missing_extra
-from spacy_bert_zh.pieces import MAX_BATCH_PIECES, Encoded
+from spacy_bert_zh.pieces import MAX_BATCH_PIECES, MAX_WINDOWS, Encoded
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +33,7 @@ def build_torch_backbone_v1(
     revision: str = "main",
     max_length: int = 128,
     stride: int | None = None,
-    max_windows: int = 2,
+    max_windows: int = MAX_WINDOWS,
     pooling: Pooling = "mean",
     mixed_precision: bool = False,
     freeze_layers: int = 0,

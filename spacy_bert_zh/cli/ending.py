@@ -20,7 +20,7 @@ from typing import NoReturn
 
 import typer
 
-from spacy_bert_zh.errors import BertZhError, explain, system_error
+from spacy_bert_zh.errors import BertZhError, explain, system_error, wants_memory
 
 TRACEBACK = "SPACY_BERT_ZH_TRACEBACK"
 """The variable of the environment that shows where an error of one line comes from."""
@@ -53,7 +53,6 @@ _MALFORMED_NAMES = {
     "SafetensorError",
 }
 _CODED = re.compile(r"\[E\d+\] ")  # spaCy's errors for users
-_NO_MEMORY = ("can't allocate memory", "out of memory", "std::bad_alloc")
 
 
 class Ended(KeyboardInterrupt):
@@ -95,7 +94,7 @@ def describe(name: str, error: Exception) -> str | None:
     if isinstance(error, BertZhError):
         return str(error)
     what = " ".join(str(error).split())[:500]
-    if isinstance(error, MemoryError) or any(text in what for text in _NO_MEMORY):
+    if wants_memory(error):
         return f"{name} stopped for want of memory: give it more, or smaller batches"
     if refused := system_error(error):
         return f"{name} stopped at {explain(refused)}"

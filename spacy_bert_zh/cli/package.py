@@ -18,7 +18,7 @@ def package(
     data_report: Annotated[Path | None, typer.Option(help="Report of 'convert'.")] = None,
     license: Annotated[str, typer.Option(help="Licence of the pipeline.")] = "",
     author: Annotated[str, typer.Option(help="Author of the pipeline.")] = "",
-    force: Annotated[bool, typer.Option(help="Also if nothing was learnt.")] = False,
+    force: Annotated[bool, typer.Option(help="Also if nothing was learnt, or who knows.")] = False,
 ) -> None:
     """Make a trained pipeline into pip-installable wheels with a model card."""
     from spacy_bert_zh.package import package as make
