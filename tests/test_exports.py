@@ -300,3 +300,31 @@ def test_the_first_record_need_not_have_all_columns(tmp_path: Path) -> None:
     items = read(tmp_path, rows, lines=True)
     assert labels(items) == {"二": ("好",)}
     assert reasons(items) == {"一": "no label in label"}
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet", "xlsx"])
+def test_refused_answers_of_prodigy_in_a_table(tmp_path: Path, format: str) -> None:
+    import openpyxl
+    import pyarrow
+    from pyarrow import parquet
+
+    file, header = tmp_path / f"answers.{format}", ["text", "label", "answer"]
+    rows = [["一", "好", "accept"], ["二", "好", "reject"], ["三", "坏", "ignore"]]
+    if format == "csv":
+        file.write_text("\n".join(map(",".join, [header, *rows])), "utf-8")
+    elif format == "parquet":
+        columns = dict(zip(header, map(list, zip(*rows, strict=True)), strict=True))
+        parquet.write_table(pyarrow.table(columns), file)
+    else:
+        book = openpyxl.Workbook()
+        for row in [header, *rows]:
+            book.active.append(row)
+        book.save(file)
+    items = list(get_format(format).read(Source(file, file), Options(format)))
+    assert labels(items) == {"一": ("好",)}
+    assert reasons(items) == {
+        "二": "refused by the annotator (answer: reject)",
+        "三": "refused by the annotator (answer: ignore)",
+    }
+    every = list(get_format(format).read(Source(file, file), Options(format, unlabelled=True)))
+    assert [item.text for item in every if isinstance(item, Row)] == ["一", "二", "三"]

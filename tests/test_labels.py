@@ -253,6 +253,20 @@ def test_names_that_no_row_has_and_labels_without_a_name(tmp_path: Path) -> None
     assert "--label-names gives no name to '1'" in report["notes"]
 
 
+def test_names_of_whole_floats(tmp_path: Path) -> None:
+    report = converted(table(tmp_path, ["0.0", "1.0"] * 4), "csv", label_names="0=负面,1=正面")
+    assert report["labels"] == ["正面", "负面"]
+    assert not any("gives no name" in note for note in report["notes"])
+
+
+@pytest.mark.parametrize("vectors", [([0, 1], [1, 0]), ("[0.0, 1.0]", "[1. 0.]")])
+def test_vectors_of_two_labels_name_none(tmp_path: Path, vectors: tuple[Any, Any]) -> None:
+    source = corpus(tmp_path, [(f"第{i}条", vectors[i % 2]) for i in range(8)])
+    with pytest.raises(BertZhError, match=r"8 rows have both: vectors of 0 and 1"):
+        converted(source, "jsonl")
+    assert converted(source, "jsonl", label_names="0=口味,1=服务")["labels"] == ["口味", "服务"]
+
+
 # a column of 0 and 1 for each label
 
 

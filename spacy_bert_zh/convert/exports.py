@@ -10,11 +10,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from spacy_bert_zh.convert.columns import Columns
 from spacy_bert_zh.convert.label_values import NotALabelError, label_names
+from spacy_bert_zh.convert.rows import Reject
 
 NOT_ANNOTATED = "not annotated"
 REFUSED = "refused by the annotator"
 DISAGREEMENT = "annotators disagree"
+
+ANSWER = "answer"
+"""Prodigy's column."""
 
 _ANSWERS = ("accept", "reject", "ignore")
 _RESPONSES = ".responses"
@@ -33,6 +38,15 @@ class Record:
     values: Mapping[str, Any]
     labels: tuple[str, ...] = ()
     faults: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+
+def refused(line: int, record: Mapping[str, Any], columns: Columns) -> Reject | None:
+    """The row of a table that holds an answer of Prodigy's, if it isn't accepted."""
+    answer = record.get(ANSWER)
+    if columns.label is None or ANSWER in columns.names or answer not in _ANSWERS[1:]:
+        return None
+    text = " ".join(str(record.get(name)) for name in columns.text)
+    return Reject(line, REFUSED, f"(answer: {answer})", text)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,13 @@ def settle_labels(spool: Spool, naming: Naming, options: Options) -> list[str]:
     sizes = Counter[int]()
     for names, number in spool.counts("rows", "labels"):
         sizes[len(json.loads(names))] += number
+    labels = {name for names, _ in spool.counts("rows", "labels") for name in json.loads(names)}
+    if labels == {"0", "1"} and sizes[2] and not (options.label_columns or options.label_names):
+        raise BertZhError(
+            f"the labels are 0 and 1, and {sizes[2]:,} rows have both: vectors of 0 and 1 don't "
+            "name labels; write a column for each label (--label-columns) or the labels' names, "
+            "or name both with --label-names 0=…,1=…"
+        )
     if max(sizes, default=0) <= 1:
         if not options.several:
             # Tools write an empty list for a text that nobody has labelled, too.

@@ -64,7 +64,7 @@ class Naming:
         if changed := {label: name for label, name in renamed.items() if label != name}:
             spool.rename_labels(changed)
         words = [f"'{label}' is read as '{name}'" for label, name in sorted(same.items())]
-        return words + self._unused(found | set(same.values()))
+        return words + self._unused(found - same.keys() | set(same.values()))
 
     def _name(self, label: str) -> str:
         return self._names.get(label, label)

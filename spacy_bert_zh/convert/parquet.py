@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from spacy_bert_zh.convert.columns import choose
+from spacy_bert_zh.convert.columns import Columns, choose
+from spacy_bert_zh.convert.exports import ANSWER, refused
 from spacy_bert_zh.convert.inputs import SHRUNK, UNPACKED, named, opened, size
 from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.convert.rows import Reject, Row
@@ -51,7 +52,8 @@ def read(source: Source, options: Options) -> Iterator[Row | Reject]:
             columns = choose(file.schema_arrow.names, options, source)
             classes = _class_names(file.schema_arrow.metadata, columns.label)
             kept = file.schema_arrow.names if columns.kept is None else columns.kept
-            names = list(dict.fromkeys([*columns.names, *kept]))
+            answers = [field.name for field in file.schema_arrow if _is_answer(field, columns)]
+            names = list(dict.fromkeys([*columns.names, *answers, *kept]))
             _check_sizes(metadata, names, source)
             number, total = 0, max(metadata.num_rows, 1)
             for batch in file.iter_batches(BATCH, columns=names):
@@ -66,15 +68,22 @@ def read(source: Source, options: Options) -> Iterator[Row | Reject]:
                         yield Reject(number, "unreadable value", str(error))
                     else:
                         record = dict(zip(names, read, strict=True))
-                        if classes and isinstance(code := record[columns.label], int):
-                            # Hugging Face writes -1 where there is no label.
-                            known = 0 <= code < len(classes)
-                            record[columns.label] = classes[code] if known else None
-                        yield columns.row(number, record)
+                        if classes:
+                            record[columns.label] = _named(record[columns.label], classes)
+                        yield refused(number, record, columns) or columns.row(number, record)
                 source.done(size(source.path) * number // total)
+        except BertZhError:  # is a ValueError
+            raise
         except (pyarrow.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
             reason = " ".join(str(error).split())
             raise BertZhError(f"{named(source.path)} can't be read as Parquet: {reason}") from error
+
+
+def _is_answer(field: Any, columns: Columns) -> bool:
+    import pyarrow
+
+    plain = not pyarrow.types.is_nested(field.type)
+    return field.name == ANSWER and columns.label is not None and plain
 
 
 def _shared(metadata: "FileMetaData") -> list[str]:
@@ -160,7 +169,19 @@ def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> list
     """The names that Hugging Face's datasets write beside a column of numbers (ClassLabel)."""
     try:
         features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
-        names = features[label]["names"]
-    except (KeyError, TypeError, ValueError):
+        feature = features[label]
+        # Of several labels: {"feature": …, "_type": "Sequence"} or [ … ].
+        feature = feature[0] if isinstance(feature, list) else feature.get("feature", feature)
+        names = feature["names"]
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         return []
     return names if isinstance(names, list) and all(isinstance(n, str) for n in names) else []
+
+
+def _named(value: Any, classes: list[str]) -> Any:
+    """A label's name for its number, or those of a list; -1 is no label."""
+    if isinstance(value, list):
+        return [_named(item, classes) for item in value]
+    if not isinstance(value, int):
+        return value
+    return classes[value] if 0 <= value < len(classes) else None

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from spacy_bert_zh.convert.columns import choose
 from spacy_bert_zh.convert.dialects import find_dialect
+from spacy_bert_zh.convert.exports import refused
 from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.convert.records import Record, records
 from spacy_bert_zh.convert.rows import Reject, Row
@@ -39,7 +40,8 @@ def _read(source: Source, options: Options, delimiter: str | None) -> Iterator[R
         elif item.fields == header:
             yield Reject(item.line, "header repeated", text=dialect.delimiter.join(header))
         else:
-            row = columns.row(item.line, dict(zip(names, item.fields, strict=True)))
+            record = dict(zip(names, item.fields, strict=True))
+            row = refused(item.line, record, columns) or columns.row(item.line, record)
             yield _told(row, item) if item.remark else row
 
 

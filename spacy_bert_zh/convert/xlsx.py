@@ -8,6 +8,7 @@ from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
 from spacy_bert_zh.convert.columns import choose
+from spacy_bert_zh.convert.exports import refused
 from spacy_bert_zh.convert.inputs import SHRUNK, UNPACKED, named, opened, size
 from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.convert.rows import Reject, Row
@@ -44,7 +45,8 @@ def read(source: Source, options: Options) -> Iterator[Row | Reject]:
                 yield Reject(number, "wrong number of fields", detail, text)
             else:
                 values += [None] * (len(names) - len(values))
-                yield columns.row(number, dict(zip(names, values, strict=True)))
+                record = dict(zip(names, values, strict=True))
+                yield refused(number, record, columns) or columns.row(number, record)
         source.done(size(source.path))
 
 
