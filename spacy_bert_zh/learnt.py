@@ -12,6 +12,9 @@ WAY_OUT = (
     "in a project --vars.max_steps, --vars.learn_rate), or go on with --force"
 )
 
+ENOUGH = 30
+"""On fewer texts, being no better than a constant answer may be chance."""
+
 ROUNDING = 1e-6
 """Differences below it come of the arithmetic, not of a text."""
 
@@ -113,7 +116,8 @@ def check_metrics(where: str, metrics: dict[str, Any]) -> bool:
         metrics: What `evaluate` found.
 
     Returns:
-        Whether they tell: measures that are missing are not checked.
+        Whether they tell: measures that are missing are not checked, and fewer than `ENOUGH`
+        texts tell nothing against a pipeline.
 
     Raises:
         BertZhError: The pipeline is no better than a constant answer, or the metrics aren't
@@ -132,8 +136,11 @@ def check_metrics(where: str, metrics: dict[str, Any]) -> bool:
             texts = np.full_like(support, int(metrics["corpus"]["texts"]))
             constant = best_constant(list(classes), support, texts, exclusive)
         reached = float(reached)
+        few = int(metrics.get("corpus", {}).get("texts", ENOUGH)) < ENOUGH
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BertZhError(f"{where}: the metrics aren't what 'evaluate' writes") from error
+    if few and reached <= constant["micro_f1"] + ROUNDING:
+        return False
     check_better(where, reached, constant, exclusive)
     return True
 

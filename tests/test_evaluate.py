@@ -343,7 +343,7 @@ def test_bad_pipelines(
     corpus = corpora["textcat"]
     with pytest.raises(BertZhError, match="zh_nowhere"):
         evaluate("zh_nowhere", corpus, tmp_path)
-    with pytest.raises(BertZhError, match=r"meta\.json"):
+    with pytest.raises(BertZhError, match=r"lacks config\.cfg"):
         evaluate(corpus, corpus, tmp_path)
     with pytest.raises(BertZhError, match="its components: none"):
         evaluate(pipelines["none"], corpus, tmp_path)

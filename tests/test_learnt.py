@@ -86,7 +86,7 @@ def test_a_record_of_a_training_that_was_not() -> None:
     check_record("model-best", {"step": 9, "classifiers": {}})  # only an ner was trained
 
 
-CLASSES = {"甲": {"support": 6}, "乙": {"support": 4}}
+CLASSES = {"甲": {"support": 60}, "乙": {"support": 40}}
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ CLASSES = {"甲": {"support": 6}, "乙": {"support": 4}}
         ({}, True),  # of another tool
         ({"accuracy": 0.7, "constant": {"labels": ["甲"], "micro_f1": 0.6}}, True),
         ({"accuracy": 0.6, "constant": {"labels": ["甲"], "micro_f1": 0.6}}, False),
-        ({"accuracy": 0.7, "classes": CLASSES, "corpus": {"texts": 10}}, True),  # older
-        ({"accuracy": 0.6, "classes": CLASSES, "corpus": {"texts": 10}}, False),
+        ({"accuracy": 0.7, "classes": CLASSES, "corpus": {"texts": 100}}, True),  # older
+        ({"accuracy": 0.6, "classes": CLASSES, "corpus": {"texts": 100}}, False),
         ({"accuracy": "much", "constant": {"labels": [], "micro_f1": 0.0}}, False),
         ({"accuracy": 0.7, "constant": 3}, False),
         ({"pipeline": {"exclusive": False}, "averages": [], "classes": CLASSES}, False),
@@ -108,6 +108,13 @@ def test_metrics_of_what_learnt_nothing(metrics: dict[str, Any], good: bool) -> 
     else:
         with pytest.raises(BertZhError, match=r"metrics\.json"):
             check_metrics("metrics.json", metrics)
+
+
+def test_few_texts_tell_nothing_against_a_pipeline() -> None:
+    constant = {"labels": ["甲"], "micro_f1": 0.6}
+    few = {"accuracy": 0.4, "constant": constant, "corpus": {"texts": 7}}
+    assert not check_metrics("metrics.json", few)
+    assert check_metrics("metrics.json", {**few, "accuracy": 0.9})
 
 
 @pytest.fixture(scope="module")

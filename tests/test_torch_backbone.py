@@ -42,7 +42,9 @@ def build(still: Path) -> Build:
 
     def build(**settings: object) -> Backbone:
         given = {"max_length": LENGTH, "stride": STRIDE, "max_windows": 0, "pooling": "cls"}
-        model = build_torch_backbone_v1(str(still), **{**given, **settings})  # type: ignore[arg-type]
+        model = build_torch_backbone_v1(  # type: ignore[arg-type]
+            **{"name": str(still), **given, **settings}
+        )
         model.initialize()
         return model
 

@@ -18,6 +18,7 @@ from spacy.tokens import DocBin
 from thinc import compat
 
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.files import made
 from spacy_bert_zh.loading import use_gpu
 from spacy_bert_zh.resume import TrainingState
 from spacy_bert_zh.train import train
@@ -305,7 +306,9 @@ def test_bad_settings_exit_with_1(train_args: list[str], tmp_path: Path) -> None
 
 
 def test_resume_refuses_another_config(corpus: Path, tmp_path: Path) -> None:
-    (tmp_path / "state.json").write_text(json.dumps({"config": "another"}))
+    with made(tmp_path / "checkpoint", "train") as part:
+        part.mkdir()
+        (part / "state.json").write_text(json.dumps({"config": "another"}))
     with pytest.raises(BertZhError, match="made with another config"):
-        TrainingState.load(tmp_path, "this one")
+        TrainingState.load(tmp_path / "checkpoint", "this one")
     assert TrainingState.load(tmp_path / "nothing", "this one") is None

@@ -32,5 +32,5 @@ def evaluate(
     )
     print_table(metrics)
     typer.echo(f"✔ {output_dir / 'report.html'}")
-    if not force:
-        check_metrics(f"{pipeline} on {corpus}", metrics)
+    if not force and not check_metrics(f"{pipeline} on {corpus}", metrics):
+        typer.echo("Too few texts to tell whether it is better than a constant answer")
