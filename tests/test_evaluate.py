@@ -238,7 +238,7 @@ def test_the_report_says_what_the_pipeline_reads(
     trained: Path, corpus: Path, tmp_path: Path
 ) -> None:
     metrics = evaluate(trained, corpus / "dev", tmp_path)
-    said = "at most 2 of them: the first 108 pieces of a text. What comes after plays no part."
+    said = "at most 2 of them: the first 116 pieces of a text. What comes after plays no part."
     assert metrics["pipeline"]["reads"].endswith(said)
     assert said in (tmp_path / "report.html").read_text("utf-8")
 
