@@ -460,5 +460,5 @@ def test_config_may_ask_for_tuples(still: Path, build: Build, tmp_path: Path) ->
 )
 def test_a_config_without_sense_is_one_clear_line(checkpoint: Path, change: dict[str, Any]) -> None:
     good = load_checkpoint(str(checkpoint))
-    with pytest.raises(BertZhError, match=r"config\.json doesn't describe a BERT"):
+    with pytest.raises(BertZhError, match=r"config\.json"):
         build_network(replace(good, config={**good.config, **change}), "cls")
