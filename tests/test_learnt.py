@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from spacy_bert_zh.cli import app
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.files import RECORD
 from spacy_bert_zh.learnt import best_constant, check_metrics, check_record
 from spacy_bert_zh.package import check_learnt, package
 from spacy_bert_zh.predictions import find_gold
@@ -130,6 +131,7 @@ def ignorant(tmp_path_factory: pytest.TempPathFactory, train_args: list[str]) ->
 def test_train_leaves_what_learnt_nothing_to_look_at(ignorant: Path) -> None:
     assert spacy.load(ignorant).meta["training"]["classifiers"]["bert_textcat"]["micro_f1"] == 0.5
     assert sorted(path.name for path in ignorant.parent.iterdir()) == [
+        RECORD,
         "history.svg",
         "metrics.jsonl",
         "model-best",

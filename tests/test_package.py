@@ -20,6 +20,7 @@ from thinc.api import Config
 
 from spacy_bert_zh import smoke
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.files import RECORD
 from spacy_bert_zh.model_card import render_model_card
 from spacy_bert_zh.package import EXTRAS, check_name, check_version, package, requirements
 
@@ -116,7 +117,9 @@ def read_metadata(wheel: Path) -> email.message.Message:
 
 def test_the_command_tells_wheels_scores_and_what_to_type(built: tuple[str, Path]) -> None:
     output, folder = built
-    assert sorted(path.name for path in folder.iterdir()) == sorted([PIPELINE_WHEEL, PLUGIN_WHEEL])
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        [RECORD, PIPELINE_WHEEL, PLUGIN_WHEEL]
+    )
     *said, first, second, pip, python = output.splitlines()
     assert [set(json.loads(line)["cats"]) for line in said] == [set(LABELS)] * len(smoke.TEXTS)
     assert first.startswith(f"✔ {folder / PIPELINE_WHEEL} (") and PLUGIN_WHEEL in second
@@ -127,7 +130,7 @@ def test_the_command_tells_wheels_scores_and_what_to_type(built: tuple[str, Path
 
 def test_the_wheels_hold_no_path_of_this_machine(built: tuple[str, Path]) -> None:
     places = [REPOSITORY, Path.home(), sys.prefix, tempfile.gettempdir(), "/home/someone"]
-    for wheel in built[1].iterdir():
+    for wheel in built[1].glob("*.whl"):
         for name, content in read_wheel(wheel).items():
             for place in places:
                 assert f"{place}/".encode() not in content, f"{place} in {wheel.name}: {name}"
@@ -226,7 +229,7 @@ def test_without_its_source_the_plugin_comes_from_the_index(
     ]
     done = run(*command, PYTHONPATH=str(target))
     assert done.returncode == 0, done.stderr
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [
+    assert [path.name for path in (tmp_path / "out").glob("*.whl")] == [
         "zh_small-1.0.0-py3-none-any.whl"
     ]
     assert "spacy-bert-zh has no source here" in done.stdout
