@@ -425,9 +425,17 @@ def test_label_before_text_is_found_or_told(tmp_path: Path) -> None:
 
 
 def test_a_text_with_tabs_behind_its_label(tmp_path: Path) -> None:
-    pairs = [("坏好"[n % 2], f"第{n}条\t评论{n}") for n in range(10)]
+    pairs = [("坏好"[n % 2], f"第{n}条\t评论{n}" if n else "第0条") for n in range(10)]
     items = read(lines_of(tmp_path / "a.txt", pairs), "thucnews")
     assert rows(items)[1] == (2, "第1条\t评论1", ("好",))
+
+
+@pytest.mark.parametrize("lines", ["{n}\t第{n}条\t好\n", "好\t第{n}条\t{n}\t否\n"])
+def test_columns_without_names_are_not_one_text(tmp_path: Path, lines: str) -> None:
+    source = write(tmp_path / "a.txt", "".join(lines.format(n=n) for n in range(9)))
+    with pytest.raises(BertZhError, match=r"columns in every line.*--format tsv, --text-columns"):
+        read(source, "thucnews")
+    assert len(rows(read(source, "thucnews", label_first=True))) == 9
 
 
 def test_sorted_by_label_and_named_by_class_txt(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from spacy_bert_zh.convert.columns import is_header
-from spacy_bert_zh.convert.inputs import find_files
+from spacy_bert_zh.convert.inputs import find_files, named
 from spacy_bert_zh.convert.label_values import NotALabelError, label_names
 from spacy_bert_zh.convert.naming import make_label_cleaner
 from spacy_bert_zh.convert.options import Options
@@ -53,7 +53,9 @@ def read(source: Source, options: Options) -> Iterator[Row | Reject]:
         raise BertZhError(
             f"{source.path} begins with a header, {', '.join(header)}: give --format tsv"
         )
-    label_first = _label_first([line for _, line in sample if line], names, source, options)
+    found = [line for _, line in sample if line and "\t" in line]
+    _check_columns(found, source, options)
+    label_first = _label_first(found, names, source, options)
     for number, line in chain(sample, lines):
         if line is None:
             yield Reject(number, TOO_LONG)
@@ -140,11 +142,24 @@ def _sample(lines: Iterator[tuple[int, str | None]]) -> Iterator[tuple[int, str 
             return
 
 
+def _check_columns(lines: list[str], source: Source, options: Options) -> None:
+    """Refuse a table of three columns or more, whose columns would become one text."""
+    if options.label_first is not None or options.label_separator == "\t":
+        return
+    tabs = {line.count("\t") for line in lines}
+    if len(tabs) == 1 and (columns := tabs.pop() + 1) > 2:
+        raise BertZhError(
+            f"{named(source.path)} has {columns} columns in every line, and none of them has a "
+            "name: write a first line of names, between tabs, and choose of them with --format "
+            "tsv, --text-columns and --label-column; if the tabs are part of the texts, say where "
+            "the label is with --label-first or --label-last"
+        )
+
+
 def _label_first(lines: list[str], names: _Names, source: Source, options: Options) -> bool:
     """Whether the label stands before the text: as the options, else these lines say."""
     if options.label_first is not None:
         return options.label_first
-    lines = [line for line in lines if "\t" in line]
     firsts = [line.partition("\t")[0].strip() for line in lines]
     lasts = [line.rpartition("\t")[2].strip() for line in lines]
     if names and not options.unlabelled:
