@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from spacy_bert_zh.cli import app
 from spacy_bert_zh.convert import Options, convert, parse_options, summarize
 from spacy_bert_zh.convert.cleaning import make_cleaner
+from spacy_bert_zh.convert.columns import EMPTY_FLAG
 from spacy_bert_zh.convert.formats import FORMATS
 from spacy_bert_zh.convert.label_values import NotALabelError, is_missing, is_true, label_names
 from spacy_bert_zh.convert.naming import alike, make_label_cleaner, same_values
@@ -272,12 +273,12 @@ def test_vectors_of_two_labels_name_none(tmp_path: Path, vectors: tuple[Any, Any
 
 def test_label_columns(tmp_path: Path) -> None:
     source = tmp_path / "onehot.csv"
-    rows = ["一,1,0.0", "二,True,1", "三,0,0", "四,,1"]
+    rows = ["一,1,0.0", "二,True,1", "三,0,0", "四,,1", "五,,0"]
     source.write_text("\n".join(["text,类_好,类_坏", *rows]), "utf-8")
     for columns in ("类_好,类_坏", "类_*"):
         report = converted(source, "csv", label_columns=columns, split="1,0,0")
         assert report["labels"] == ["类_坏", "类_好"] and report["multilabel"]
-        assert report["rows"]["written"] == 3
+        assert report["rows"]["written"] == 4
         assert rejected(source) == ["no label in 类_好, 类_坏 but nothing for '类_好'"]
     source.write_text("text,好\n一,1\n二,2\n", "utf-8")
     with pytest.raises(BertZhError, match=r"onehot.csv:3: the column '好' has '2': .* hold 0 or 1"):
@@ -287,6 +288,20 @@ def test_label_columns(tmp_path: Path) -> None:
 
 
 # warnings and the console
+
+
+@pytest.mark.parametrize(
+    ("yes", "no", "nothing"), [("1", "", ""), ("√", "", "否"), ("Y", "N", ""), ("是", "否", "否")]
+)
+def test_label_columns_as_people_fill_them(tmp_path: Path, yes: str, no: str, nothing: str) -> None:
+    lines = [f"一,{yes},{no}", f"二,{no},{yes}", f"三,{yes},{nothing}", "四,,"]
+    source = tmp_path / "a.csv"
+    source.write_text("\n".join(["text,好,坏", *lines]), "utf-8")
+    report = converted(source, "csv", label_columns="好,坏", split="1,0,0")
+    assert report["splits"]["train"]["labels"] == {"坏": 1, "好": 2}
+    assert rejected(source) == ["no label in 好, 坏 but nothing for '好'"]
+    empty = 2 * (not no) + (not nothing)
+    assert report["remarks"] == ({EMPTY_FLAG: empty} if empty else {})
 
 
 def test_odd_labels_are_warned_of(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ LABELS = (
     "target tag tags intent topic emotion polarity 意图 主题 情绪 类型",
 )
 
+EMPTY_FLAG = "empty cell in a column of a label, read as 0"
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -60,7 +62,7 @@ class Columns:
         """Take a row from a record.
 
         Raises:
-            BertZhError: A column of `flags` has another value than 0 and 1.
+            BertZhError: A column of `flags` has another value than yes and no.
         """
         row = self._row(line, record)
         if self.kept == ():
@@ -77,29 +79,32 @@ class Columns:
             return Reject(line, "no text", f"in {', '.join(self.text)}", excerpt)
         text = "\n".join(value for value in texts if value)
         try:
-            return Row(line, text, self._labels(line, record))
+            if self.flags:
+                return self._flagged(line, text, record)
+            if self.label is None:
+                return Row(line, text, None)
+            return Row(line, text, label_names(record.get(self.label), self.separator))
         except NotALabelError as error:
             where = f"in {', '.join(self.flags) or self.label}"
             return Reject(line, error.reason, f"{where} {error.detail}".strip(), excerpt)
 
-    def _labels(self, line: int, record: Mapping[str, Any]) -> tuple[str, ...] | None:
-        if self.flags:
-            return tuple(name for name in self.flags if self._flag(line, name, record.get(name)))
-        if self.label is None:
-            return None
-        return label_names(record.get(self.label), self.separator)
+    def _flagged(self, line: int, text: str, record: Mapping[str, Any]) -> Row:
+        flags = {name: self._flag(line, name, record.get(name)) for name in self.flags}
+        chosen = tuple(name for name, flag in flags.items() if flag)
+        empty = [name for name, flag in flags.items() if flag is None]
+        # Many write only the ones. Where there is none, nobody may have looked at the row.
+        if empty and not chosen:
+            raise NotALabelError(NO_LABEL, f"but nothing for '{empty[0]}'")
+        return Row(line, text, chosen, remark=EMPTY_FLAG if empty else "")
 
-    def _flag(self, line: int, name: str, value: Any) -> bool:
+    def _flag(self, line: int, name: str, value: Any) -> bool | None:
         try:
-            flag = is_true(value)
+            return is_true(value)
         except ValueError:
             raise BertZhError(
                 f"{self.path}:{line}: the column '{name}' has {str(value)[:50]!r}: the columns of "
-                "--label-columns hold 0 or 1"
+                "--label-columns hold 0 or 1 (no or yes, 否 or 是, nothing or √)"
             ) from None
-        if flag is None:
-            raise NotALabelError(NO_LABEL, f"but nothing for '{name}'")
-        return flag
 
 
 def choose(

@@ -32,6 +32,9 @@ _BEGUN = ("['", '["', "{'", '{"')
 _BRACKETS = {"[": "]", "{": "}", "(": ")"}
 # The keys that hold the label itself in an object: Label Studio's, Argilla's, and common ones.
 _HOLDERS = ("choices", "value", "label", "labels", "name", "category")
+# What says yes or no in a column of a label, in lower case.
+_YES = {"1", "1.0", "true", "yes", "y", "是", "√", "✓", "✔"}
+_NO = {"0", "0.0", "false", "no", "n", "否"}
 # With one of these an object speaks of a part of the text, or is a guess.
 _FOREIGN = ("start", "end", "start_offset", "end_offset", "score", "user_id")
 
@@ -82,7 +85,7 @@ def label_names(value: Any, separator: str | None = None) -> tuple[str, ...]:
 
 
 def is_true(value: Any) -> bool | None:
-    """Whether a value says yes (1, 1.0, true) or no (0, 0.0, false); None if it is missing.
+    """Whether a value says yes (1, true, 是, √ …) or no (0, false, 否 …); None if it is missing.
 
     Raises:
         ValueError: It says neither.
@@ -91,9 +94,9 @@ def is_true(value: Any) -> bool | None:
     if not text or is_missing(text):
         return None
     text = text.lower()
-    if text in ("1", "1.0", "true"):
+    if text in _YES:
         return True
-    if text in ("0", "0.0", "false"):
+    if text in _NO:
         return False
     raise ValueError(text)
 
