@@ -16,7 +16,13 @@ from spacy_bert_zh.convert import Options, convert, parse_options, summarize
 from spacy_bert_zh.convert.cleaning import make_cleaner
 from spacy_bert_zh.convert.columns import EMPTY_FLAG
 from spacy_bert_zh.convert.formats import FORMATS
-from spacy_bert_zh.convert.label_values import NotALabelError, is_missing, is_true, label_names
+from spacy_bert_zh.convert.label_values import (
+    TWIN,
+    NotALabelError,
+    is_missing,
+    is_true,
+    label_names,
+)
 from spacy_bert_zh.convert.naming import alike, make_label_cleaner, same_values
 from spacy_bert_zh.convert.options import FOR_LABELS, UNDERSTOOD_BY, UNLABELLED
 from spacy_bert_zh.errors import BertZhError
@@ -302,6 +308,35 @@ def test_label_columns_as_people_fill_them(tmp_path: Path, yes: str, no: str, no
     assert rejected(source) == ["no label in 好, 坏 but nothing for '好'"]
     empty = 2 * (not no) + (not nothing)
     assert report["remarks"] == ({EMPTY_FLAG: empty} if empty else {})
+
+
+@pytest.mark.parametrize(
+    ("separator", "twin"), [(",", "，"), (",", "、"), (";", "；"), ("|", "｜")]
+)
+@pytest.mark.parametrize("format", ["jsonl", "thucnews"])
+def test_separators_of_another_width(
+    tmp_path: Path, separator: str, twin: str, format: str
+) -> None:
+    labels = [f"口味{separator}服务", f"口味{twin} 价格", "服务", "价格"]
+    source = corpus(tmp_path, [(f"第{n}条", label) for n, label in enumerate(labels)])
+    if format == "thucnews":
+        source.write_text("".join(f"第{n}条\t{x}\n" for n, x in enumerate(labels)), "utf-8")
+    report = converted(source, format, label_separator=separator, split="1,0,0")
+    assert report["labels"] == sorted(["口味", "服务", "价格"])
+    assert report["remarks"] == {TWIN: 1}
+
+
+@pytest.mark.parametrize("separator", [",", "，", "、", ";", "|", " "])
+def test_multilabel_without_a_separator_is_told(tmp_path: Path, separator: str) -> None:
+    source = corpus(tmp_path, [("一", f"口味{separator}服务"), ("二", f"价格{separator}服务")])
+    report = converted(source, "jsonl", multilabel=True, split="1,0,0")
+    assert any(f"--label-separator '{separator}' splits them" in x for x in report["notes"])
+
+
+def test_a_label_with_another_one_in_it_is_warned_of(tmp_path: Path) -> None:
+    source = corpus(tmp_path, [("一", "口味，价格"), ("二", "口味"), ("三", "服务")])
+    report = converted(source, "jsonl", split="1,0,0")
+    assert "'口味，价格' may be several labels" in "\n".join(report["warnings"])
 
 
 def test_odd_labels_are_warned_of(tmp_path: Path) -> None:

@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spacy_bert_zh.convert.label_values import NO_LABEL, NotALabelError, is_true, label_names
+from spacy_bert_zh.convert.label_values import (
+    NO_LABEL,
+    TWIN,
+    NotALabelError,
+    has_twin,
+    is_true,
+    label_names,
+)
 from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.convert.rows import Reject, Row
 from spacy_bert_zh.convert.source import Source
@@ -83,7 +90,9 @@ class Columns:
                 return self._flagged(line, text, record)
             if self.label is None:
                 return Row(line, text, None)
-            return Row(line, text, label_names(record.get(self.label), self.separator))
+            label = record.get(self.label)
+            names = label_names(label, self.separator)
+            return Row(line, text, names, remark=TWIN if has_twin(label, self.separator) else "")
         except NotALabelError as error:
             where = f"in {', '.join(self.flags) or self.label}"
             return Reject(line, error.reason, f"{where} {error.detail}".strip(), excerpt)

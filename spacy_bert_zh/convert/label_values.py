@@ -29,6 +29,9 @@ _NUMBER = r"-?\d+\.?\d*"
 _ARRAY = re.compile(rf"\[\s*(?:{_STRING}(?:\s+{_STRING})+|{_NUMBER}(?:\s+{_NUMBER})+)\s*\]")
 _ELEMENT = re.compile(f"{_STRING}|{_NUMBER}")
 _BEGUN = ("['", '["', "{'", '{"')
+# What an input method for Chinese types in place of a separator, and the other way round.
+_TWINS = {",": "，、", ";": "；", "|": "｜", "，": ",、", "；": ";", "｜": "|", "、": "，,"}
+TWIN = "labels between a sign of another width than --label-separator, read as separated"
 _BRACKETS = {"[": "]", "{": "}", "(": ")"}
 # The keys that hold the label itself in an object: Label Studio's, Argilla's, and common ones.
 _HOLDERS = ("choices", "value", "label", "labels", "name", "category")
@@ -64,7 +67,7 @@ def label_names(value: Any, separator: str | None = None) -> tuple[str, ...]:
     Args:
         value: A text, number or truth value; or a list, an object with "choices", or an object of
             scores 0 and 1 (spaCy's cats), also written out as text.
-        separator: What stands between the labels in a text.
+        separator: What stands between the labels in a text; ， and 、 count like a comma.
 
     Returns:
         Their names, sorted, none of them twice; of an empty list, or scores of 0, none at all.
@@ -75,13 +78,28 @@ def label_names(value: Any, separator: str | None = None) -> tuple[str, ...]:
     if isinstance(value, str):
         container = _written_out(value.strip())
         if container is None:
-            return _distinct(value.split(separator) if separator else [value])
+            return _distinct(_split(value, separator) if separator else [value])
         value = container
     if isinstance(value, Mapping):
         return _of_object(value)
     if isinstance(value, list | tuple | set):
         return _of_list(list(value))
     return (_scalar(value),)
+
+
+def has_twin(value: Any, separator: str | None) -> bool:
+    """Whether a text has another separator in it than the one of `label_names`, which counts."""
+    if not isinstance(value, str) or not any(
+        sign in value for sign in _TWINS.get(separator or "", "")
+    ):
+        return False
+    return _written_out(value.strip()) is None
+
+
+def _split(text: str, separator: str) -> list[str]:
+    for twin in _TWINS.get(separator, ""):
+        text = text.replace(twin, separator)
+    return text.split(separator)
 
 
 def is_true(value: Any) -> bool | None:

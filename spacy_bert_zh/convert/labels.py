@@ -18,6 +18,8 @@ MAX_LABELS = 10_000
 FEW = 10
 # What may stand between labels that were written into one.
 _BETWEEN = ",，、;；|｜/#+& \t"
+# Of these, one part that is a label is enough to say so: few names of classes have them.
+_SURELY_BETWEEN = ",，、;；|｜"
 
 
 def settle_labels(spool: Spool, naming: Naming, options: Options) -> list[str]:
@@ -40,6 +42,8 @@ def settle_labels(spool: Spool, naming: Naming, options: Options) -> list[str]:
             spool.reject_without_labels(NO_LABEL, detail)
         if options.label_separator:
             words.append(f"--label-separator: no label has '{options.label_separator}' in it")
+        elif options.multilabel and (word := _unsplit(labels)):
+            words.append(word)
     elif not options.several:
         several = sizes.total() - sizes[1]
         words.append(
@@ -136,12 +140,24 @@ def warnings(splits: dict[str, dict[str, Any]]) -> list[str]:
     return found
 
 
+def _unsplit(labels: Collection[str]) -> str | None:
+    """A word about labels that look like several, where every row has only one."""
+    for separator in _BETWEEN:
+        if found := sorted(label for label in labels if separator in label.strip(separator)):
+            return (
+                f"--multilabel: no row has several labels, but {listed(found, 3)} may be several: "
+                f"--label-separator '{separator}' splits them"
+            )
+    return None
+
+
 def _joined(labels: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Labels that are made of other ones, and what stands between: the first for each sign."""
+    """Labels that seem to be made of other ones, and what stands between: the first for each sign."""
     for separator in _BETWEEN:
         for label in labels:
             parts = [part.strip() for part in label.split(separator)]
-            if len(parts) > 1 and all(part in labels for part in parts):
+            enough = any if separator in _SURELY_BETWEEN else all
+            if len(parts) > 1 and enough(part in labels for part in parts):
                 yield label, separator
                 break
 

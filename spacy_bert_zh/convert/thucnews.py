@@ -9,7 +9,7 @@ from pathlib import Path
 
 from spacy_bert_zh.convert.columns import is_header
 from spacy_bert_zh.convert.inputs import find_files, named
-from spacy_bert_zh.convert.label_values import NotALabelError, label_names
+from spacy_bert_zh.convert.label_values import TWIN, NotALabelError, has_twin, label_names
 from spacy_bert_zh.convert.naming import make_label_cleaner
 from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.convert.rows import Reject, Row
@@ -81,17 +81,19 @@ class _Names:
         if self._options.unlabelled:
             return Row(line, text, None)
         try:
-            labels = label_names(label, self._options.label_separator)
+            separator = self._options.label_separator
+            labels = label_names(label, separator)
+            remark = TWIN if has_twin(label, separator) else ""
         except NotALabelError as error:
             return Reject(line, error.reason, error.detail, text)
         if not self._names:
-            return Row(line, text, labels)
+            return Row(line, text, labels, remark=remark)
         found = [self._find(name) for name in labels]
         named = tuple(name for name in found if name is not None)
         if len(named) < len(found):
             detail = f"'{label.strip()}', of {len(self._names)} classes"
             return Reject(line, "unknown label", detail, text)
-        return Row(line, text, named)
+        return Row(line, text, named, remark=remark)
 
     def know(self, label: str) -> bool:
         """Whether this can be a label."""
