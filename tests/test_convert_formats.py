@@ -11,7 +11,7 @@ import pytest
 from spacy_bert_zh.convert.formats import get_format
 from spacy_bert_zh.convert.inputs import PIECE
 from spacy_bert_zh.convert.jsonl import objects
-from spacy_bert_zh.convert.options import Options
+from spacy_bert_zh.convert.options import Options, parse_options
 from spacy_bert_zh.convert.records import UNPAIRED
 from spacy_bert_zh.convert.rows import Reject, Row
 from spacy_bert_zh.convert.source import RECORD_LIMIT, Source, detect_encoding
@@ -436,6 +436,28 @@ def test_columns_without_names_are_not_one_text(tmp_path: Path, lines: str) -> N
     with pytest.raises(BertZhError, match=r"columns in every line.*--format tsv, --text-columns"):
         read(source, "thucnews")
     assert len(rows(read(source, "thucnews", label_first=True))) == 9
+
+
+def test_lines_of_fasttext(tmp_path: Path) -> None:
+    lines = [
+        "__label__好 不错 的",
+        "__label__坏\t差",
+        "__label__好 __label__快 三",
+        "四 __label__快",
+    ]
+    source = write(tmp_path / "a.txt", "\n".join(lines))
+    found = [("不错 的", ("好",)), ("差", ("坏",)), ("三", ("好", "快")), ("四", ("快",))]
+    assert [row[1:] for row in rows(read(source, "thucnews"))] == found
+    with pytest.raises(BertZhError, match="fastText.*--format thucnews"):
+        read(source, "text")
+
+
+def test_names_of_columns_between_full_width_commas(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.csv", "标题,内容,标注\n一,二,好\n")
+    given = parse_options(format="csv", text_columns="标题，内容").text_columns
+    assert rows(read(source, "csv", text_columns=given)) == [(2, "一\n二", ("好",))]
+    write(source, "id,用户评论,标注\n1,二,好\n")
+    assert rows(read(source, "csv")) == [(2, "二", ("好",))]
 
 
 def test_sorted_by_label_and_named_by_class_txt(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def _unsplit(labels: Collection[str]) -> str | None:
 
 
 def _joined(labels: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Labels that seem to be made of other ones, and what stands between: the first for each sign."""
+    """Labels that seem made of other ones, and what stands between: the first for each sign."""
     for separator in _BETWEEN:
         for label in labels:
             parts = [part.strip() for part in label.split(separator)]

@@ -23,6 +23,9 @@ SAMPLE = 1000
 ENOUGH = 6
 # With more different values than this share of the lines, it is not labels that come first.
 MOST_DIFFERENT = 0.5
+# How fastText marks each label of a line.
+MARK = "__label__"
+_MARKED = re.compile(rf"(?<!\S){MARK}(\S*)")
 _INDEX = re.compile(r"\d+(?:\.0)?")
 
 
@@ -53,12 +56,21 @@ def read(source: Source, options: Options) -> Iterator[Row | Reject]:
         raise BertZhError(
             f"{source.path} begins with a header, {', '.join(header)}: give --format tsv"
         )
-    found = [line for _, line in sample if line and "\t" in line]
-    _check_columns(found, source, options)
-    label_first = _label_first(found, names, source, options)
+    filled = [line for _, line in sample if line]
+    label_first = False
+    if marked := bool(filled) and all(map(_MARKED.search, filled)):
+        source.notes.append(f"lines of fastText: words that begin with {MARK} are the labels")
+    else:
+        found = [line for line in filled if "\t" in line]
+        _check_columns(found, source, options)
+        label_first = _label_first(found, names, source, options)
     for number, line in chain(sample, lines):
         if line is None:
             yield Reject(number, TOO_LONG)
+        elif marked:
+            text, labels = _MARKED.sub("", line).strip(), _MARKED.findall(line)
+            found_none = Reject(number, "no label", text=line)
+            yield names.row(number, text, labels) if labels else found_none
         elif "\t" not in line:
             yield Reject(number, "no tab", text=line)
         else:
@@ -76,8 +88,8 @@ class _Names:
     def __bool__(self) -> bool:
         return bool(self._names)
 
-    def row(self, line: int, text: str, label: str) -> Row | Reject:
-        """The row of a text and what stands in its label's place."""
+    def row(self, line: int, text: str, label: str | list[str]) -> Row | Reject:
+        """The row of a text and what stands in its label's place, or its labels."""
         if self._options.unlabelled:
             return Row(line, text, None)
         try:
@@ -91,7 +103,8 @@ class _Names:
         found = [self._find(name) for name in labels]
         named = tuple(name for name in found if name is not None)
         if len(named) < len(found):
-            detail = f"'{label.strip()}', of {len(self._names)} classes"
+            given = label.strip() if isinstance(label, str) else " ".join(label)
+            detail = f"'{given}', of {len(self._names)} classes"
             return Reject(line, "unknown label", detail, text)
         return Row(line, text, named, remark=remark)
 
