@@ -448,7 +448,7 @@ def test_lines_of_fasttext(tmp_path: Path) -> None:
     source = write(tmp_path / "a.txt", "\n".join(lines))
     found = [("不错 的", ("好",)), ("差", ("坏",)), ("三", ("好", "快")), ("四", ("快",))]
     assert [row[1:] for row in rows(read(source, "thucnews"))] == found
-    with pytest.raises(BertZhError, match="fastText.*--format thucnews"):
+    with pytest.raises(BertZhError, match=r"fastText.*--format thucnews"):
         read(source, "text")
 
 

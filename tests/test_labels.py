@@ -333,6 +333,22 @@ def test_multilabel_without_a_separator_is_told(tmp_path: Path, separator: str) 
     assert any(f"--label-separator '{separator}' splits them" in x for x in report["notes"])
 
 
+def test_a_label_for_each_row_is_no_class(tmp_path: Path) -> None:
+    source = table(tmp_path, [f"id{n}" for n in range(60)])
+    with pytest.raises(BertZhError, match=r"60 different labels in 60 rows.*--label-column"):
+        converted(source, "csv")
+
+
+def test_a_table_without_a_header_is_told_what_to_do(tmp_path: Path) -> None:
+    source = tmp_path / "a.csv"
+    source.write_text("不错,好\n差,坏\n", "utf-8")
+    with pytest.raises(BertZhError, match=r"no header, write one above it, such as text and"):
+        converted(source, "csv")
+    source.write_text("不错\t好\n差\t坏\n", "utf-8")
+    with pytest.raises(BertZhError, match="or give --format thucnews, which needs none"):
+        converted(source, "tsv")
+
+
 def test_a_label_with_another_one_in_it_is_warned_of(tmp_path: Path) -> None:
     source = corpus(tmp_path, [("一", "口味，价格"), ("二", "口味"), ("三", "服务")])
     report = converted(source, "jsonl", split="1,0,0")

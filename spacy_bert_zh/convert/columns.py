@@ -131,7 +131,7 @@ def choose(
         BertZhError: A column isn't there, or twice, none of the well-known ones is there, or
             several that could be meant are.
     """
-    header = _Header(list(names), source.path)
+    header = _Header(list(names), source.path, options.format)
     label = header.named(options.label_column) if options.label_column else None
     flags = header.matching(options.label_columns)
     text = tuple(map(header.named, options.text_columns))
@@ -171,7 +171,8 @@ def _label(header: "_Header", text: tuple[str, ...], labels: Sequence[str]) -> s
 class _Header:
     """The names of columns, as they stand and as they are compared."""
 
-    def __init__(self, names: list[str], path: Path) -> None:
+    def __init__(self, names: list[str], path: Path, format: str) -> None:
+        self._format = format
         self._names = names
         self._path = path
         self._there = f"the columns of {path} are: {', '.join(map(repr, names)) or 'none'}"
@@ -208,8 +209,10 @@ class _Header:
         way = f"choose with {option}"
         if what == "label":
             way += ", or --unlabelled for text alone"
-        if len(self._names) == 2:
-            way += "; lines of text, tab, label without a header are --format thucnews"
+        if self._format in ("csv", "tsv", "xlsx"):
+            way += "; if this row is no header, write one above it, such as text and label"
+        if self._format == "tsv" and len(self._names) == 2:
+            way += ", or give --format thucnews, which needs none"
         raise BertZhError(f"no {what} column: {self._there}; {way}")
 
     def one_of(self, names: Sequence[str], what: str, option: str) -> str:

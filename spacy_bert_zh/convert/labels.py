@@ -16,6 +16,9 @@ from spacy_bert_zh.errors import BertZhError
 MAX_LABELS = 10_000
 # A label with fewer rows in train is warned of.
 FEW = 10
+# From so many labels on, and with hardly more rows than labels, the column is a wrong one.
+_MANY = 50
+_ROWS_A_LABEL = 1.25
 # What may stand between labels that were written into one.
 _BETWEEN = ",，、;；|｜/#+& \t"
 # Of these, one part that is a label is enough to say so: few names of classes have them.
@@ -36,6 +39,7 @@ def settle_labels(spool: Spool, naming: Naming, options: Options) -> list[str]:
             "or name both with --label-names 0=…,1=…"
         )
     if max(sizes, default=0) <= 1:
+        _check_repeated(labels, sizes.total(), options)
         if not options.several:
             # Tools write an empty list for a text that nobody has labelled, too.
             detail = "but an empty list: with --multilabel it says that none of them holds"
@@ -51,6 +55,19 @@ def settle_labels(spool: Spool, naming: Naming, options: Options) -> list[str]:
             "exclude each other"
         )
     return words
+
+
+def _check_repeated(labels: Collection[str], rows: int, options: Options) -> None:
+    """Refuse labels that hardly any two rows share: they are identifiers, or the texts."""
+    if len(labels) < _MANY or len(labels) * _ROWS_A_LABEL < rows:
+        return
+    way = "choose the column of the labels with --label-column"
+    if options.format == "thucnews":
+        way = "say where the labels are with --label-first or --label-last"
+    raise BertZhError(
+        f"{len(labels):,} different labels in {rows:,} rows, e.g. {min(labels)[:50]!r}, are no "
+        f"classes: {way}"
+    )
 
 
 def count_splits(spool: Spool) -> dict[str, dict[str, Any]]:
