@@ -154,6 +154,16 @@ def test_every_line_is_a_row_or_rejected(
 # delimiters and escapes
 
 
+@pytest.mark.parametrize("label", ["好评", "好,评"])
+def test_spaces_between_delimiters_and_quotation_marks(tmp_path: Path, label: str) -> None:
+    content = f'"text", "label"\n"不错, 好", "{label}"\n"差", "{label}"\n'
+    found = [(2, "不错, 好", (label,)), (3, "差", (label,))]
+    for text in (content, content.replace('"text", "label"', "text,label")):
+        assert rows(read(write(tmp_path / "a.csv", text), "csv")) == found
+    typed = write(tmp_path / "a.csv", 'text,label\n差, "好"吧\n')
+    assert rows(read(typed, "csv")) == [(2, "差", ('"好"吧',))]
+
+
 @pytest.mark.parametrize("delimiter", [";", "\t", "|"])
 def test_the_delimiter_is_found(tmp_path: Path, delimiter: str) -> None:
     lines = "".join(f"{n},5{delimiter}好吃,推荐；{n}\n" for n in range(9))

@@ -43,6 +43,11 @@ def find_dialect(source: Source, options: Options, delimiter: str | None) -> Dia
         escaping = replace(dialect, escape="\\")
         if (other := fit(source, escaping)).failed < found.failed:
             dialect, found = escaping, other
+    if found.spaced:
+        spacing = replace(dialect, spaced=True)
+        if (other := fit(source, spacing)).failed <= found.failed:
+            dialect, found = spacing, other
+            source.notes.append("spaces before quotation marks after a delimiter are left out")
     # Where no field needs quotation marks, marks around rows were typed.
     return replace(dialect, sure=options.quotes or (None if found.quoted else False))
 

@@ -6,6 +6,7 @@ on at its second.
 """
 
 import csv
+import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ MOST_FIELDS = 1 << 20
 MOST_LINES = 1 << 16
 # So many lines that each have the fields of a row are hardly one text. Tabs are in no text.
 LIKE_ROWS = 4
+# What a field begins with whose quotation marks stand behind a space.
+_SPACED = re.compile(r' +"')
 _ADVICE = "see --quotes, --no-quotes and --escape"
 
 
@@ -36,6 +39,7 @@ class Dialect:
         quotes: Whether fields may stand in quotation marks.
         escape: What stands before a quotation mark inside a field; None doubles the mark.
         skipped: Lines before the header.
+        spaced: Whether spaces after a delimiter belong to no field.
         sure: Whether quotation marks around what looks like several rows mean one field (True),
             are typed and each row is its own (False), or nobody knows (None).
     """
@@ -44,6 +48,7 @@ class Dialect:
     quotes: bool = True
     escape: str | None = None
     skipped: int = 0
+    spaced: bool = False
     sure: bool | None = None
 
 
@@ -67,11 +72,13 @@ class Fit:
             them, or some field must be in them, since it holds a delimiter, a line break or a
             doubled mark.
         escaped: Whether a record that failed has a quotation mark behind a backslash.
+        spaced: Whether a field begins with a space and a quotation mark, which are its text so.
     """
 
     failed: int
     quoted: bool
     escaped: bool
+    spaced: bool
 
 
 def records(source: Source, dialect: Dialect) -> Iterator[Record | Reject]:
@@ -99,7 +106,7 @@ def records(source: Source, dialect: Dialect) -> Iterator[Record | Reject]:
 def fit(source: Source, dialect: Dialect) -> Fit:
     """Try a dialect on a whole file."""
     attempts, width, failed, quoted, escaped = _Attempts(source, dialect), 0, 0, False, False
-    total = in_quotes = 0
+    total, in_quotes, spaced = 0, 0, False
     for found in attempts:
         if isinstance(found, Reject) or not (width or found.fields is None or any(found.fields)):
             continue
@@ -108,13 +115,14 @@ def fit(source: Source, dialect: Dialect) -> Fit:
         width = width or len(attempt.fields or [])
         if attempt.failed(width):
             attempts.take_back(attempt)
+        spaced = spaced or any(map(_SPACED.match, attempt.fields or []))
         if attempt.fields is None or (attempt.fields and len(attempt.fields) != width):
             failed += 1
             escaped |= '\\"' in attempt.lines[0][1]
         elif '"' in attempt.lines[0][1]:
             in_quotes += attempt.in_quotes(dialect.delimiter)
             quoted = quoted or attempt.must_be_quoted(width, dialect.delimiter)
-    return Fit(failed, quoted or 2 * in_quotes > total, escaped)
+    return Fit(failed, quoted or 2 * in_quotes > total, escaped, spaced)
 
 
 def within(fields: list[str], width: int) -> list[str]:
@@ -209,6 +217,7 @@ class _Attempts:
             delimiter=dialect.delimiter,
             quoting=csv.QUOTE_MINIMAL if dialect.quotes else csv.QUOTE_NONE,
             escapechar=dialect.escape,
+            skipinitialspace=dialect.spaced,
             strict=True,
         )
 
