@@ -189,6 +189,13 @@ def test_an_object_of_very_many_lines_takes_no_forever(tmp_path: Path) -> None:
     assert numbers == [1, 300_003]
 
 
+def test_json_of_the_dataset_viewer(tmp_path: Path) -> None:
+    rows_there = [{"row_idx": 0, "row": {"text": "一", "label": 1}, "truncated_cells": []}]
+    whole = {"features": [{"name": "text"}], "rows": rows_there, "num_rows_total": 1}
+    source = write(tmp_path / "a.json", json.dumps(whole))
+    assert [row[1:] for row in rows(read(source, "json"))] == [("一", ("1",))]
+
+
 def test_json_columns(tmp_path: Path) -> None:
     record = {"title": "题", "content": "文", "label": 3, "label_desc": "news", "tags": ["a", "b"]}
     source = write(tmp_path / "corpus.jsonl", json.dumps(record))
@@ -525,7 +532,7 @@ def test_known_headers(tmp_path: Path, header: str, text: int, label: int) -> No
             r"2 columns that could be the label: 'label', '标签'; .*--label-column",
         ),
         ("cat,label,review", r"could be the label: 'cat', 'label'"),
-        ("甲,乙", r"no text column: .* '甲', '乙'; choose with --text-columns; .*thucnews"),
+        ("甲,乙", r"no text column: .* '甲', '乙'; choose with --text-columns; .*write one above"),
     ],
 )
 def test_ambiguous_headers(tmp_path: Path, header: str, message: str) -> None:
