@@ -26,9 +26,9 @@ TEXTS = (
     "text text_a sentence content review comment news body article query utterance document "
     "raw_content raw_text review_body 文本 内容 內容 评论 評論 正文 句子 文章 原文 语句 评价 評價 "
     "留言 微博 新闻 新聞 文本内容 评论内容 評論內容 评价内容 新闻内容 微博内容 微博正文 "
-    "微博中文内容 留言内容 文章内容 评论文本 用户评论 comments reviews comment_text",
+    "微博中文内容 留言内容 文章内容 评论文本 用户评论 comment_text",
     "title headline subject 标题 標題 题目 新闻标题",
-    "data",
+    "data comments reviews",
 )
 LABELS = (
     "label_desc label_des label_name label_text 标签名 标签名称 类别名 类别名称",
