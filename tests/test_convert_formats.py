@@ -11,7 +11,7 @@ import pytest
 from spacy_bert_zh.convert.formats import get_format
 from spacy_bert_zh.convert.inputs import PIECE
 from spacy_bert_zh.convert.jsonl import objects
-from spacy_bert_zh.convert.options import Options
+from spacy_bert_zh.convert.options import Options, parse_options
 from spacy_bert_zh.convert.records import UNPAIRED
 from spacy_bert_zh.convert.rows import Reject, Row
 from spacy_bert_zh.convert.source import RECORD_LIMIT, Source, detect_encoding
@@ -187,6 +187,13 @@ def test_an_object_of_very_many_lines_takes_no_forever(tmp_path: Path) -> None:
     source = write(tmp_path / "corpus.json", content)
     numbers = [item[0] for item in objects(Source(source, source)) if isinstance(item, tuple)]
     assert numbers == [1, 300_003]
+
+
+def test_json_of_the_dataset_viewer(tmp_path: Path) -> None:
+    rows_there = [{"row_idx": 0, "row": {"text": "一", "label": 1}, "truncated_cells": []}]
+    whole = {"features": [{"name": "text"}], "rows": rows_there, "num_rows_total": 1}
+    source = write(tmp_path / "a.json", json.dumps(whole))
+    assert [row[1:] for row in rows(read(source, "json"))] == [("一", ("1",))]
 
 
 def test_json_columns(tmp_path: Path) -> None:
@@ -425,9 +432,39 @@ def test_label_before_text_is_found_or_told(tmp_path: Path) -> None:
 
 
 def test_a_text_with_tabs_behind_its_label(tmp_path: Path) -> None:
-    pairs = [("坏好"[n % 2], f"第{n}条\t评论{n}") for n in range(10)]
+    pairs = [("坏好"[n % 2], f"第{n}条\t评论{n}" if n else "第0条") for n in range(10)]
     items = read(lines_of(tmp_path / "a.txt", pairs), "thucnews")
     assert rows(items)[1] == (2, "第1条\t评论1", ("好",))
+
+
+@pytest.mark.parametrize("lines", ["{n}\t第{n}条\t好\n", "好\t第{n}条\t{n}\t否\n"])
+def test_columns_without_names_are_not_one_text(tmp_path: Path, lines: str) -> None:
+    source = write(tmp_path / "a.txt", "".join(lines.format(n=n) for n in range(9)))
+    with pytest.raises(BertZhError, match=r"columns in every line.*--format tsv, --text-columns"):
+        read(source, "thucnews")
+    assert len(rows(read(source, "thucnews", label_first=True))) == 9
+
+
+def test_lines_of_fasttext(tmp_path: Path) -> None:
+    lines = [
+        "__label__好 不错 的",
+        "__label__坏\t差",
+        "__label__好 __label__快 三",
+        "四 __label__快",
+    ]
+    source = write(tmp_path / "a.txt", "\n".join(lines))
+    found = [("不错 的", ("好",)), ("差", ("坏",)), ("三", ("好", "快")), ("四", ("快",))]
+    assert [row[1:] for row in rows(read(source, "thucnews"))] == found
+    with pytest.raises(BertZhError, match=r"fastText.*--format thucnews"):
+        read(source, "text")
+
+
+def test_names_of_columns_between_full_width_commas(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.csv", "标题,内容,标注\n一,二,好\n")
+    given = parse_options(format="csv", text_columns="标题，内容").text_columns
+    assert rows(read(source, "csv", text_columns=given)) == [(2, "一\n二", ("好",))]
+    write(source, "id,用户评论,标注\n1,二,好\n")
+    assert rows(read(source, "csv")) == [(2, "二", ("好",))]
 
 
 def test_sorted_by_label_and_named_by_class_txt(tmp_path: Path) -> None:
@@ -495,7 +532,7 @@ def test_known_headers(tmp_path: Path, header: str, text: int, label: int) -> No
             r"2 columns that could be the label: 'label', '标签'; .*--label-column",
         ),
         ("cat,label,review", r"could be the label: 'cat', 'label'"),
-        ("甲,乙", r"no text column: .* '甲', '乙'; choose with --text-columns; .*thucnews"),
+        ("甲,乙", r"no text column: .* '甲', '乙'; choose with --text-columns; .*write one above"),
     ],
 )
 def test_ambiguous_headers(tmp_path: Path, header: str, message: str) -> None:

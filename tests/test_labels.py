@@ -14,8 +14,15 @@ from typer.testing import CliRunner
 from spacy_bert_zh.cli import app
 from spacy_bert_zh.convert import Options, convert, parse_options, summarize
 from spacy_bert_zh.convert.cleaning import make_cleaner
+from spacy_bert_zh.convert.columns import EMPTY_FLAG
 from spacy_bert_zh.convert.formats import FORMATS
-from spacy_bert_zh.convert.label_values import NotALabelError, is_missing, is_true, label_names
+from spacy_bert_zh.convert.label_values import (
+    TWIN,
+    NotALabelError,
+    is_missing,
+    is_true,
+    label_names,
+)
 from spacy_bert_zh.convert.naming import alike, make_label_cleaner, same_values
 from spacy_bert_zh.convert.options import FOR_LABELS, UNDERSTOOD_BY, UNLABELLED
 from spacy_bert_zh.errors import BertZhError
@@ -272,12 +279,12 @@ def test_vectors_of_two_labels_name_none(tmp_path: Path, vectors: tuple[Any, Any
 
 def test_label_columns(tmp_path: Path) -> None:
     source = tmp_path / "onehot.csv"
-    rows = ["一,1,0.0", "二,True,1", "三,0,0", "四,,1"]
+    rows = ["一,1,0.0", "二,True,1", "三,0,0", "四,,1", "五,,0"]
     source.write_text("\n".join(["text,类_好,类_坏", *rows]), "utf-8")
     for columns in ("类_好,类_坏", "类_*"):
         report = converted(source, "csv", label_columns=columns, split="1,0,0")
         assert report["labels"] == ["类_坏", "类_好"] and report["multilabel"]
-        assert report["rows"]["written"] == 3
+        assert report["rows"]["written"] == 4
         assert rejected(source) == ["no label in 类_好, 类_坏 but nothing for '类_好'"]
     source.write_text("text,好\n一,1\n二,2\n", "utf-8")
     with pytest.raises(BertZhError, match=r"onehot.csv:3: the column '好' has '2': .* hold 0 or 1"):
@@ -287,6 +294,65 @@ def test_label_columns(tmp_path: Path) -> None:
 
 
 # warnings and the console
+
+
+@pytest.mark.parametrize(
+    ("yes", "no", "nothing"), [("1", "", ""), ("√", "", "否"), ("Y", "N", ""), ("是", "否", "否")]
+)
+def test_label_columns_as_people_fill_them(tmp_path: Path, yes: str, no: str, nothing: str) -> None:
+    lines = [f"一,{yes},{no}", f"二,{no},{yes}", f"三,{yes},{nothing}", "四,,"]
+    source = tmp_path / "a.csv"
+    source.write_text("\n".join(["text,好,坏", *lines]), "utf-8")
+    report = converted(source, "csv", label_columns="好,坏", split="1,0,0")
+    assert report["splits"]["train"]["labels"] == {"坏": 1, "好": 2}
+    assert rejected(source) == ["no label in 好, 坏 but nothing for '好'"]
+    empty = 2 * (not no) + (not nothing)
+    assert report["remarks"] == ({EMPTY_FLAG: empty} if empty else {})
+
+
+@pytest.mark.parametrize(
+    ("separator", "twin"), [(",", "，"), (",", "、"), (";", "；"), ("|", "｜")]
+)
+@pytest.mark.parametrize("format", ["jsonl", "thucnews"])
+def test_separators_of_another_width(
+    tmp_path: Path, separator: str, twin: str, format: str
+) -> None:
+    labels = [f"口味{separator}服务", f"口味{twin} 价格", "服务", "价格"]
+    source = corpus(tmp_path, [(f"第{n}条", label) for n, label in enumerate(labels)])
+    if format == "thucnews":
+        source.write_text("".join(f"第{n}条\t{x}\n" for n, x in enumerate(labels)), "utf-8")
+    report = converted(source, format, label_separator=separator, split="1,0,0")
+    assert report["labels"] == sorted(["口味", "服务", "价格"])
+    assert report["remarks"] == {TWIN: 1}
+
+
+@pytest.mark.parametrize("separator", [",", "，", "、", ";", "|", " "])
+def test_multilabel_without_a_separator_is_told(tmp_path: Path, separator: str) -> None:
+    source = corpus(tmp_path, [("一", f"口味{separator}服务"), ("二", f"价格{separator}服务")])
+    report = converted(source, "jsonl", multilabel=True, split="1,0,0")
+    assert any(f"--label-separator '{separator}' splits them" in x for x in report["notes"])
+
+
+def test_a_label_for_each_row_is_no_class(tmp_path: Path) -> None:
+    source = table(tmp_path, [f"id{n}" for n in range(60)])
+    with pytest.raises(BertZhError, match=r"60 different labels in 60 rows.*--label-column"):
+        converted(source, "csv")
+
+
+def test_a_table_without_a_header_is_told_what_to_do(tmp_path: Path) -> None:
+    source = tmp_path / "a.csv"
+    source.write_text("不错,好\n差,坏\n", "utf-8")
+    with pytest.raises(BertZhError, match=r"no header, write one above it, such as text and"):
+        converted(source, "csv")
+    source.write_text("不错\t好\n差\t坏\n", "utf-8")
+    with pytest.raises(BertZhError, match="or give --format thucnews, which needs none"):
+        converted(source, "tsv")
+
+
+def test_a_label_with_another_one_in_it_is_warned_of(tmp_path: Path) -> None:
+    source = corpus(tmp_path, [("一", "口味，价格"), ("二", "口味"), ("三", "服务")])
+    report = converted(source, "jsonl", split="1,0,0")
+    assert "'口味，价格' may be several labels" in "\n".join(report["warnings"])
 
 
 def test_odd_labels_are_warned_of(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from spacy_bert_zh.convert import parquet as parquet_reader
 from spacy_bert_zh.convert import records
 from spacy_bert_zh.convert.dialects import find_dialect
 from spacy_bert_zh.convert.options import Options
-from spacy_bert_zh.convert.records import SPANS, SWALLOWED, UNPAIRED, Record
+from spacy_bert_zh.convert.records import BEYOND, SPANS, SWALLOWED, UNPAIRED, Record
 from spacy_bert_zh.convert.rows import Reject, Row
 from spacy_bert_zh.convert.source import RECORD_LIMIT, Source
 from spacy_bert_zh.errors import BertZhError
@@ -146,11 +146,22 @@ def test_every_line_of_a_table_is_in_one_record(
 def test_every_line_is_a_row_or_rejected(
     tmp_path_factory: pytest.TempPathFactory, format: str, lines: list[str]
 ) -> None:
-    items = read(write(tmp_path_factory.mktemp("t") / "a.txt", "\n".join(lines)), format)
+    file = write(tmp_path_factory.mktemp("t") / "a.txt", "\n".join(lines))
+    items = read(file, format, **({"label_first": False} if format == "thucnews" else {}))
     assert [item.line for item in items] == [n for n, x in enumerate(lines, 1) if x.strip()]
 
 
 # delimiters and escapes
+
+
+@pytest.mark.parametrize("label", ["好评", "好,评"])
+def test_spaces_between_delimiters_and_quotation_marks(tmp_path: Path, label: str) -> None:
+    content = f'"text", "label"\n"不错, 好", "{label}"\n"差", "{label}"\n'
+    found = [(2, "不错, 好", (label,)), (3, "差", (label,))]
+    for text in (content, content.replace('"text", "label"', "text,label")):
+        assert rows(read(write(tmp_path / "a.csv", text), "csv")) == found
+    typed = write(tmp_path / "a.csv", 'text,label\n差, "好"吧\n')
+    assert rows(read(typed, "csv")) == [(2, "差", ('"好"吧',))]
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t", "|"])
@@ -158,6 +169,21 @@ def test_the_delimiter_is_found(tmp_path: Path, delimiter: str) -> None:
     lines = "".join(f"{n},5{delimiter}好吃,推荐；{n}\n" for n in range(9))
     source = write(tmp_path / "a.csv", f"label{delimiter}text\n{lines}")
     assert rows(read(source, "csv"))[0] == (2, "好吃,推荐；0", ("0,5",))
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+def test_delimiters_at_the_end_and_empty_rows_above(tmp_path: Path, delimiter: str) -> None:
+    lines = [",,", "", "text,label", "甲,好,", '"乙,二",坏,,', '"一\n二",好,', "丙,好,?", "丁,坏"]
+    content = "\n".join(line.replace(",", delimiter) for line in lines)
+    items = read(write(tmp_path / "a.csv", content), "csv")
+    assert rows(items) == [
+        (4, "甲", ("好",)),
+        (5, f"乙{delimiter}二", ("坏",)),
+        (6, "一\n二", ("好",)),
+        (9, "丁", ("坏",)),
+    ]
+    assert rejected(items) == [(8, "wrong number of fields")]
+    assert remarks(items) == [(4, BEYOND), (5, BEYOND), (6, SPANS)]
 
 
 def test_the_delimiter_of_the_first_line_or_of_the_user(tmp_path: Path) -> None:

@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spacy_bert_zh.convert.label_values import NO_LABEL, NotALabelError, is_true, label_names
+from spacy_bert_zh.convert.label_values import (
+    NO_LABEL,
+    TWIN,
+    NotALabelError,
+    has_twin,
+    is_true,
+    label_names,
+)
 from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.convert.rows import Reject, Row
 from spacy_bert_zh.convert.source import Source
@@ -19,16 +26,18 @@ TEXTS = (
     "text text_a sentence content review comment news body article query utterance document "
     "raw_content raw_text review_body 文本 内容 內容 评论 評論 正文 句子 文章 原文 语句 评价 評價 "
     "留言 微博 新闻 新聞 文本内容 评论内容 評論內容 评价内容 新闻内容 微博内容 微博正文 "
-    "微博中文内容 留言内容 文章内容",
+    "微博中文内容 留言内容 文章内容 评论文本 用户评论 comment_text",
     "title headline subject 标题 標題 题目 新闻标题",
-    "data",
+    "data comments reviews",
 )
 LABELS = (
     "label_desc label_des label_name label_text 标签名 标签名称 类别名 类别名称",
     "label labels category categories cat cats class sentiment 标签 標籤 类别 類別 分类 分類 情感 "
-    "情感倾向 情感标签 情感极性 情感类别 类别标签 分类标签",
+    "情感倾向 情感标签 情感极性 情感类别 类别标签 分类标签 标注",
     "target tag tags intent topic emotion polarity 意图 主题 情绪 类型",
 )
+
+EMPTY_FLAG = "empty cell in a column of a label, read as 0"
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class Columns:
         """Take a row from a record.
 
         Raises:
-            BertZhError: A column of `flags` has another value than 0 and 1.
+            BertZhError: A column of `flags` has another value than yes and no.
         """
         row = self._row(line, record)
         if self.kept == ():
@@ -77,29 +86,34 @@ class Columns:
             return Reject(line, "no text", f"in {', '.join(self.text)}", excerpt)
         text = "\n".join(value for value in texts if value)
         try:
-            return Row(line, text, self._labels(line, record))
+            if self.flags:
+                return self._flagged(line, text, record)
+            if self.label is None:
+                return Row(line, text, None)
+            label = record.get(self.label)
+            names = label_names(label, self.separator)
+            return Row(line, text, names, remark=TWIN if has_twin(label, self.separator) else "")
         except NotALabelError as error:
             where = f"in {', '.join(self.flags) or self.label}"
             return Reject(line, error.reason, f"{where} {error.detail}".strip(), excerpt)
 
-    def _labels(self, line: int, record: Mapping[str, Any]) -> tuple[str, ...] | None:
-        if self.flags:
-            return tuple(name for name in self.flags if self._flag(line, name, record.get(name)))
-        if self.label is None:
-            return None
-        return label_names(record.get(self.label), self.separator)
+    def _flagged(self, line: int, text: str, record: Mapping[str, Any]) -> Row:
+        flags = {name: self._flag(line, name, record.get(name)) for name in self.flags}
+        chosen = tuple(name for name, flag in flags.items() if flag)
+        empty = [name for name, flag in flags.items() if flag is None]
+        # Many write only the ones. Where there is none, nobody may have looked at the row.
+        if empty and not chosen:
+            raise NotALabelError(NO_LABEL, f"but nothing for '{empty[0]}'")
+        return Row(line, text, chosen, remark=EMPTY_FLAG if empty else "")
 
-    def _flag(self, line: int, name: str, value: Any) -> bool:
+    def _flag(self, line: int, name: str, value: Any) -> bool | None:
         try:
-            flag = is_true(value)
+            return is_true(value)
         except ValueError:
             raise BertZhError(
                 f"{self.path}:{line}: the column '{name}' has {str(value)[:50]!r}: the columns of "
-                "--label-columns hold 0 or 1"
+                "--label-columns hold 0 or 1 (no or yes, 否 or 是, nothing or √)"
             ) from None
-        if flag is None:
-            raise NotALabelError(NO_LABEL, f"but nothing for '{name}'")
-        return flag
 
 
 def choose(
@@ -117,7 +131,7 @@ def choose(
         BertZhError: A column isn't there, or twice, none of the well-known ones is there, or
             several that could be meant are.
     """
-    header = _Header(list(names), source.path)
+    header = _Header(list(names), source.path, options.format)
     label = header.named(options.label_column) if options.label_column else None
     flags = header.matching(options.label_columns)
     text = tuple(map(header.named, options.text_columns))
@@ -157,7 +171,8 @@ def _label(header: "_Header", text: tuple[str, ...], labels: Sequence[str]) -> s
 class _Header:
     """The names of columns, as they stand and as they are compared."""
 
-    def __init__(self, names: list[str], path: Path) -> None:
+    def __init__(self, names: list[str], path: Path, format: str) -> None:
+        self._format = format
         self._names = names
         self._path = path
         self._there = f"the columns of {path} are: {', '.join(map(repr, names)) or 'none'}"
@@ -194,8 +209,10 @@ class _Header:
         way = f"choose with {option}"
         if what == "label":
             way += ", or --unlabelled for text alone"
-        if len(self._names) == 2:
-            way += "; lines of text, tab, label without a header are --format thucnews"
+        if self._format in ("csv", "tsv", "xlsx"):
+            way += "; if this row is no header, write one above it, such as text and label"
+        if self._format == "tsv" and len(self._names) == 2:
+            way += ", or give --format thucnews, which needs none"
         raise BertZhError(f"no {what} column: {self._there}; {way}")
 
     def one_of(self, names: Sequence[str], what: str, option: str) -> str:

@@ -3,11 +3,11 @@
 import csv
 import re
 from dataclasses import replace
-from itertools import islice
+from itertools import dropwhile, islice
 
 from spacy_bert_zh.convert.inputs import named
 from spacy_bert_zh.convert.options import Options
-from spacy_bert_zh.convert.records import Dialect, fit
+from spacy_bert_zh.convert.records import Dialect, fit, within
 from spacy_bert_zh.convert.source import Source
 from spacy_bert_zh.errors import BertZhError
 
@@ -43,12 +43,18 @@ def find_dialect(source: Source, options: Options, delimiter: str | None) -> Dia
         escaping = replace(dialect, escape="\\")
         if (other := fit(source, escaping)).failed < found.failed:
             dialect, found = escaping, other
+    if found.spaced:
+        spacing = replace(dialect, spaced=True)
+        if (other := fit(source, spacing)).failed <= found.failed:
+            dialect, found = spacing, other
+            source.notes.append("spaces before quotation marks after a delimiter are left out")
     # Where no field needs quotation marks, marks around rows were typed.
     return replace(dialect, sure=options.quotes or (None if found.quoted else False))
 
 
 def _likeliest(head: list[str], source: Source) -> str:
-    header = next((line for line in head if line.strip()), "")
+    head = _from_header(head)
+    header = head[0] if head else ""
     shares = {d: _share(head, d) for d in DELIMITERS if len(_split(header, d)) > 1}
     best = sorted(shares, key=lambda d: shares[d], reverse=True) or [","]
     if len(best) > 1 and shares[best[0]] - shares[best[1]] < _CLEARLY:
@@ -61,8 +67,15 @@ def _likeliest(head: list[str], source: Source) -> str:
 
 def _share(head: list[str], delimiter: str) -> float:
     """The share of lines with as many fields as the first."""
-    widths = [len(_split(line, delimiter)) for line in head if line.strip()]
-    return widths.count(widths[0]) / len(widths)
+    rows = [_split(line, delimiter) for line in head if line.strip()]
+    width = len(rows[0])
+    return sum(len(within(row, width)) == width for row in rows) / len(rows)
+
+
+def _from_header(head: list[str]) -> list[str]:
+    """The lines without those above the header that have no value."""
+    empty = "".join(DELIMITERS)
+    return list(dropwhile(lambda line: not line.strip().strip(empty), head))
 
 
 def _split(line: str, delimiter: str) -> list[str]:

@@ -29,9 +29,15 @@ _NUMBER = r"-?\d+\.?\d*"
 _ARRAY = re.compile(rf"\[\s*(?:{_STRING}(?:\s+{_STRING})+|{_NUMBER}(?:\s+{_NUMBER})+)\s*\]")
 _ELEMENT = re.compile(f"{_STRING}|{_NUMBER}")
 _BEGUN = ("['", '["', "{'", '{"')
+# What an input method for Chinese types in place of a separator, and the other way round.
+_TWINS = {",": "，、", ";": "；", "|": "｜", "，": ",、", "；": ";", "｜": "|", "、": "，,"}
+TWIN = "labels between a sign of another width than --label-separator, read as separated"
 _BRACKETS = {"[": "]", "{": "}", "(": ")"}
 # The keys that hold the label itself in an object: Label Studio's, Argilla's, and common ones.
 _HOLDERS = ("choices", "value", "label", "labels", "name", "category")
+# What says yes or no in a column of a label, in lower case.
+_YES = {"1", "1.0", "true", "yes", "y", "是", "√", "✓", "✔"}
+_NO = {"0", "0.0", "false", "no", "n", "否"}
 # With one of these an object speaks of a part of the text, or is a guess.
 _FOREIGN = ("start", "end", "start_offset", "end_offset", "score", "user_id")
 
@@ -61,7 +67,7 @@ def label_names(value: Any, separator: str | None = None) -> tuple[str, ...]:
     Args:
         value: A text, number or truth value; or a list, an object with "choices", or an object of
             scores 0 and 1 (spaCy's cats), also written out as text.
-        separator: What stands between the labels in a text.
+        separator: What stands between the labels in a text; ， and 、 count like a comma.
 
     Returns:
         Their names, sorted, none of them twice; of an empty list, or scores of 0, none at all.
@@ -72,7 +78,7 @@ def label_names(value: Any, separator: str | None = None) -> tuple[str, ...]:
     if isinstance(value, str):
         container = _written_out(value.strip())
         if container is None:
-            return _distinct(value.split(separator) if separator else [value])
+            return _distinct(_split(value, separator) if separator else [value])
         value = container
     if isinstance(value, Mapping):
         return _of_object(value)
@@ -81,8 +87,23 @@ def label_names(value: Any, separator: str | None = None) -> tuple[str, ...]:
     return (_scalar(value),)
 
 
+def has_twin(value: Any, separator: str | None) -> bool:
+    """Whether a text has another separator in it than the one of `label_names`, which counts."""
+    if not isinstance(value, str) or not any(
+        sign in value for sign in _TWINS.get(separator or "", "")
+    ):
+        return False
+    return _written_out(value.strip()) is None
+
+
+def _split(text: str, separator: str) -> list[str]:
+    for twin in _TWINS.get(separator, ""):
+        text = text.replace(twin, separator)
+    return text.split(separator)
+
+
 def is_true(value: Any) -> bool | None:
-    """Whether a value says yes (1, 1.0, true) or no (0, 0.0, false); None if it is missing.
+    """Whether a value says yes (1, true, 是, √ …) or no (0, false, 否 …); None if it is missing.
 
     Raises:
         ValueError: It says neither.
@@ -91,9 +112,9 @@ def is_true(value: Any) -> bool | None:
     if not text or is_missing(text):
         return None
     text = text.lower()
-    if text in ("1", "1.0", "true"):
+    if text in _YES:
         return True
-    if text in ("0", "0.0", "false"):
+    if text in _NO:
         return False
     raise ValueError(text)
 

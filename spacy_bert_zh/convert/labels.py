@@ -16,8 +16,13 @@ from spacy_bert_zh.errors import BertZhError
 MAX_LABELS = 10_000
 # A label with fewer rows in train is warned of.
 FEW = 10
+# From so many labels on, and with hardly more rows than labels, the column is a wrong one.
+_MANY = 50
+_ROWS_A_LABEL = 1.25
 # What may stand between labels that were written into one.
 _BETWEEN = ",，、;；|｜/#+& \t"
+# Of these, one part that is a label is enough to say so: few names of classes have them.
+_SURELY_BETWEEN = ",，、;；|｜"
 
 
 def settle_labels(spool: Spool, naming: Naming, options: Options) -> list[str]:
@@ -34,12 +39,15 @@ def settle_labels(spool: Spool, naming: Naming, options: Options) -> list[str]:
             "or name both with --label-names 0=…,1=…"
         )
     if max(sizes, default=0) <= 1:
+        _check_repeated(labels, sizes.total(), options)
         if not options.several:
             # Tools write an empty list for a text that nobody has labelled, too.
             detail = "but an empty list: with --multilabel it says that none of them holds"
             spool.reject_without_labels(NO_LABEL, detail)
         if options.label_separator:
             words.append(f"--label-separator: no label has '{options.label_separator}' in it")
+        elif options.multilabel and (word := _unsplit(labels)):
+            words.append(word)
     elif not options.several:
         several = sizes.total() - sizes[1]
         words.append(
@@ -47,6 +55,19 @@ def settle_labels(spool: Spool, naming: Naming, options: Options) -> list[str]:
             "exclude each other"
         )
     return words
+
+
+def _check_repeated(labels: Collection[str], rows: int, options: Options) -> None:
+    """Refuse labels that hardly any two rows share: they are identifiers, or the texts."""
+    if len(labels) < _MANY or len(labels) * _ROWS_A_LABEL < rows:
+        return
+    way = "choose the column of the labels with --label-column"
+    if options.format == "thucnews":
+        way = "say where the labels are with --label-first or --label-last"
+    raise BertZhError(
+        f"{len(labels):,} different labels in {rows:,} rows, e.g. {min(labels)[:50]!r}, are no "
+        f"classes: {way}"
+    )
 
 
 def count_splits(spool: Spool) -> dict[str, dict[str, Any]]:
@@ -136,12 +157,24 @@ def warnings(splits: dict[str, dict[str, Any]]) -> list[str]:
     return found
 
 
+def _unsplit(labels: Collection[str]) -> str | None:
+    """A word about labels that look like several, where every row has only one."""
+    for separator in _BETWEEN:
+        if found := sorted(label for label in labels if separator in label.strip(separator)):
+            return (
+                f"--multilabel: no row has several labels, but {listed(found, 3)} may be several: "
+                f"--label-separator '{separator}' splits them"
+            )
+    return None
+
+
 def _joined(labels: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Labels that are made of other ones, and what stands between: the first for each sign."""
+    """Labels that seem made of other ones, and what stands between: the first for each sign."""
     for separator in _BETWEEN:
         for label in labels:
             parts = [part.strip() for part in label.split(separator)]
-            if len(parts) > 1 and all(part in labels for part in parts):
+            enough = any if separator in _SURELY_BETWEEN else all
+            if len(parts) > 1 and enough(part in labels for part in parts):
                 yield label, separator
                 break
 

@@ -221,6 +221,8 @@ def parse_options(
 ) -> Options:
     """Build options from a command line, where lists are texts between commas.
 
+    Names of columns may stand between full-width commas as well.
+
     Raises:
         BertZhError: An option has no meaning, to the format or at all.
     """
@@ -232,8 +234,8 @@ def parse_options(
     others["label_column"] = others.get("label_column") or None
     return Options(
         split=shares,
-        text_columns=_listed(text_columns),
-        label_columns=_listed(label_columns),
+        text_columns=_listed(text_columns.replace("，", ",")),
+        label_columns=_listed(label_columns.replace("，", ",")),
         label_names=_pairs(label_names),
         buckets=_listed(buckets),
         keep=None if keep is None else _listed(keep),

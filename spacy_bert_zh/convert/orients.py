@@ -19,6 +19,9 @@ def rows_within(value: Record, has_text: HasText) -> Iterator[Record] | None:
         return None
     if value.keys() <= {"columns", "index", "data"} and isinstance(value.get("columns"), list):
         return _of_lists(value["columns"], value.get("data"))
+    rows = value.get("rows")
+    if isinstance(rows, list) and rows and all(map(_in_viewer, rows)):
+        return (row["row"] for row in rows)
     if value.keys() == {"schema", "data"} and isinstance(value["data"], list):
         return iter([row for row in value["data"] if isinstance(row, dict)])
     if all(isinstance(column, dict) for column in inner):
@@ -33,6 +36,11 @@ def rows_within(value: Record, has_text: HasText) -> Iterator[Record] | None:
     if len(lists) == 1 and all(isinstance(row, dict) for row in lists[0]):
         return iter(lists[0]) if has_text(lists[0][0]) else None
     return None
+
+
+def _in_viewer(row: Any) -> bool:
+    """Whether it is a row in the envelope of Hugging Face's dataset viewer."""
+    return isinstance(row, dict) and isinstance(row.get("row"), dict)
 
 
 def _of_lists(names: list[Any], rows: Any) -> Iterator[Record] | None:

@@ -6,15 +6,17 @@ on at its second.
 """
 
 import csv
+import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spacy_bert_zh.convert.rows import Reject
 from spacy_bert_zh.convert.source import RECORD_LIMIT, TOO_LONG, Source
 
 SPANS = "over several lines"
 UNPAIRED = "quotation mark without its pair, read as text"
+BEYOND = "empty fields behind those of the header, left out"
 INNER_RETURN = "carriage return in the line, read as text"
 SWALLOWED = "quotation marks around what looks like rows"
 
@@ -23,6 +25,8 @@ MOST_FIELDS = 1 << 20
 MOST_LINES = 1 << 16
 # So many lines that each have the fields of a row are hardly one text. Tabs are in no text.
 LIKE_ROWS = 4
+# What a field begins with whose quotation marks stand behind a space.
+_SPACED = re.compile(r' +"')
 _ADVICE = "see --quotes, --no-quotes and --escape"
 
 
@@ -35,6 +39,7 @@ class Dialect:
         quotes: Whether fields may stand in quotation marks.
         escape: What stands before a quotation mark inside a field; None doubles the mark.
         skipped: Lines before the header.
+        spaced: Whether spaces after a delimiter belong to no field.
         sure: Whether quotation marks around what looks like several rows mean one field (True),
             are typed and each row is its own (False), or nobody knows (None).
     """
@@ -43,6 +48,7 @@ class Dialect:
     quotes: bool = True
     escape: str | None = None
     skipped: int = 0
+    spaced: bool = False
     sure: bool | None = None
 
 
@@ -66,20 +72,23 @@ class Fit:
             them, or some field must be in them, since it holds a delimiter, a line break or a
             doubled mark.
         escaped: Whether a record that failed has a quotation mark behind a backslash.
+        spaced: Whether a field begins with a space and a quotation mark, which are its text so.
     """
 
     failed: int
     quoted: bool
     escaped: bool
+    spaced: bool
 
 
 def records(source: Source, dialect: Dialect) -> Iterator[Record | Reject]:
     """Yield the header and the records that aren't blank, or what is wrong."""
     attempts, width = _Attempts(source, dialect), 0
-    for attempt in attempts:
-        if isinstance(attempt, Reject):
-            yield attempt
+    for found in attempts:
+        if isinstance(found, Reject):
+            yield found
             continue
+        attempt = found.within(width)
         fields, like_rows = attempt.fields, attempt.like_rows(width, dialect.delimiter)
         if like_rows and dialect.sure is None and attempt.surely_rows(dialect.delimiter):
             yield from _swallowed(attempt)
@@ -88,29 +97,39 @@ def records(source: Source, dialect: Dialect) -> Iterator[Record | Reject]:
             attempts.take_back(attempt)
             width = width or (len(alone.fields) if isinstance(alone, Record) else 0)
             yield alone
-        elif fields:
+        elif fields and (width or any(fields)):  # above a header there may be empty rows
             width = width or len(fields)
-            yield Record(attempt.line, attempt.last, fields, SPANS if attempt.spans else "")
+            remark = BEYOND if fields != found.fields else ""
+            yield Record(attempt.line, attempt.last, fields, SPANS if attempt.spans else remark)
 
 
 def fit(source: Source, dialect: Dialect) -> Fit:
     """Try a dialect on a whole file."""
     attempts, width, failed, quoted, escaped = _Attempts(source, dialect), 0, 0, False, False
-    total = in_quotes = 0
-    for attempt in attempts:
-        if isinstance(attempt, Reject):
+    total, in_quotes, spaced = 0, 0, False
+    for found in attempts:
+        if isinstance(found, Reject) or not (width or found.fields is None or any(found.fields)):
             continue
+        attempt = found.within(width)
         total += 1
         width = width or len(attempt.fields or [])
         if attempt.failed(width):
             attempts.take_back(attempt)
+        spaced = spaced or any(map(_SPACED.match, attempt.fields or []))
         if attempt.fields is None or (attempt.fields and len(attempt.fields) != width):
             failed += 1
             escaped |= '\\"' in attempt.lines[0][1]
         elif '"' in attempt.lines[0][1]:
             in_quotes += attempt.in_quotes(dialect.delimiter)
             quoted = quoted or attempt.must_be_quoted(width, dialect.delimiter)
-    return Fit(failed, quoted or 2 * in_quotes > total, escaped)
+    return Fit(failed, quoted or 2 * in_quotes > total, escaped, spaced)
+
+
+def within(fields: list[str], width: int) -> list[str]:
+    """Fields without the empty ones behind the first `width`; all of them if it is 0."""
+    if not width or any(fields[width:]):
+        return fields
+    return fields[:width]
 
 
 def _swallowed(attempt: "_Attempt") -> Iterator[Reject]:
@@ -139,6 +158,10 @@ class _Attempt:
     def spans(self) -> bool:
         return len(self.lines) > 1
 
+    def within(self, width: int) -> "_Attempt":
+        """It without the empty fields behind the header's, which delimiters at its end make."""
+        return replace(self, fields=self.fields and within(self.fields, width))
+
     def failed(self, width: int) -> bool:
         """Whether to take it back: a row of the wrong width in one line is just that."""
         if self.fields is None:
@@ -160,7 +183,8 @@ class _Attempt:
 
     def unlike_rows(self, width: int, delimiter: str) -> int:
         """How many of its lines aren't rows by themselves."""
-        return sum(line.count(delimiter) != width - 1 for _, line in self.lines)
+        rows = (line.rstrip("\r\n").split(delimiter) for _, line in self.lines)
+        return sum(len(within(row, width)) != width for row in rows)
 
     def like_rows(self, width: int, delimiter: str) -> bool:
         """Whether it has several lines, each with as many fields as the header."""
@@ -172,7 +196,7 @@ class _Attempt:
     def alone(self, width: int, delimiter: str) -> Record | Reject:
         """Its first line without quotation marks."""
         number, line = self.lines[0]
-        fields = line.rstrip("\r\n").split(delimiter)
+        fields = within(line.rstrip("\r\n").split(delimiter), width)
         if not width or len(fields) == width:
             return Record(number, number, fields, UNPAIRED if '"' in line else INNER_RETURN)
         why = self.why or f"{len(self.fields or [])} fields, not {width}"
@@ -193,6 +217,7 @@ class _Attempts:
             delimiter=dialect.delimiter,
             quoting=csv.QUOTE_MINIMAL if dialect.quotes else csv.QUOTE_NONE,
             escapechar=dialect.escape,
+            skipinitialspace=dialect.spaced,
             strict=True,
         )
 

@@ -48,7 +48,7 @@ def _read(source: Source, options: Options, delimiter: str | None) -> Iterator[R
 def _told(row: Row | Reject, record: Record) -> Row | Reject:
     """A row with what had to be decided to read it."""
     if isinstance(row, Row):
-        return replace(row, remark=record.remark)
+        return row if row.remark else replace(row, remark=record.remark)
     if record.last == record.line:
         return row
     return replace(row, detail=f"in lines {record.line} to {record.last}: {row.detail}")

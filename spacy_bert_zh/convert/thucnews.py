@@ -8,8 +8,8 @@ from itertools import chain, islice
 from pathlib import Path
 
 from spacy_bert_zh.convert.columns import is_header
-from spacy_bert_zh.convert.inputs import find_files
-from spacy_bert_zh.convert.label_values import NotALabelError, label_names
+from spacy_bert_zh.convert.inputs import find_files, named
+from spacy_bert_zh.convert.label_values import TWIN, NotALabelError, has_twin, label_names
 from spacy_bert_zh.convert.naming import make_label_cleaner
 from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.convert.rows import Reject, Row
@@ -23,6 +23,9 @@ SAMPLE = 1000
 ENOUGH = 6
 # With more different values than this share of the lines, it is not labels that come first.
 MOST_DIFFERENT = 0.5
+# How fastText marks each label of a line.
+MARK = "__label__"
+_MARKED = re.compile(rf"(?<!\S){MARK}(\S*)")
 _INDEX = re.compile(r"\d+(?:\.0)?")
 
 
@@ -53,10 +56,21 @@ def read(source: Source, options: Options) -> Iterator[Row | Reject]:
         raise BertZhError(
             f"{source.path} begins with a header, {', '.join(header)}: give --format tsv"
         )
-    label_first = _label_first([line for _, line in sample if line], names, source, options)
+    filled = [line for _, line in sample if line]
+    label_first = False
+    if marked := bool(filled) and all(map(_MARKED.search, filled)):
+        source.notes.append(f"lines of fastText: words that begin with {MARK} are the labels")
+    else:
+        found = [line for line in filled if "\t" in line]
+        _check_columns(found, source, options)
+        label_first = _label_first(found, names, source, options)
     for number, line in chain(sample, lines):
         if line is None:
             yield Reject(number, TOO_LONG)
+        elif marked:
+            text, labels = _MARKED.sub("", line).strip(), _MARKED.findall(line)
+            found_none = Reject(number, "no label", text=line)
+            yield names.row(number, text, labels) if labels else found_none
         elif "\t" not in line:
             yield Reject(number, "no tab", text=line)
         else:
@@ -74,22 +88,25 @@ class _Names:
     def __bool__(self) -> bool:
         return bool(self._names)
 
-    def row(self, line: int, text: str, label: str) -> Row | Reject:
-        """The row of a text and what stands in its label's place."""
+    def row(self, line: int, text: str, label: str | list[str]) -> Row | Reject:
+        """The row of a text and what stands in its label's place, or its labels."""
         if self._options.unlabelled:
             return Row(line, text, None)
         try:
-            labels = label_names(label, self._options.label_separator)
+            separator = self._options.label_separator
+            labels = label_names(label, separator)
+            remark = TWIN if has_twin(label, separator) else ""
         except NotALabelError as error:
             return Reject(line, error.reason, error.detail, text)
         if not self._names:
-            return Row(line, text, labels)
+            return Row(line, text, labels, remark=remark)
         found = [self._find(name) for name in labels]
         named = tuple(name for name in found if name is not None)
         if len(named) < len(found):
-            detail = f"'{label.strip()}', of {len(self._names)} classes"
+            given = label.strip() if isinstance(label, str) else " ".join(label)
+            detail = f"'{given}', of {len(self._names)} classes"
             return Reject(line, "unknown label", detail, text)
-        return Row(line, text, named)
+        return Row(line, text, named, remark=remark)
 
     def know(self, label: str) -> bool:
         """Whether this can be a label."""
@@ -140,11 +157,24 @@ def _sample(lines: Iterator[tuple[int, str | None]]) -> Iterator[tuple[int, str 
             return
 
 
+def _check_columns(lines: list[str], source: Source, options: Options) -> None:
+    """Refuse a table of three columns or more, whose columns would become one text."""
+    if options.label_first is not None or options.label_separator == "\t":
+        return
+    tabs = {line.count("\t") for line in lines}
+    if len(tabs) == 1 and (columns := tabs.pop() + 1) > 2:
+        raise BertZhError(
+            f"{named(source.path)} has {columns} columns in every line, and none of them has a "
+            "name: write a first line of names, between tabs, and choose of them with --format "
+            "tsv, --text-columns and --label-column; if the tabs are part of the texts, say where "
+            "the label is with --label-first or --label-last"
+        )
+
+
 def _label_first(lines: list[str], names: _Names, source: Source, options: Options) -> bool:
     """Whether the label stands before the text: as the options, else these lines say."""
     if options.label_first is not None:
         return options.label_first
-    lines = [line for line in lines if "\t" in line]
     firsts = [line.partition("\t")[0].strip() for line in lines]
     lasts = [line.rpartition("\t")[2].strip() for line in lines]
     if names and not options.unlabelled:
