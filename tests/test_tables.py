@@ -210,9 +210,9 @@ def test_backslashes_before_quotation_marks(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"format": "jsonl", "delimiter": ","}, "--delimiter is for --format csv and tsv, not"),
-        ({"format": "text", "quotes": False}, "--quotes is for --format csv and tsv, not text"),
-        ({"format": "csv", "sheet": "一"}, "--sheet is for --format xlsx, not csv"),
+        ({"format": "jsonl", "delimiter": ","}, "--delimiter means nothing to the format jsonl"),
+        ({"format": "text", "quotes": False}, "--quotes means nothing to the format text"),
+        ({"format": "csv", "sheet": "一"}, "--sheet means nothing to the format csv"),
         ({"format": "csv", "delimiter": "||"}, r"--delimiter '\|\|': give one character"),
         ({"format": "csv", "escape": ""}, "--escape '': give one character"),
         ({"format": "csv", "escape": ";", "delimiter": ";"}, "are both ;"),
