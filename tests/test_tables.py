@@ -211,7 +211,7 @@ def test_backslashes_before_quotation_marks(tmp_path: Path) -> None:
     ("options", "said"),
     [
         ({"format": "jsonl", "delimiter": ","}, "--delimiter means nothing to the format jsonl"),
-        ({"format": "text", "quotes": False}, "--quotes means nothing to the format text"),
+        ({"format": "text", "quotes": False}, "--no-quotes means nothing to the format text"),
         ({"format": "csv", "sheet": "一"}, "--sheet means nothing to the format csv"),
         ({"format": "csv", "delimiter": "||"}, r"--delimiter '\|\|': give one character"),
         ({"format": "csv", "escape": ""}, "--escape '': give one character"),
@@ -249,7 +249,7 @@ def workbook(path: Path, sheets: dict[str, list[list[Any]]]) -> Path:
 
 def test_a_workbook_as_people_see_it(tmp_path: Path) -> None:
     table = [
-        ["标注", " text ", "label"],
+        ["备注", " text ", "label"],
         [None, "好\n吃", 1],
         [None, 666, 1.0],
         [],
