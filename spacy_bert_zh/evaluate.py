@@ -10,14 +10,19 @@ from spacy.pipeline import TextCategorizer
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.files import check_apart, claim, made
 from spacy_bert_zh.history import read_history
-from spacy_bert_zh.loading import find_textcat, is_exclusive, load_pipeline, use_gpu
+from spacy_bert_zh.loading import (
+    find_textcat,
+    is_exclusive,
+    load_pipeline,
+    set_threshold,
+    use_gpu,
+)
 from spacy_bert_zh.metrics import measure
 from spacy_bert_zh.predictions import predict
 from spacy_bert_zh.report import render_report
 from spacy_bert_zh.windows import describe_reading
 
 OUTPUTS = ("metrics.json", "report.html")
-EXCERPT = 120  # characters of a text that are kept for the report
 
 
 def evaluate(
@@ -74,22 +79,6 @@ def evaluate(
             with made(output, "evaluate") as path:
                 path.write_text(content, "utf-8")
     return metrics
-
-
-def set_threshold(pipe: TextCategorizer, threshold: float) -> None:
-    """Let another score decide which labels are given.
-
-    Raises:
-        BertZhError: The labels exclude each other, or it is no score.
-    """
-    if is_exclusive(pipe):
-        raise BertZhError(
-            f"--threshold {threshold:g}: the labels of '{pipe.name}' exclude each other, so the "
-            "best one is given whatever its score; leave the option out"
-        )
-    if not 0 <= threshold <= 1:
-        raise BertZhError(f"--threshold {threshold:g}: a score is between 0 and 1")
-    pipe.cfg["threshold"] = threshold
 
 
 def describe(nlp: Language, pipe: TextCategorizer) -> dict[str, Any]:

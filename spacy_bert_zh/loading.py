@@ -87,6 +87,7 @@ def load_pipeline(pipeline: str | Path, overrides: dict[str, Any] | None = None)
     # As spaCy looks for it: a package before a folder.
     if Path(pipeline).exists() and not is_package(str(pipeline)):
         check_folder(Path(pipeline))
+    collects = gc.isenabled()
     try:
         nlp = spacy.load(pipeline, config=overrides or {})
         nlp("好")
@@ -111,7 +112,8 @@ def load_pipeline(pipeline: str | Path, overrides: dict[str, Any] | None = None)
             f"versions; export or copy it again ({type(error).__name__}: {one_line(error)})"
         ) from error
     finally:
-        gc.enable()  # srsly leaves it off where it can't read a message
+        if collects:  # srsly leaves it off where it can't read a message
+            gc.enable()
 
 
 def textcats(nlp: Language) -> list[TextCategorizer]:
@@ -124,6 +126,22 @@ def is_exclusive(pipe: TextCategorizer) -> bool:
     return not isinstance(pipe, MultiLabel_TextCategorizer)
 
 
+def set_threshold(pipe: TextCategorizer, threshold: float) -> None:
+    """Let another score decide which labels are given.
+
+    Raises:
+        BertZhError: The labels exclude each other, or it is no score.
+    """
+    if is_exclusive(pipe):
+        raise BertZhError(
+            f"--threshold {threshold:g}: the labels of '{pipe.name}' exclude each other, so the "
+            "best one is given whatever its score; leave the option out"
+        )
+    if not 0 <= threshold <= 1:
+        raise BertZhError(f"--threshold {threshold:g}: a score is between 0 and 1")
+    pipe.cfg["threshold"] = threshold
+
+
 def given_labels(nlp: Language, cats: dict[str, float]) -> list[str]:
     """The labels that a pipeline gives to a text with these scores, in the pipeline's order.
 
@@ -134,7 +152,7 @@ def given_labels(nlp: Language, cats: dict[str, float]) -> list[str]:
     for pipe in textcats(nlp):
         scores = {label: cats[label] for label in pipe.labels if label in cats}
         if is_exclusive(pipe):
-            given += sorted(scores, key=scores.__getitem__, reverse=True)[:1]
+            given += [max(scores, key=scores.__getitem__)] if scores else []
         else:
             given += [label for label, score in scores.items() if score >= pipe.cfg["threshold"]]
     return list(dict.fromkeys(given))

@@ -6,9 +6,8 @@ import math
 from spacy.language import Language
 
 from spacy_bert_zh.answers import Answer, answer_all, warm_up
-from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.files import whole
-from spacy_bert_zh.loading import find_textcat, is_exclusive, load_pipeline, textcats
+from spacy_bert_zh.loading import find_textcat, is_exclusive, load_pipeline, set_threshold, textcats
 from spacy_bert_zh.score.chunks import Chunk, Job
 from spacy_bert_zh.score.items import Item
 
@@ -27,11 +26,7 @@ def load(job: Job) -> Language:
         if other is not pipe:
             nlp.remove_pipe(other.name)
     if job.threshold is not None:
-        if is_exclusive(pipe):
-            raise BertZhError(
-                f"--threshold: the labels of '{pipe.name}' exclude each other, the best is given"
-            )
-        pipe.cfg["threshold"] = job.threshold
+        set_threshold(pipe, job.threshold)
     warm_up(nlp)
     return nlp
 
