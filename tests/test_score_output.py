@@ -203,7 +203,7 @@ def test_several_labels_go_by_the_threshold(multilabel: Path, table: Path, tmp_p
 
 
 def test_one_label_knows_no_threshold(trained: Path, table: Path, tmp_path: Path) -> None:
-    with pytest.raises(BertZhError, match="--threshold 0.5: the labels of 'bert_textcat' exclude"):
+    with pytest.raises(BertZhError, match=r"--threshold.*: the labels of 'bert_textcat' exclude"):
         scored(trained, table, tmp_path / "out.jsonl", threshold=0.5)
 
 
