@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -119,3 +120,14 @@ def save_stock(folder: Path, labels: int = 2, exclusive: bool = True) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     nlp.to_disk(folder)
     return folder
+
+
+def receive_all(connection: socket.socket) -> bytes:
+    """What comes until the other side ends."""
+    received = b""
+    try:
+        while more := connection.recv(65_536):
+            received += more
+    except ConnectionResetError:
+        pass
+    return received

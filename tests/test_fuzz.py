@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.serving import Running, serving
+from tests.serving import Running, receive_all, serving
 
 MAX_READ = 1.0
 
@@ -108,17 +108,6 @@ def connect(server: Running) -> socket.socket:
     return connection
 
 
-def all_of(connection: socket.socket) -> bytes:
-    """What comes until the other side ends."""
-    received = b""
-    try:
-        while more := connection.recv(65_536):
-            received += more
-    except ConnectionResetError:
-        pass
-    return received
-
-
 REQUEST = b"POST /classify HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 
 
@@ -138,7 +127,7 @@ REQUEST = b"POST /classify HTTP/1.1\r\nHost: a\r\nContent-Type: application/json
 def test_what_is_no_http_is_refused(sent: bytes, status: bytes, server: Running) -> None:
     with connect(server) as connection:
         connection.sendall(sent)
-        assert all_of(connection)[9:12] == status
+        assert receive_all(connection)[9:12] == status
 
 
 @pytest.mark.parametrize(
@@ -148,7 +137,7 @@ def test_slow_clients_are_not_waited_for(beginning: bytes, server: Running) -> N
     with connect(server) as connection:
         connection.sendall(beginning)
         begin = time.monotonic()
-        answer = all_of(connection)
+        answer = receive_all(connection)
         assert time.monotonic() - begin < MAX_READ + 2
         assert answer == b"" or answer.startswith(b"HTTP/1.1 408")
 

@@ -16,7 +16,7 @@ from spacy_bert_zh.serve import Limits
 from spacy_bert_zh.serve.app import make_app
 from spacy_bert_zh.serve.routes import OPEN
 from spacy_bert_zh.serve.service import Service
-from tests.serving import Running, save_stock, serving
+from tests.serving import Running, receive_all, save_stock, serving
 
 KEY = "秘密".encode()
 BODY = json.dumps({"text": "好"}).encode()
@@ -243,16 +243,6 @@ def test_no_request_as_bytes_gets_past_it(count: int, server: Running) -> None:
     assert not {status for status in statuses if status.startswith((b"5", b"3"))}
     assert server.metric("bert_zh_texts_total") == 0
     assert server.metric('bert_zh_batch_texts_count{pipeline="stock"}') == 0
-
-
-def receive_all(connection: socket.socket) -> bytes:
-    received = b""
-    try:
-        while more := connection.recv(65_536):
-            received += more
-    except ConnectionResetError:
-        pass
-    return received
 
 
 def test_who_has_the_key_is_answered(server: Running) -> None:
