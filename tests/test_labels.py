@@ -337,6 +337,8 @@ def test_a_label_for_each_row_is_no_class(tmp_path: Path) -> None:
     source = table(tmp_path, [f"id{n}" for n in range(60)])
     with pytest.raises(BertZhError, match=r"60 different labels in 60 rows.*--label-column"):
         converted(source, "csv")
+    chosen = converted(source, "csv", label_column="label", split="1,0,0")
+    assert len(chosen["labels"]) == 60
 
 
 def test_a_table_without_a_header_is_told_what_to_do(tmp_path: Path) -> None:

@@ -58,7 +58,12 @@ def settle_labels(spool: Spool, naming: Naming, options: Options) -> list[str]:
 
 
 def _check_repeated(labels: Collection[str], rows: int, options: Options) -> None:
-    """Refuse labels that hardly any two rows share: they are identifiers, or the texts."""
+    """Refuse labels that hardly any two rows share: they are identifiers, or the texts.
+
+    Who has said where the labels are is believed.
+    """
+    if options.label_column or options.label_first is not None:
+        return
     if len(labels) < _MANY or len(labels) * _ROWS_A_LABEL < rows:
         return
     way = "choose the column of the labels with --label-column"
