@@ -286,9 +286,11 @@ def test_a_malformed_row_is_not_guessed_at(look: Callable) -> None:
 
 def test_the_button_opens_a_choice_of_files(look: Callable, tmp_path: Path) -> None:
     page = look().page
-    page.check("[value=file]", force=True)
-    page.keyboard.press("Tab")
+    # The browser is told of the expectation without an answer: it needs a moment before Enter.
     with page.expect_file_chooser() as chooser:
+        page.check("[value=file]", force=True)
+        page.keyboard.press("Tab")
+        page.locator("#choose:focus").wait_for()
         page.keyboard.press("Enter")
     (tmp_path / "a.txt").write_text("好吃\n难吃\n", "utf-8")
     chooser.value.set_files(tmp_path / "a.txt")
