@@ -211,6 +211,15 @@ def test_what_is_started_to_ignore_a_signal_goes_on(tmp_path: Path) -> None:
 # Consoles
 
 
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_after_the_work_does_not_make_it_a_failure(name: str) -> None:
+    code = f"import atexit, signal; atexit.register(signal.raise_signal, signal.{name});"
+    code += "from spacy_bert_zh.cli.ending import boundary\n"
+    code += "with boundary('x'):\n    print('done')\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
 @given(st.text(), st.sampled_from(["ascii", "gbk", "latin-1", "utf-8", "cp437", "big5"]))
 def test_any_text_can_be_printed(text: str, encoding: str) -> None:
     adapt_console()

@@ -69,7 +69,7 @@ COMMANDS = {
         ],
         ("model-best", "model-last"),
         (),
-        ("checkpoint",),
+        ("checkpoint", "metrics.jsonl", "history.svg"),
     ),
     "evaluate": Command(
         lambda at: ["evaluate", at / "model-best", at / "corpus" / "dev", "."],
@@ -88,7 +88,7 @@ COMMANDS = {
     ),
     "score to a table": Command(
         lambda at: [
-            *["score", at / "model-best", at / "reviews.csv", "out.csv", "-f", "csv"],
+            *["score", at / "model-best", at / "reviews.tsv", "out.csv", "-f", "tsv"],
             *["--text", "--keep-all", "--chunk-size", 20],
         ],
         ("out.csv",),

@@ -1,5 +1,6 @@
 """How a command ends: by a signal, by what the user can mend, or by a fault of ours."""
 
+import atexit
 import configparser
 import csv
 import lzma
@@ -155,6 +156,16 @@ def _ended_by_signals() -> Iterator[None]:
                 if signal.getsignal(number) is end:
                     signal.signal(number, handler)
             telling.close()
+            # What is done is done: Python takes a second to fall apart, and a signal in this
+            # second would tell whoever waits for the command that it had failed.
+            atexit.unregister(_ignore_signals)
+            atexit.register(_ignore_signals)
+
+
+def _ignore_signals() -> None:
+    for number in _SIGNALS:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _insist(told: socket.socket, telling: socket.socket, handler: object) -> None:
