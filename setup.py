@@ -66,7 +66,7 @@ setup(
     # The weights that ship stand in the repository's assets/ and travel inside the wheel.
     package_dir={"spacy_bert_zh.assets": "assets"},
     package_data={
-        "spacy_bert_zh": ["py.typed", "templates/*.html", "serve/page/*"],
+        "spacy_bert_zh": ["py.typed", "evaluate/templates/*.html", "serve/page/*"],
         "spacy_bert_zh.assets": ["*/*"],
     },
     install_requires=[
@@ -84,14 +84,14 @@ setup(
     entry_points={
         "console_scripts": ["spacy-bert-zh = spacy_bert_zh.cli:app"],
         "spacy_factories": [
-            "bert_textcat = spacy_bert_zh.component:make_bert_textcat",
-            "bert_textcat_multilabel = spacy_bert_zh.component:make_bert_textcat_multilabel",
+            "bert_textcat = spacy_bert_zh.textcat:make_bert_textcat",
+            "bert_textcat_multilabel = spacy_bert_zh.textcat:make_bert_textcat_multilabel",
         ],
         "spacy_architectures": [
-            "spacy_bert_zh.BertTextCat.v1 = spacy_bert_zh.architectures:build_bert_text_cat_v1",
+            "spacy_bert_zh.BertTextCat.v1 = spacy_bert_zh.textcat:build_bert_text_cat_v1",
             "spacy_bert_zh.BertTextCatEnsemble.v1 = "
-            "spacy_bert_zh.architectures:build_bert_text_cat_ensemble_v1",
-            "spacy_bert_zh.NgramLinear.v1 = spacy_bert_zh.ngrams:build_ngram_linear_v1",
+            "spacy_bert_zh.textcat:build_bert_text_cat_ensemble_v1",
+            "spacy_bert_zh.NgramLinear.v1 = spacy_bert_zh.textcat:build_ngram_linear_v1",
             "spacy_bert_zh.TorchBackbone.v1 = "
             "spacy_bert_zh.backbones.torch:build_torch_backbone_v1",
             "spacy_bert_zh.KerasBackbone.v1 = "
@@ -101,11 +101,12 @@ setup(
             "spacy_bert_zh.backbones.shared:build_shared_backbone_v1",
         ],
         "spacy_readers": [
-            "spacy_bert_zh.shuffled_corpus.v1 = spacy_bert_zh.corpus:build_shuffled_corpus_v1",
+            "spacy_bert_zh.shuffled_corpus.v1 = "
+            "spacy_bert_zh.train.corpus:build_shuffled_corpus_v1",
         ],
         "spacy_callbacks": [
-            "spacy_bert_zh.portable.v1 = spacy_bert_zh.portable:build_portable_v1",
+            "spacy_bert_zh.portable.v1 = spacy_bert_zh.loading.portable:build_portable_v1",
         ],
-        "spacy_cli": ["bert_zh = spacy_bert_zh.spacy_cli:app"],
+        "spacy_cli": ["bert_zh = spacy_bert_zh.cli.plugin:app"],
     },
 )

@@ -28,7 +28,7 @@ import spacy
 import typer
 from spacy.tokens import Doc, DocBin
 
-from spacy_bert_zh.files import whole
+from spacy_bert_zh.files.outputs import whole
 
 REPOSITORY = Path(__file__).parents[1]
 OURS = REPOSITORY / "assets" / "bert_small"

@@ -52,9 +52,9 @@ def load_int8(checkpoint: str, device: str, labels: int, static: bool = False) -
     """The same with its linear layers quantised."""
     import numpy as np
 
-    from spacy_bert_zh.backbones.onnx_graph import build_graph
-    from spacy_bert_zh.backbones.onnx_quantize import quantize
-    from spacy_bert_zh.checkpoint import load_checkpoint
+    from spacy_bert_zh.backbones.onnx.graph import build_graph
+    from spacy_bert_zh.backbones.onnx.quantize import quantize
+    from spacy_bert_zh.checkpoint.folder import load_checkpoint
 
     nlp = load_onnx(checkpoint, device, labels)
     bert = load_checkpoint(checkpoint)

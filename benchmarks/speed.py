@@ -22,10 +22,10 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from spacy_bert_zh.files import whole
-from spacy_bert_zh.pieces import EMBEDDED
+from spacy_bert_zh.checkpoint.tokenizer import load_tokenizer
+from spacy_bert_zh.files.outputs import whole
+from spacy_bert_zh.pieces.encoder import EMBEDDED
 from spacy_bert_zh.plots import bars, to_svg
-from spacy_bert_zh.tokenizer import load_tokenizer
 from spacy_bert_zh.untrusted import read_json
 
 HERE = Path(__file__).parent

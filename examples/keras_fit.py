@@ -4,7 +4,7 @@
     python examples/keras_fit.py corpus model.keras
 
 The file that comes out holds a `Classifier`: word-piece ids in, scores out. Where it is read,
-`import spacy_bert_zh.backbones.keras_heads` comes first, which tells Keras what that is.
+`import spacy_bert_zh.backbones.keras.heads` comes first, which tells Keras what that is.
 """
 
 import json
@@ -20,9 +20,9 @@ import typer
 from spacy.tokens import DocBin
 from tokenizers import Tokenizer
 
-from spacy_bert_zh.backbones.keras_heads import Classifier
-from spacy_bert_zh.backbones.keras_weights import fill
-from spacy_bert_zh.checkpoint import load_checkpoint
+from spacy_bert_zh.backbones.keras.heads import Classifier
+from spacy_bert_zh.backbones.keras.weights import fill
+from spacy_bert_zh.checkpoint.folder import load_checkpoint
 
 
 def read(folder: Path) -> Iterator[tuple[str, str]]:

@@ -18,12 +18,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from spacy_bert_zh.backbones.onnx import build_onnx_backbone_v1
-from spacy_bert_zh.backbones.torch import build_torch_backbone_v1
+from spacy_bert_zh.backbones.onnx.backbone import build_onnx_backbone_v1
+from spacy_bert_zh.backbones.torch.backbone import build_torch_backbone_v1
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.loading import load_pipeline
-from spacy_bert_zh.model_card import render_model_card
-from spacy_bert_zh.package import read_facts, read_pipeline
+from spacy_bert_zh.loading.pipeline import load_pipeline
+from spacy_bert_zh.package.flow import read_facts, read_pipeline
+from spacy_bert_zh.package.model_card import render_model_card
 from tests.conftest import make_docs
 from tests.mutations import damaged_copy
 

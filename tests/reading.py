@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from spacy_bert_zh.convert import Options
-from spacy_bert_zh.convert.formats import get_format
-from spacy_bert_zh.convert.rows import Reject, Row
-from spacy_bert_zh.convert.source import Source
+from spacy_bert_zh.reading.formats import get_format
+from spacy_bert_zh.reading.rows import Reject, Row
+from spacy_bert_zh.reading.source import Source
 
 
 def read(path: Path, format: str, **options: Any) -> list[Row | Reject]:

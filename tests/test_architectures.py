@@ -11,12 +11,12 @@ from spacy.tokens import Doc
 from thinc.api import Adam, Model
 from thinc.types import Floats2d
 
-from spacy_bert_zh.architectures import (
+from spacy_bert_zh.backbones.torch.backbone import build_torch_backbone_v1
+from spacy_bert_zh.textcat.architectures import (
     build_bert_text_cat_ensemble_v1,
     build_bert_text_cat_v1,
 )
-from spacy_bert_zh.backbones.torch import build_torch_backbone_v1
-from spacy_bert_zh.ngrams import build_ngram_linear_v1, ngram_features
+from spacy_bert_zh.textcat.ngrams import build_ngram_linear_v1, ngram_features
 from tests.conftest import make_examples, teach
 
 TextCat = Model[list[Doc], Floats2d]

@@ -146,7 +146,7 @@ def test_a_full_or_closed_output_is_one_line(tmp_path: Path) -> None:
 WAITS = """
 import sys, time
 from spacy_bert_zh.cli.application import app
-from spacy_bert_zh.files import owned
+from spacy_bert_zh.files.outputs import owned
 
 @app.command()
 def wait(output: str) -> None:

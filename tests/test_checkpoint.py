@@ -27,10 +27,10 @@ from transformers import (
     RobertaModel,
 )
 
-from spacy_bert_zh.backbones.torch_bert import build_network
-from spacy_bert_zh.checkpoint import Checkpoint, load_checkpoint
+from spacy_bert_zh.backbones.torch.bert import build_network
+from spacy_bert_zh.checkpoint.folder import Checkpoint, load_checkpoint
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.pieces import EMBEDDED
+from spacy_bert_zh.pieces.encoder import EMBEDDED
 
 Change = Callable[[Path], object]
 

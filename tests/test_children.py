@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from spacy_bert_zh import children
+from spacy_bert_zh.files import children
 
 # Starts a child that starts one itself, tells the numbers of both and waits for ever.
 NESTED = (
@@ -22,12 +22,12 @@ NESTED = (
 RUNS = f"""
 import sys, os
 from pathlib import Path
-from spacy_bert_zh import children
+from spacy_bert_zh.files import children
 children.run([sys.executable, "-S", "-c", {NESTED!r}, sys.argv[1]], Path("."), os.environ)
 """
 POOLS = """
 import sys, os, time
-from spacy_bert_zh import children
+from spacy_bert_zh.files import children
 
 def work(path):
     with open(path, "a") as file:

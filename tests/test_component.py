@@ -14,10 +14,10 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from thinc.api import SGD, Adam, set_dropout_rate
 
-from spacy_bert_zh.answers import answer_all
-from spacy_bert_zh.checkpoint import load_checkpoint
-from spacy_bert_zh.component import BertMultiLabelTextCategorizer, BertTextCategorizer
+from spacy_bert_zh.checkpoint.folder import load_checkpoint
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.loading.answers import answer_all
+from spacy_bert_zh.textcat.component import BertMultiLabelTextCategorizer, BertTextCategorizer
 from tests.conftest import close, example_of, initialized, make_examples, pipe_of, teach
 
 Make = Callable[..., Language]

@@ -9,7 +9,7 @@ import spacy
 from spacy import util
 from spacy.tokens import DocBin
 
-from spacy_bert_zh.train import train
+from spacy_bert_zh.train.flow import train
 from tests.conftest import REPOSITORY, make_rows
 
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.cfg"))

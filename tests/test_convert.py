@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from spacy_bert_zh.cli import app
 from spacy_bert_zh.convert import Options, convert
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.windows import find_backbone, pieces_read
+from spacy_bert_zh.pieces.windows import find_backbone, pieces_read
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 DATA = Path(__file__).parents[2] / "shared" / "data"

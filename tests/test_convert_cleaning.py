@@ -12,8 +12,8 @@ from spacy.tokens import DocBin
 from spacy.vocab import Vocab
 
 from spacy_bert_zh.convert import Options
-from spacy_bert_zh.convert.cleaning import fault, make_cleaner
 from spacy_bert_zh.convert.writing import make_tokenize, spaced, write_docs
+from spacy_bert_zh.reading.cleaning import fault, make_cleaner
 
 Writer = Callable[[list[tuple[str, str]], Path], None]
 CHARACTERS = (

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from spacy_bert_zh.convert.formats import get_format
-from spacy_bert_zh.convert.inputs import PIECE
-from spacy_bert_zh.convert.jsonl import objects
-from spacy_bert_zh.convert.options import Options, parse_options
-from spacy_bert_zh.convert.records import UNPAIRED
-from spacy_bert_zh.convert.rows import Reject, Row
-from spacy_bert_zh.convert.source import RECORD_LIMIT, Source, detect_encoding
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.reading.formats import get_format
+from spacy_bert_zh.reading.inputs import PIECE
+from spacy_bert_zh.reading.jsonl import objects
+from spacy_bert_zh.reading.options import Options, parse_options
+from spacy_bert_zh.reading.records import UNPAIRED
+from spacy_bert_zh.reading.rows import Reject, Row
+from spacy_bert_zh.reading.source import RECORD_LIMIT, Source, detect_encoding
 from tests.reading import read, rejected, rows, write
 
 # thucnews

@@ -13,8 +13,8 @@ from spacy.training import Corpus
 from spacy.training.loop import create_train_batches
 from spacy.util import registry
 
-from spacy_bert_zh.corpus import build_shuffled_corpus_v1, shuffle_buffer
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.train.corpus import build_shuffled_corpus_v1, shuffle_buffer
 
 NLP = spacy.blank("zh")
 LABELS = ["体育", "财经", "科技", "娱乐"]

@@ -12,7 +12,7 @@ from random import Random
 import pytest
 import spacy
 
-from spacy_bert_zh.tokenizer import load_tokenizer
+from spacy_bert_zh.checkpoint.tokenizer import load_tokenizer
 from tests.conftest import REPOSITORY, initialized
 from tests.test_package import METRICS, REPORT
 

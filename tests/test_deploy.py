@@ -17,8 +17,8 @@ import pytest
 import spacy
 import yaml
 
-from spacy_bert_zh.export import export
-from spacy_bert_zh.package import package
+from spacy_bert_zh.export.flow import export
+from spacy_bert_zh.package.flow import package
 from spacy_bert_zh.serve import Limits
 from tests.conftest import REPOSITORY, close
 

@@ -20,10 +20,10 @@ from typer.testing import CliRunner
 
 from spacy_bert_zh.cli import app
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.evaluate import evaluate
-from spacy_bert_zh.metrics import measure
-from spacy_bert_zh.predictions import Predictions
-from spacy_bert_zh.report import confused_pairs, print_table, rank_mistakes
+from spacy_bert_zh.evaluate.flow import evaluate
+from spacy_bert_zh.evaluate.metrics import measure
+from spacy_bert_zh.evaluate.predictions import Predictions
+from spacy_bert_zh.evaluate.report import confused_pairs, print_table, rank_mistakes
 
 LABELS = ["财经", "体育", "科技 $x^2$"]
 UNSEEN = "<b>没有例子</b>"

@@ -12,8 +12,8 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.export import export
-from spacy_bert_zh.loading import take_apart
+from spacy_bert_zh.export.flow import export
+from spacy_bert_zh.loading.pipeline import take_apart
 from tests.conftest import close, initialized, make_docs, run_cli
 
 TEXT = "味道不错，推荐"
@@ -41,8 +41,8 @@ def test_its_bert_is_a_checkpoint_of_transformers(trained: Path, tmp_path: Path)
 
 KILLED = """
 import os, sys
-from spacy_bert_zh import saving
-from spacy_bert_zh.export import export
+from spacy_bert_zh.checkpoint import saving
+from spacy_bert_zh.export.flow import export
 
 saving.write_tokenizer = lambda *arguments: os._exit(9)
 export(*sys.argv[1:], "checkpoint")
@@ -120,7 +120,7 @@ def test_the_parts_compute_what_the_whole_does(checkpoint: Path) -> None:
     parts = take_apart(pipe)
     assert parts.labels == ["a", "b", "c"]
     assert parts.ngrams is not None
-    from spacy_bert_zh.ngrams import ngram_features
+    from spacy_bert_zh.textcat.ngrams import ngram_features
 
     vector = pipe.model.get_ref("backbone").predict(make_docs([TEXT]))[0]
     _, rows, weights = ngram_features([TEXT], parts.ngram_size, len(parts.ngrams))

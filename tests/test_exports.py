@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from spacy_bert_zh.convert import Options
-from spacy_bert_zh.convert.formats import get_format
-from spacy_bert_zh.convert.rows import Reject, Row
-from spacy_bert_zh.convert.source import Source
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.reading.formats import get_format
+from spacy_bert_zh.reading.rows import Reject, Row
+from spacy_bert_zh.reading.source import Source
 
 
 def read(path: Path, content: Any, lines: bool = False, **options: Any) -> list[Row | Reject]:

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import spacy_bert_zh
-from spacy_bert_zh import files, renaming
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.files import outputs as files
+from spacy_bert_zh.files import renaming
 
 HERE = str(Path(spacy_bert_zh.__file__).parent.parent)
 
@@ -411,7 +412,7 @@ def test_leftovers_of_other_outputs_are_let_alone(tmp_path: Path) -> None:
 
 HOLDS = """
 import sys, time
-from spacy_bert_zh import files
+from spacy_bert_zh.files import outputs as files
 with files.owned(sys.argv[1], "export") as part:
     part.mkdir()
     (part / "half").write_text("x")

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from spacy_bert_zh.cli import app
-from spacy_bert_zh.history import draw_history, make_line, read_history, write_history
+from spacy_bert_zh.evaluate.history import draw_history, make_line, read_history, write_history
 
 
 def line(step: int, score: float, loss: float | None = 0.5) -> dict[str, Any]:

@@ -20,12 +20,12 @@ pytest.importorskip("tensorflow", reason="the extra [tensorflow] is not installe
 
 import keras
 
-from spacy_bert_zh.backbones.keras import KerasShim, build_keras_backbone_v1
-from spacy_bert_zh.backbones.keras_weights import build_network, extract_weights, to_torch_layout
-from spacy_bert_zh.backbones.torch import build_torch_backbone_v1
-from spacy_bert_zh.checkpoint import load_checkpoint
+from spacy_bert_zh.backbones.keras.backbone import KerasShim, build_keras_backbone_v1
+from spacy_bert_zh.backbones.keras.weights import build_network, extract_weights, to_torch_layout
+from spacy_bert_zh.backbones.torch.backbone import build_torch_backbone_v1
+from spacy_bert_zh.checkpoint.folder import load_checkpoint
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.train import train
+from spacy_bert_zh.train.flow import train
 from tests.conftest import REPOSITORY, make_docs, make_examples, teach
 
 Backbone = Model[list[Doc], Floats2d]

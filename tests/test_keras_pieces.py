@@ -21,12 +21,12 @@ pytest.importorskip("tensorflow", reason="the extra [tensorflow] is not installe
 
 import tensorflow as tf
 
-from spacy_bert_zh.backbones.keras_ngrams import TextNgrams
-from spacy_bert_zh.backbones.keras_pieces import TextPieces
+from spacy_bert_zh.checkpoint.tokenizer import load_tokenizer
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.ngrams import ngram_features
-from spacy_bert_zh.pieces import EMBEDDED, windows
-from spacy_bert_zh.tokenizer import load_tokenizer
+from spacy_bert_zh.export.savedmodel.ngrams import TextNgrams
+from spacy_bert_zh.export.savedmodel.pieces import TextPieces
+from spacy_bert_zh.pieces.encoder import EMBEDDED, windows
+from spacy_bert_zh.textcat.ngrams import ngram_features
 from tests.test_texts import ODD
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

@@ -21,14 +21,14 @@ import torch
 from spacy.language import Language
 from transformers import AutoTokenizer, BertForMaskedLM
 
-from spacy_bert_zh.backbones.keras_bert import Bert
-from spacy_bert_zh.backbones.keras_heads import Classifier
-from spacy_bert_zh.backbones.keras_weights import build_masked_lm, build_network, extract_weights
-from spacy_bert_zh.checkpoint import load_checkpoint
+from spacy_bert_zh.backbones.keras.bert import Bert
+from spacy_bert_zh.backbones.keras.heads import Classifier
+from spacy_bert_zh.backbones.keras.weights import build_masked_lm, build_network, extract_weights
+from spacy_bert_zh.checkpoint.folder import load_checkpoint
+from spacy_bert_zh.checkpoint.saving import save_checkpoint
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.export import export
-from spacy_bert_zh.package import package
-from spacy_bert_zh.saving import save_checkpoint
+from spacy_bert_zh.export.flow import export
+from spacy_bert_zh.package.flow import package
 from tests.conftest import TEXTS, close, initialized, pipe_of, run_cli
 
 # Nothing of ours may be needed where a SavedModel is read.
@@ -197,8 +197,8 @@ JAX = """
 import sys
 import numpy as np
 import keras
-from spacy_bert_zh.backbones.keras_weights import build_network
-from spacy_bert_zh.checkpoint import load_checkpoint
+from spacy_bert_zh.backbones.keras.weights import build_network
+from spacy_bert_zh.checkpoint.folder import load_checkpoint
 assert keras.backend.backend() == "jax"
 bert = build_network(load_checkpoint(sys.argv[1]), "mean")
 data = np.load(sys.argv[2])

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from spacy_bert_zh import __version__ as OURS
-from spacy_bert_zh.files import RECORD, intact
+from spacy_bert_zh.files.outputs import RECORD, intact
 from tests.conftest import REPOSITORY, make_rows, run_cli
 from tests.pretraining import TINY, as_words
 

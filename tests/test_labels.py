@@ -13,19 +13,19 @@ from typer.testing import CliRunner
 
 from spacy_bert_zh.cli import app
 from spacy_bert_zh.convert import Options, convert, parse_options, summarize
-from spacy_bert_zh.convert.cleaning import make_cleaner
-from spacy_bert_zh.convert.columns import EMPTY_FLAG
-from spacy_bert_zh.convert.formats import FORMATS
-from spacy_bert_zh.convert.label_values import (
+from spacy_bert_zh.convert.naming import alike, make_label_cleaner, same_values
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.reading.cleaning import make_cleaner
+from spacy_bert_zh.reading.columns import EMPTY_FLAG
+from spacy_bert_zh.reading.formats import FORMATS
+from spacy_bert_zh.reading.label_values import (
     TWIN,
     NotALabelError,
     is_missing,
     is_true,
     label_names,
 )
-from spacy_bert_zh.convert.naming import alike, make_label_cleaner, same_values
-from spacy_bert_zh.convert.options import FOR_LABELS, UNDERSTOOD_BY, UNLABELLED
-from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.reading.options import FOR_LABELS, UNDERSTOOD_BY, UNLABELLED
 
 CHARACTERS = "正负 \t\n\u3000\xa0\u200b\ufeffＡａ1１.，,|e\u0301\uf900\u2028"
 

@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 
 from spacy_bert_zh.cli import app
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.files import RECORD
-from spacy_bert_zh.learnt import best_constant, check_metrics, check_record
-from spacy_bert_zh.package import check_learnt, package
-from spacy_bert_zh.predictions import find_gold
-from spacy_bert_zh.train import train
+from spacy_bert_zh.evaluate.learnt import best_constant, check_metrics, check_record
+from spacy_bert_zh.evaluate.predictions import find_gold
+from spacy_bert_zh.files.outputs import RECORD
+from spacy_bert_zh.package.flow import check_learnt, package
+from spacy_bert_zh.train.flow import train
 from tests.conftest import REPOSITORY, make_examples
 
 CONFIG = REPOSITORY / "configs" / "torch.cfg"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_bert_zh.masking import SPECIAL, Replacements, choose, corrupt
+from spacy_bert_zh.pretrain.masking import SPECIAL, Replacements, choose, corrupt
 
 MASK, FIRST, LAST = 4, 5, 50
 

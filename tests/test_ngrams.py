@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from thinc.api import Adam
 
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.ngrams import build_ngram_linear_v1, ngram_features
+from spacy_bert_zh.textcat.ngrams import build_ngram_linear_v1, ngram_features
 
 LENGTH = 2**40  # so many rows that nothing collides; no table is made here
 

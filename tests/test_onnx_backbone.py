@@ -16,19 +16,19 @@ from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.types import Floats2d
 
-from spacy_bert_zh.backbones import onnx
-from spacy_bert_zh.backbones.onnx import OnnxShim, build_onnx_backbone_v1
-from spacy_bert_zh.backbones.onnx_graph import build_graph
-from spacy_bert_zh.backbones.onnx_quantize import quantize
-from spacy_bert_zh.backbones.torch import build_torch_backbone_v1
-from spacy_bert_zh.checkpoint import Checkpoint, load_checkpoint
+from spacy_bert_zh.backbones.onnx import backbone as onnx
+from spacy_bert_zh.backbones.onnx.backbone import OnnxShim, build_onnx_backbone_v1
+from spacy_bert_zh.backbones.onnx.graph import build_graph
+from spacy_bert_zh.backbones.onnx.quantize import quantize
+from spacy_bert_zh.backbones.torch.backbone import build_torch_backbone_v1
+from spacy_bert_zh.checkpoint.folder import Checkpoint, load_checkpoint
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.export import export
-from spacy_bert_zh.gate import Comparison, check, compare
-from spacy_bert_zh.model_card import render_model_card
-from spacy_bert_zh.package import package
-from spacy_bert_zh.pieces import pad
-from spacy_bert_zh.predictions import Predictions
+from spacy_bert_zh.evaluate.predictions import Predictions
+from spacy_bert_zh.export.flow import export
+from spacy_bert_zh.export.gate import Comparison, check, compare
+from spacy_bert_zh.package.flow import package
+from spacy_bert_zh.package.model_card import render_model_card
+from spacy_bert_zh.pieces.encoder import pad
 from tests.conftest import (
     BAD,
     GOOD,
@@ -307,7 +307,7 @@ def test_a_bad_export_leaves_nothing(
     trained: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A graph of other weights stands for one that lost its accuracy."""
-    from spacy_bert_zh import shrink
+    from spacy_bert_zh.export import shrink
 
     def broken(checkpoint: Checkpoint, *options: Any) -> Any:
         weights = {name: -array for name, array in checkpoint.weights.items()}

@@ -18,11 +18,11 @@ from spacy.language import Language
 from spacy.training import Example
 from thinc.api import Config
 
-from spacy_bert_zh import smoke
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.files import RECORD
-from spacy_bert_zh.model_card import render_model_card
-from spacy_bert_zh.package import EXTRAS, check_name, check_version, package, requirements
+from spacy_bert_zh.files.outputs import RECORD
+from spacy_bert_zh.package import smoke
+from spacy_bert_zh.package.flow import EXTRAS, check_name, check_version, package, requirements
+from spacy_bert_zh.package.model_card import render_model_card
 
 REPOSITORY = Path(__file__).parent.parent
 LABELS = ("财经", "体育")

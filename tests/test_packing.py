@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_bert_zh.masking import SPECIAL, Replacements
+from spacy_bert_zh.pretrain.masking import SPECIAL, Replacements
 from spacy_bert_zh.pretrain.network import MaskedBert, flops, new_model
 from spacy_bert_zh.pretrain.packing import IGNORED, Corpus, Specials, lay_out, mask_rows, pack
 

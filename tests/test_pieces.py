@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer
 from transformers import BertTokenizerFast
 
+from spacy_bert_zh.checkpoint.saving import SPECIAL
+from spacy_bert_zh.checkpoint.tokenizer import load_tokenizer
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.pieces import (
+from spacy_bert_zh.pieces.encoder import (
     EMBEDDED,
     MAX_BATCH_PIECES,
     Batch,
@@ -23,8 +25,6 @@ from spacy_bert_zh.pieces import (
     windows,
 )
 from spacy_bert_zh.pretrain.vocabulary import tokenizer_of
-from spacy_bert_zh.saving import SPECIAL
-from spacy_bert_zh.tokenizer import load_tokenizer
 from tests.conftest import GOOD, NOUNS
 
 # What tokenizers stumble over: half- and full-width, emoji, NUL, controls, accents, rare planes.

@@ -14,7 +14,7 @@ from spacy.util import load_config
 from thinc.api import Config
 from typer.testing import CliRunner
 
-from spacy_bert_zh.portable import OPTIONAL, build_portable_v1, portable, portable_config
+from spacy_bert_zh.loading.portable import OPTIONAL, build_portable_v1, portable, portable_config
 
 TEXTS = {
     "股票今天大涨": "财经",

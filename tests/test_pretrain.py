@@ -17,6 +17,7 @@ import spacy
 import torch
 from safetensors.numpy import load_file, save_file
 
+from spacy_bert_zh.checkpoint.tokenizer import load_tokenizer
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pretrain import PRESETS, make_options, pretrain
 from spacy_bert_zh.pretrain.monitor import read_metrics
@@ -25,7 +26,6 @@ from spacy_bert_zh.pretrain.output import fill_positions
 from spacy_bert_zh.pretrain.prepare import prepare
 from spacy_bert_zh.pretrain.state import NAME, read_meta
 from spacy_bert_zh.pretrain.vocabulary import train_vocabulary
-from spacy_bert_zh.tokenizer import load_tokenizer
 from tests.conftest import run_cli
 from tests.pretraining import TINY, as_words, tiny
 

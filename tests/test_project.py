@@ -14,7 +14,7 @@ from weasel.util.commands import split_command
 from weasel.util.config import load_project_config
 
 from spacy_bert_zh.__main__ import unquoted
-from spacy_bert_zh.checkpoint import load_checkpoint
+from spacy_bert_zh.checkpoint.folder import load_checkpoint
 from tests.conftest import REPOSITORY
 
 PACKAGE = REPOSITORY / "spacy_bert_zh"

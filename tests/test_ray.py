@@ -18,8 +18,8 @@ import httpx
 import pytest
 import spacy
 
-from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.reading.options import Options
 from spacy_bert_zh.score import score
 from spacy_bert_zh.score.chunks import Job, make_groups
 from tests.conftest import make_rows

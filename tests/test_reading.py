@@ -14,10 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 from spacy_bert_zh.cli import app
-from spacy_bert_zh.convert import Options, convert, inputs
-from spacy_bert_zh.convert.inputs import STDIN, size
-from spacy_bert_zh.convert.source import detect_encoding
+from spacy_bert_zh.convert import Options, convert
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.reading import inputs
+from spacy_bert_zh.reading.inputs import STDIN, size
+from spacy_bert_zh.reading.source import detect_encoding
 from tests.reading import read, rejected, rows, texts, write
 
 TEXT = "中国体育代表团昨日在东京获得冠军，总统发表谈话，经济继续增长。\n" * 30

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import spacy
 
-from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.reading.options import Options
 from spacy_bert_zh.score import local, score
 from tests.conftest import make_rows, run_cli
 

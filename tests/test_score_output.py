@@ -13,9 +13,9 @@ import spacy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_bert_zh.convert.options import Options
-from spacy_bert_zh.convert.rows import Row
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.reading.options import Options
+from spacy_bert_zh.reading.rows import Row
 from spacy_bert_zh.score import score
 from spacy_bert_zh.score.items import _columns, _writable
 from spacy_bert_zh.score.layout import survey

@@ -18,13 +18,13 @@ from spacy.cli.package import package
 from spacy.language import Language
 from thinc.api import Config
 
-from spacy_bert_zh.architectures import build_bert_text_cat_ensemble_v1
-from spacy_bert_zh.backbones.onnx import build_onnx_backbone_v1
-from spacy_bert_zh.backbones.torch import build_torch_backbone_v1
-from spacy_bert_zh.class_weights import as_json, check_writable, read_class_weights
+from spacy_bert_zh.backbones.onnx.backbone import build_onnx_backbone_v1
+from spacy_bert_zh.backbones.torch.backbone import build_torch_backbone_v1
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.export import export
-from spacy_bert_zh.ngrams import build_ngram_linear_v1
+from spacy_bert_zh.export.flow import export
+from spacy_bert_zh.textcat.architectures import build_bert_text_cat_ensemble_v1
+from spacy_bert_zh.textcat.class_weights import as_json, check_writable, read_class_weights
+from spacy_bert_zh.textcat.ngrams import build_ngram_linear_v1
 from tests.conftest import FACTORIES, REPOSITORY, close, example_of, pipe_of
 
 Make = Callable[..., Language]
@@ -234,7 +234,7 @@ IMPORT = """
 import os, sys
 import spacy, tokenizers, torch, transformers
 del os.register_at_fork
-import spacy_bert_zh.backbones.torch_bert
+import spacy_bert_zh.backbones.torch.bert
 spacy.blank("zh").add_pipe("bert_textcat")
 """
 

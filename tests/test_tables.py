@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_bert_zh.convert import parquet as parquet_reader
-from spacy_bert_zh.convert import records
-from spacy_bert_zh.convert.dialects import find_dialect
-from spacy_bert_zh.convert.options import Options
-from spacy_bert_zh.convert.records import BEYOND, SPANS, SWALLOWED, UNPAIRED, Record
-from spacy_bert_zh.convert.rows import Reject, Row
-from spacy_bert_zh.convert.source import RECORD_LIMIT, Source
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.reading import parquet as parquet_reader
+from spacy_bert_zh.reading import records
+from spacy_bert_zh.reading.dialects import find_dialect
+from spacy_bert_zh.reading.options import Options
+from spacy_bert_zh.reading.records import BEYOND, SPANS, SWALLOWED, UNPAIRED, Record
+from spacy_bert_zh.reading.rows import Reject, Row
+from spacy_bert_zh.reading.source import RECORD_LIMIT, Source
 from tests.reading import read, rejected, remarks, rows, texts, write
 
 # quotation marks

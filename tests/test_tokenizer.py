@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from tokenizers.models import Unigram
 
-from spacy_bert_zh.charsmap import check_charsmap
-from spacy_bert_zh.checkpoint import Checkpoint, load_checkpoint, pack, unpack
+from spacy_bert_zh.checkpoint.charsmap import check_charsmap
+from spacy_bert_zh.checkpoint.folder import Checkpoint, load_checkpoint, pack, unpack
+from spacy_bert_zh.checkpoint.tokenizer import load_tokenizer, parse_tokenizer
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.tokenizer import load_tokenizer, parse_tokenizer
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 WORDS = {piece: i for i, piece in enumerate([*SPECIAL, "好", "吃", "##吃", "a"])}

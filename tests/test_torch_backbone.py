@@ -20,13 +20,14 @@ from tokenizers import Tokenizer
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import BertModel
 
-from spacy_bert_zh.backbones import torch_bert, torch_packed
-from spacy_bert_zh.backbones.torch import TorchShim, build_torch_backbone_v1
-from spacy_bert_zh.backbones.torch_bert import PooledBert, build_network
-from spacy_bert_zh.checkpoint import load_checkpoint
+from spacy_bert_zh.backbones.torch import bert as torch_bert
+from spacy_bert_zh.backbones.torch import packed as torch_packed
+from spacy_bert_zh.backbones.torch.backbone import TorchShim, build_torch_backbone_v1
+from spacy_bert_zh.backbones.torch.bert import PooledBert, build_network
+from spacy_bert_zh.checkpoint.folder import load_checkpoint
+from spacy_bert_zh.checkpoint.tokenizer import load_tokenizer
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.pieces import Batch, Documents, windows
-from spacy_bert_zh.tokenizer import load_tokenizer
+from spacy_bert_zh.pieces.encoder import Batch, Documents, windows
 from tests.conftest import TEXTS, make_docs, make_examples
 
 Backbone = Model[list[Doc], Floats2d]

@@ -18,11 +18,11 @@ from spacy.tokens import DocBin
 from thinc import compat
 
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.files import made
-from spacy_bert_zh.loading import use_gpu
-from spacy_bert_zh.resume import TrainingState
-from spacy_bert_zh.train import train
-from spacy_bert_zh.training_config import choose_frequency
+from spacy_bert_zh.files.outputs import made
+from spacy_bert_zh.loading.pipeline import use_gpu
+from spacy_bert_zh.train.config import choose_frequency
+from spacy_bert_zh.train.flow import train
+from spacy_bert_zh.train.resume import TrainingState
 from tests.conftest import REPOSITORY, run_cli
 
 CONFIG = REPOSITORY / "configs" / "torch.cfg"

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from safetensors.numpy import load_file, save_file
 
-from spacy_bert_zh.backbones.onnx import build_onnx_backbone_v1
-from spacy_bert_zh.backbones.onnx_reading import check_graph
-from spacy_bert_zh.backbones.torch import TorchShim, build_torch_backbone_v1
-from spacy_bert_zh.checkpoint import load_checkpoint
+from spacy_bert_zh.backbones.onnx.backbone import build_onnx_backbone_v1
+from spacy_bert_zh.backbones.onnx.reading import check_graph
+from spacy_bert_zh.backbones.torch.backbone import TorchShim, build_torch_backbone_v1
+from spacy_bert_zh.checkpoint.folder import load_checkpoint
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.folders import read_meta
-from spacy_bert_zh.loading import load_pipeline
-from spacy_bert_zh.package import package, read_facts
+from spacy_bert_zh.loading.folders import read_meta
+from spacy_bert_zh.loading.pipeline import load_pipeline
+from spacy_bert_zh.package.flow import package, read_facts
 from spacy_bert_zh.untrusted import MOST_VALUES, check_msgpack, parse_json, read_bytes
 from tests.conftest import initialized
 

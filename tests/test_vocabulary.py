@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from tokenizers.models import Unigram
 
+from spacy_bert_zh.checkpoint.saving import SPECIAL, pieces_of, write_tokenizer
+from spacy_bert_zh.checkpoint.tokenizer import load_tokenizer, read_tokenizer
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pretrain import pretrain
 from spacy_bert_zh.pretrain.joining import join_pieces
 from spacy_bert_zh.pretrain.vocabulary import LETTERS, SIGNS, read_vocabulary, train_vocabulary
-from spacy_bert_zh.saving import SPECIAL, pieces_of, write_tokenizer
-from spacy_bert_zh.tokenizer import load_tokenizer, read_tokenizer
 from tests.pretraining import tiny
 
 KEPT = [*SPECIAL, *LETTERS, *(f"##{letter}" for letter in LETTERS), *SIGNS]

@@ -7,8 +7,8 @@ import spacy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_bert_zh.pieces import windows
-from spacy_bert_zh.windows import describe_reading, find_backbone, pieces_read
+from spacy_bert_zh.pieces.encoder import windows
+from spacy_bert_zh.pieces.windows import describe_reading, find_backbone, pieces_read
 from tests.conftest import REPOSITORY
 
 

@@ -13,10 +13,9 @@ from spacy.tokens import Doc
 from thinc.api import Model, Shim
 from thinc.types import Floats2d
 
-from spacy_bert_zh.checkpoint import Checkpoint, load_checkpoint
+from spacy_bert_zh.checkpoint import Checkpoint, check_shapes, expected_shapes, load_checkpoint
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import Documents, Encoded, PieceEncoder, shared_pieces
-from spacy_bert_zh.shapes import check_shapes, expected_shapes
 
 Pooling = Literal["cls", "pooler", "mean"]
 

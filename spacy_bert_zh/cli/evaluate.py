@@ -23,9 +23,8 @@ def evaluate(
     force: Annotated[bool, typer.Option(help="Also if nothing was learnt.")] = False,
 ) -> None:
     """Measure a trained pipeline on a corpus and write a report to read."""
+    from spacy_bert_zh.evaluate import check_metrics, print_table
     from spacy_bert_zh.evaluate import evaluate as run
-    from spacy_bert_zh.learnt import check_metrics
-    from spacy_bert_zh.report import print_table
 
     metrics = run(
         pipeline, corpus, output_dir, gpu_id=gpu_id, component=component, threshold=threshold

@@ -41,10 +41,11 @@ def score(
     ray: Annotated[bool, typer.Option("--ray", help="On Ray; see docs/scale.md.")] = False,
 ) -> None:
     """Classify a corpus of any size, a row out for each row in; goes on where it was cut off."""
-    from spacy_bert_zh.convert.options import parse_options
+    from spacy_bert_zh.reading import Options, parse_options
     from spacy_bert_zh.score import score as run
 
     options = parse_options(
+        Options,
         format=format,
         encoding=encoding,
         delimiter=delimiter,

@@ -10,10 +10,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from spacy_bert_zh.convert.cleaning import fault, make_cleaner
-from spacy_bert_zh.convert.formats import get_format
-from spacy_bert_zh.convert.inputs import size
-from spacy_bert_zh.convert.label_values import NotALabelError
 from spacy_bert_zh.convert.labels import (
     check_labels,
     check_splits,
@@ -27,8 +23,6 @@ from spacy_bert_zh.convert.lengths import Lengths
 from spacy_bert_zh.convert.naming import Naming
 from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.convert.report import count_files, write_rejects, write_report
-from spacy_bert_zh.convert.rows import Reject
-from spacy_bert_zh.convert.source import Source
 from spacy_bert_zh.convert.spool import (
     SPLITS,
     Spool,
@@ -41,6 +35,15 @@ from spacy_bert_zh.convert.spool import (
 from spacy_bert_zh.convert.writing import Rows, make_tokenize, write_docs, write_texts
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.files import owned
+from spacy_bert_zh.reading import (
+    NotALabelError,
+    Reject,
+    Source,
+    fault,
+    get_format,
+    make_cleaner,
+    size,
+)
 
 
 @dataclass

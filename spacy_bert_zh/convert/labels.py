@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from spacy_bert_zh.convert.label_values import NO_LABEL
 from spacy_bert_zh.convert.naming import Naming, alike, listed
 from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.convert.spool import SPLITS, Spool
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.reading import NO_LABEL
 
 # More is a wrong column rather than a classification, and would fill memory.
 MAX_LABELS = 10_000

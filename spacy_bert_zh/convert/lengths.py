@@ -23,7 +23,7 @@ class Lengths:
     def __init__(self, options: Options) -> None:
         # Both need a second to import.
         from spacy_bert_zh.checkpoint import find_tokenizer
-        from spacy_bert_zh.windows import find_backbone, pieces_read
+        from spacy_bert_zh.pieces import find_backbone, pieces_read
 
         backbone = find_backbone(options.config)
         name, revision = backbone.get("name"), backbone.get("revision", "main")

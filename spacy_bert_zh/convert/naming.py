@@ -4,23 +4,15 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
-from spacy_bert_zh.convert.cleaning import make_cleaner
-from spacy_bert_zh.convert.label_values import NO_LABEL, NotALabelError, is_missing
 from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.convert.spool import Spool
+from spacy_bert_zh.reading import NO_LABEL, NotALabelError, is_missing, make_label_cleaner
 
-_LINE_BREAK = re.compile(r"\s*\n\s*")
 _WHOLE = re.compile(r"(-?\d+)\.0")
 _FRACTION = re.compile(r"-?\d+\.\d+")
 _TRUTH = ("true", "false")
-
-
-def make_label_cleaner(options: Options) -> Callable[[str], str]:
-    """Build the function that cleans a label: as texts are, on one line."""
-    clean = make_cleaner(options)
-    return lambda label: _LINE_BREAK.sub(" ", clean(label))
 
 
 class Naming:

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch.utils.data import DataLoader, Dataset
 
-from spacy_bert_zh.children import die_with_parent
+from spacy_bert_zh.checkpoint import SPECIAL
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.masking import Replacements
+from spacy_bert_zh.files import die_with_parent
+from spacy_bert_zh.pretrain.masking import Replacements
 from spacy_bert_zh.pretrain.options import Options
 from spacy_bert_zh.pretrain.packing import Corpus, Plan, Specials, lay_out, mask_rows, pack
 from spacy_bert_zh.pretrain.vocabulary import read_lines
-from spacy_bert_zh.saving import SPECIAL
 
 PACKING, MASKING = range(2)
 """What a random stream is for: the word after the seed."""

@@ -11,13 +11,12 @@ from typing import Any
 from tokenizers import Tokenizer
 from wasabi import msg
 
-from spacy_bert_zh.convert.inputs import STDIN
+from spacy_bert_zh.checkpoint import load_tokenizer, pieces_of
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import check_apart, claim, whole, workshop
 from spacy_bert_zh.pretrain.options import Options
 from spacy_bert_zh.pretrain.vocabulary import DEFAULT_SIZE, read_vocabulary, train_vocabulary
-from spacy_bert_zh.saving import pieces_of
-from spacy_bert_zh.tokenizer import load_tokenizer
+from spacy_bert_zh.reading import STDIN
 
 # What stands in OUTPUT.work.
 WORK = ("vocab-*.json", "data-*", "checkpoint.safetensors", "metrics.jsonl")

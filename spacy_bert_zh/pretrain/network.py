@@ -7,11 +7,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from spacy_bert_zh.backbones.torch_bert import without_tensorflow
-from spacy_bert_zh.checkpoint import load_checkpoint
+from spacy_bert_zh.backbones.torch.bert import without_tensorflow
+from spacy_bert_zh.checkpoint import check_shapes, load_checkpoint, network_settings
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pretrain.packing import IGNORED
-from spacy_bert_zh.shapes import check_shapes, network_settings
 
 with without_tensorflow():
     from transformers import BertConfig, BertForMaskedLM

@@ -9,11 +9,11 @@ import torch
 from tokenizers import Tokenizer
 
 import spacy_bert_zh
+from spacy_bert_zh.checkpoint import write_tokenizer
 from spacy_bert_zh.files import made
 from spacy_bert_zh.pretrain.monitor import METRICS, draw_loss, read_metrics
 from spacy_bert_zh.pretrain.network import MaskedBert
 from spacy_bert_zh.pretrain.options import Options
-from spacy_bert_zh.saving import write_tokenizer
 
 FINE_TUNING_DROPOUT = 0.1
 # Attention without dropout takes torch's fast path, also in training.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spacy_bert_zh.masking import SPECIAL, Replacements, choose, corrupt
+from spacy_bert_zh.pretrain.masking import SPECIAL, Replacements, choose, corrupt
 
 IGNORED = -100
 """The label of a place that only fills the batch up."""

@@ -16,20 +16,15 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
-from spacy_bert_zh.children import pool
-from spacy_bert_zh.convert.cleaning import fault, make_cleaner
-from spacy_bert_zh.convert.formats import get_format
-from spacy_bert_zh.convert.inputs import size
-from spacy_bert_zh.convert.options import Options as ReadingOptions
-from spacy_bert_zh.convert.rows import Reject, Row
-from spacy_bert_zh.convert.source import Source
 from spacy_bert_zh.errors import BertZhError, missing_extra
-from spacy_bert_zh.files import whole
+from spacy_bert_zh.files import pool, whole
 from spacy_bert_zh.pretrain.joining import ranked
 from spacy_bert_zh.pretrain.options import Options
 from spacy_bert_zh.pretrain.overlap import Overlap, find_docbins, read_texts
 from spacy_bert_zh.pretrain.packing import Corpus
 from spacy_bert_zh.pretrain.worker import Block, Worker
+from spacy_bert_zh.reading import Options as ReadingOptions
+from spacy_bert_zh.reading import Reject, Row, Source, fault, get_format, make_cleaner, size
 from spacy_bert_zh.untrusted import read_json
 
 MOST_UNKNOWN = 0.01

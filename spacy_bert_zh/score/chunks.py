@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 
-from spacy_bert_zh.convert.inputs import size
-from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.reading import Options, size
 from spacy_bert_zh.score.items import Item, read_items
 
 GROUP = 64_000_000

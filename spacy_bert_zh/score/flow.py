@@ -14,11 +14,9 @@ from tempfile import TemporaryDirectory
 from spacy.util import get_package_path, is_package
 from tqdm import tqdm
 
-from spacy_bert_zh.convert.formats import get_format
-from spacy_bert_zh.convert.inputs import STDIN
-from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import check_apart, claim, made, real, remove, whole, workshop
+from spacy_bert_zh.reading import STDIN, Options, get_format
 from spacy_bert_zh.score import local
 from spacy_bert_zh.score.chunks import CHARACTERS, GROUP, Engine, Job, make_groups, read_lines
 from spacy_bert_zh.score.output import Summary, choose_format, write_output

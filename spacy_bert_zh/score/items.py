@@ -8,12 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spacy_bert_zh.convert.cleaning import fault
-from spacy_bert_zh.convert.formats import get_format
-from spacy_bert_zh.convert.options import Options
-from spacy_bert_zh.convert.rows import Reject, Row
-from spacy_bert_zh.convert.source import Source
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.reading import Options, Reject, Row, Source, fault, get_format
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 
-from spacy_bert_zh.children import pool
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.files import pool
 from spacy_bert_zh.score.chunks import Chunk, Group, Job, read_group
 from spacy_bert_zh.score.work import load, write
 

@@ -5,9 +5,17 @@ import math
 
 from spacy.language import Language
 
-from spacy_bert_zh.answers import Answer, answer_all, warm_up
 from spacy_bert_zh.files import whole
-from spacy_bert_zh.loading import find_textcat, is_exclusive, load_pipeline, set_threshold, textcats
+from spacy_bert_zh.loading import (
+    Answer,
+    answer_all,
+    find_textcat,
+    is_exclusive,
+    load_pipeline,
+    set_threshold,
+    textcats,
+    warm_up,
+)
 from spacy_bert_zh.score.chunks import Chunk, Job
 from spacy_bert_zh.score.items import Item
 

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from spacy_bert_zh import __version__
-from spacy_bert_zh.answers import Answer
+from spacy_bert_zh.loading import Answer
 from spacy_bert_zh.serve.batching import Batcher, QueueFull, Unanswerable
 from spacy_bert_zh.serve.body import check_headers, problem, read_question
 from spacy_bert_zh.serve.guard import RETRY, Guard, Record, reply

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from spacy.language import Language
 
-from spacy_bert_zh.answers import Answer, answer_all
+from spacy_bert_zh.loading import Answer, answer_all
 from spacy_bert_zh.serve.metrics import Metrics
 from spacy_bert_zh.serve.settings import Limits
 

@@ -6,8 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from spacy.language import Language
 
-from spacy_bert_zh.answers import Answer
-from spacy_bert_zh.loading import is_exclusive, textcats
+from spacy_bert_zh.loading import Answer, is_exclusive, textcats
 
 
 def _encodable(text: str) -> str:

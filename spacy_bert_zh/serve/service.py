@@ -10,9 +10,8 @@ from pathlib import Path
 
 from spacy.language import Language
 
-from spacy_bert_zh.answers import answer_all, warm_up
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.loading import load_pipeline, textcats
+from spacy_bert_zh.loading import answer_all, load_pipeline, textcats, warm_up
 from spacy_bert_zh.serve.batching import Batcher
 from spacy_bert_zh.serve.metrics import Metrics
 from spacy_bert_zh.serve.settings import Limits

@@ -1,0 +1,92 @@
+"""A trained classifier in ONNX: as a pipeline, and as plain files for other frameworks."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import TensorProto, helper
+from spacy.language import Language
+from spacy.util import load_model_from_config
+from thinc.api import Config
+from tokenizers import Tokenizer
+
+from spacy_bert_zh.backbones.onnx.graph import Graph
+from spacy_bert_zh.checkpoint import write_tokenizer
+from spacy_bert_zh.loading import Parts, find_textcat
+
+ARCHITECTURE = "spacy_bert_zh.OnnxBackbone.v1"
+SETTINGS = ("max_length", "stride", "max_windows", "pooling")
+
+
+def shorten(parts: Parts) -> Parts:
+    """The same without the positions that no window reaches."""
+    length, name = parts.settings["max_length"], "embeddings.position_embeddings.weight"
+    config = {**parts.checkpoint.config, "max_position_embeddings": length}
+    weights = {**parts.checkpoint.weights}
+    weights[name] = weights[name][:length]
+    return replace(parts, checkpoint=replace(parts.checkpoint, config=config, weights=weights))
+
+
+def exchange(nlp: Language, component: str, parts: Parts, model: Any) -> Language:
+    """A copy of a pipeline whose text classifier computes by an ONNX graph.
+
+    Args:
+        nlp: The pipeline; it stays as it is.
+        component: Name of its text classifier.
+        parts: Of the classifier.
+        model: Its graph, an `onnx.ModelProto`.
+    """
+    config = Config(nlp.config).copy()
+    settings = {name: parts.settings[name] for name in SETTINGS}
+    backbone = {"@architectures": ARCHITECTURE, "name": None, **settings}
+    config["components"][component]["model"]["backbone"] = backbone
+    copy = load_model_from_config(config, meta=dict(nlp.meta), auto_fill=True)
+    copy.from_bytes(nlp.to_bytes())
+    shim: Any = find_textcat(copy, component).model.get_ref("backbone").shims[0]
+    shim.exchange(parts.checkpoint, model.SerializeToString())
+    return copy
+
+
+def save_plain(parts: Parts, model: Any, folder: Path) -> None:
+    """Write ``model.onnx``, ``tokenizer.json`` and ``labels.json``, for use without this package.
+
+    The graph takes ``input_ids`` and ``attention_mask`` of shape (texts, length), as the
+    tokenizer gives them, and returns ``scores`` of shape (texts, labels). A text is cut off
+    where the first window ends.
+
+    Args:
+        parts: Of the classifier, without n-grams.
+        model: Its graph, an `onnx.ModelProto`.
+        folder: The folder to make.
+    """
+    folder.mkdir()
+    onnx.save(_with_head(parts, model), folder / "model.onnx")
+    labels = json.dumps(parts.labels, ensure_ascii=False) + "\n"
+    (folder / "labels.json").write_text(labels, "utf-8")
+    most = parts.settings["max_length"]
+    write_tokenizer(parts.checkpoint.tokenizer, folder, most)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_truncation(most)
+    tokenizer.enable_padding(pad_id=tokenizer.token_to_id("[PAD]"))
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def _with_head(parts: Parts, model: Any) -> Any:
+    """The model with ``scores`` in place of ``vectors``."""
+    graph = Graph(prefix="head_")
+    logits = graph.linear("vectors", "head", parts.weights, parts.bias)
+    # The axis of a softmax is the last one, if nothing is said.
+    kind = "Softmax" if parts.exclusive_classes else "Sigmoid"
+    graph.nodes.append(helper.make_node(kind, [logits], ["scores"], "scores"))
+    whole = onnx.ModelProto()
+    whole.CopyFrom(model)
+    whole.graph.node.extend(graph.nodes)
+    whole.graph.initializer.extend(graph.weights)
+    scores = helper.make_tensor_value_info(
+        "scores", TensorProto.FLOAT, ["texts", len(parts.labels)]
+    )
+    whole.graph.output[0].CopyFrom(scores)
+    onnx.checker.check_model(whole)
+    return whole

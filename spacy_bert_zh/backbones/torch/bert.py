@@ -1,0 +1,148 @@
+"""The network of the torch backbone: `transformers.BertModel`, pooled to one row a document."""
+
+import contextlib
+import os
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from spacy_bert_zh.backbones.base import Pooling, check_weights, is_frozen
+from spacy_bert_zh.backbones.torch.packed import encode
+from spacy_bert_zh.checkpoint import Checkpoint, network_settings
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.pieces import Batch, Encoded
+from spacy_bert_zh.untrusted import one_line
+
+
+@contextlib.contextmanager
+def without_tensorflow() -> Iterator[None]:
+    """Keep transformers 4 from importing TensorFlow too, which it does wherever it finds it.
+
+    It looks into the environment when it is imported itself, and that may have happened:
+    spacy-transformers does so as soon as spaCy collects its plugins.
+    """
+    given = os.environ.get("USE_TF")
+    os.environ["USE_TF"] = "0"
+    from transformers.utils import import_utils
+
+    found = getattr(import_utils, "_tf_available", False)
+    try:
+        import_utils._tf_available = False
+        yield
+    finally:
+        import_utils._tf_available = found
+        del os.environ["USE_TF"]
+        if given is not None:
+            os.environ["USE_TF"] = given
+
+
+with without_tensorflow():
+    from transformers import BertConfig, BertModel
+
+# A forked child (nlp.pipe with n_process) inherits OpenMP threads that don't exist there and
+# would wait for them for ever. Windows has no fork.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
+OUT_OF_MEMORY = "Out of GPU memory: the batch is computed in smaller parts (set batch_size lower)"
+
+
+class PooledBert(nn.Module):
+    """BERT (Devlin et al. 2019) with one vector a document.
+
+    Args:
+        config: The keys of ``config.json``.
+        pooling: ``cls`` is the last hidden state of [CLS]; ``pooler`` that through BERT's
+            pretrained tanh layer; ``mean`` the mean over all pieces of a window.
+    """
+
+    def __init__(self, config: dict[str, Any], pooling: Pooling) -> None:
+        super().__init__()
+        self.pooling = pooling
+        self.gradient_checkpointing = False
+        self._warned = False
+        # The cache is for text generation; transformers 5 warns of it under checkpointing.
+        settings = BertConfig(**network_settings(config), use_cache=False)
+        self.bert = BertModel(settings, add_pooling_layer=pooling == "pooler")
+
+    def forward(self, encoded: Encoded) -> torch.Tensor:
+        """Encode all windows; a document's vector is the mean over its windows.
+
+        Returns:
+            Shape (documents, hidden size), float32.
+        """
+        vectors = torch.cat([self._pool(batch) for batch in encoded.batches])
+        docs, windows = (
+            torch.from_numpy(rows).to(vectors.device) for rows in (encoded.docs, encoded.windows)
+        )
+        sums = vectors.new_zeros((encoded.size, vectors.shape[1]))
+        sums = sums.index_add(0, docs, vectors[windows])
+        return sums / torch.bincount(docs, minlength=encoded.size)[:, None]
+
+    def _pool(self, batch: Batch) -> torch.Tensor:
+        """Vectors of the windows; where the memory of a GPU is too small, in two halves."""
+        try:
+            return self._pool_whole(batch)
+        except torch.OutOfMemoryError:
+            if len(batch) == 1 or torch.is_grad_enabled():
+                raise
+        if not self._warned:
+            warnings.warn(OUT_OF_MEMORY, stacklevel=2)
+            self._warned = True
+        torch.cuda.empty_cache()
+        return torch.cat([self._pool(half) for half in batch.halves()])
+
+    def _pool_whole(self, batch: Batch) -> torch.Tensor:
+        hidden = encode(
+            self.bert,
+            batch,
+            first_only=self.pooling != "mean",
+            checkpointing=self.gradient_checkpointing,
+        )
+        if self.pooling == "pooler":
+            return self.bert.pooler(hidden[:, None]).float()
+        if self.pooling == "cls":
+            return hidden.float()
+        lengths = torch.from_numpy(batch.lengths).to(hidden.device)
+        owners = torch.repeat_interleave(lengths, output_size=len(hidden))
+        sums = hidden.new_zeros(len(batch), hidden.shape[1], dtype=torch.float32)
+        return sums.index_add(0, owners, hidden.float()) / lengths[:, None]
+
+
+def build_network(checkpoint: Checkpoint, pooling: Pooling, freeze_layers: int = 0) -> PooledBert:
+    """Build the network and fill it with the checkpoint's weights.
+
+    Args:
+        checkpoint: Config and weights.
+        pooling: See `PooledBert`.
+        freeze_layers: Don't train the embeddings and this many layers; 0 trains all.
+
+    Raises:
+        BertZhError: The config makes no sense, the network has fewer layers, or weights are
+            missing or have the wrong shape; it names them.
+    """
+    check_weights(checkpoint, pooling)
+    try:
+        network = PooledBert(checkpoint.config, pooling)
+    except Exception as error:  # transformers and its parts have no error class in common
+        raise BertZhError(f"config.json doesn't describe a BERT: {one_line(error)}") from error
+    state = network.bert.state_dict()
+    network.bert.load_state_dict(
+        {name: torch.from_numpy(checkpoint.weights[name]) for name in state}
+    )
+    layers = int(network.bert.config.num_hidden_layers)
+    for name, parameter in network.bert.named_parameters():
+        parameter.requires_grad_(not is_frozen(name, layers, freeze_layers))
+    return network
+
+
+def extract_weights(network: PooledBert) -> dict[str, Any]:
+    """The network's weights as float32 arrays on the CPU, named as in `BertModel`."""
+    return {
+        name: np.ascontiguousarray(tensor.detach().cpu().float().numpy())
+        for name, tensor in network.bert.state_dict().items()
+    }

@@ -1,0 +1,40 @@
+"""BERT checkpoints and tokenizers: found, checked, read and written, without an engine."""
+
+from spacy_bert_zh.checkpoint.folder import (
+    Checkpoint,
+    find_tokenizer,
+    holds_graph,
+    load_checkpoint,
+    pack,
+    unpack,
+)
+from spacy_bert_zh.checkpoint.saving import (
+    SPECIAL,
+    pieces_of,
+    save_checkpoint,
+    write_lines,
+    write_tokenizer,
+)
+from spacy_bert_zh.checkpoint.shapes import check_shapes, expected_shapes, network_settings
+from spacy_bert_zh.checkpoint.tensors import check_finite
+from spacy_bert_zh.checkpoint.tokenizer import load_tokenizer, read_tokenizer
+
+__all__ = [
+    "SPECIAL",
+    "Checkpoint",
+    "check_finite",
+    "check_shapes",
+    "expected_shapes",
+    "find_tokenizer",
+    "holds_graph",
+    "load_checkpoint",
+    "load_tokenizer",
+    "network_settings",
+    "pack",
+    "pieces_of",
+    "read_tokenizer",
+    "save_checkpoint",
+    "unpack",
+    "write_lines",
+    "write_tokenizer",
+]

@@ -1,0 +1,77 @@
+"""Checkpoints written in the Hugging Face layout: no pickle, no engine."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from safetensors.numpy import save_file
+from tokenizers import Tokenizer
+from tokenizers.decoders import WordPiece as WordPieceDecoder
+from tokenizers.processors import BertProcessing
+
+from spacy_bert_zh.checkpoint.folder import Checkpoint
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+# transformers may build BERT's own tokenizer from vocab.txt alone, which would cut words up.
+_CLASSES = {"WordPiece": "BertTokenizer"}
+
+
+def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write a folder that `load_checkpoint` and transformers read.
+
+    It is for `AutoModelForMaskedLM` if the weights have the head of masked language modelling,
+    else for `AutoModel`.
+
+    Args:
+        checkpoint: Config, tokenizer and weights.
+        folder: The folder to make.
+    """
+    weights = checkpoint.weights
+    masked = any(name.startswith("cls.") for name in weights)
+    architecture = "BertForMaskedLM" if masked else "BertModel"
+    if masked:
+        weights = {k if k.startswith("cls.") else f"bert.{k}": v for k, v in weights.items()}
+    config = {**checkpoint.config, "architectures": [architecture]}
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    (folder / "model.safetensors").chmod(0o644)  # written for the owner alone
+    positions = checkpoint.config.get("max_position_embeddings", 512)
+    write_tokenizer(checkpoint.tokenizer, folder, positions)
+
+
+def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None:
+    """Write ``tokenizer.json``, ``tokenizer_config.json`` and ``vocab.txt``.
+
+    transformers' `AutoTokenizer` then adds [CLS] and [SEP] and puts pieces together again.
+    """
+    complete = Tokenizer.from_str(tokenizer.to_str())
+    cls, sep = ((piece, complete.token_to_id(piece)) for piece in ("[CLS]", "[SEP]"))
+    complete.post_processor = BertProcessing(sep, cls)
+    complete.decoder = WordPieceDecoder()
+    complete.save(str(folder / "tokenizer.json"))
+    plain = json.loads(tokenizer.to_str())
+    normalizer = plain["normalizer"] or {}
+    # Only pretraining needs [MASK]: some vocabularies lack it.
+    special = [piece for piece in SPECIAL if tokenizer.token_to_id(piece) is not None]
+    settings = {
+        "tokenizer_class": _CLASSES.get(plain["model"]["type"], "PreTrainedTokenizerFast"),
+        "do_lower_case": normalizer.get("lowercase", True),
+        "strip_accents": normalizer.get("strip_accents"),
+        "tokenize_chinese_chars": normalizer.get("handle_chinese_chars", True),
+        "model_max_length": max_length,
+        **{f"{piece.strip('[]').lower()}_token": piece for piece in special},
+    }
+    text = json.dumps(settings, indent=2) + "\n"
+    (folder / "tokenizer_config.json").write_text(text, "utf-8")
+    write_lines(pieces_of(tokenizer), folder / "vocab.txt")
+
+
+def write_lines(lines: Iterable[str], path: Path) -> None:
+    """Write a ``vocab.txt``."""
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def pieces_of(tokenizer: Tokenizer) -> list[str]:
+    """The pieces in the order of their ids."""
+    return sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)

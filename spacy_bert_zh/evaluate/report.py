@@ -1,0 +1,156 @@
+"""What people read of an evaluation: a self-contained HTML page, a table on the terminal."""
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from spacy_bert_zh.evaluate.history import draw_history
+from spacy_bert_zh.evaluate.metrics import confusion_matrix
+from spacy_bert_zh.evaluate.predictions import Predictions
+from spacy_bert_zh.plots import FONTS, bars, confusion_heatmap, to_svg
+
+PAIRS = 12
+EXAMPLES = 3  # texts for each confused pair
+MISTAKES = 20
+
+
+def render_report(
+    metrics: dict[str, Any], predictions: Predictions, history: Sequence[dict[str, Any]] = ()
+) -> str:
+    """Render the HTML page; texts and labels in it are escaped.
+
+    Args:
+        metrics: The content of ``metrics.json``.
+        predictions: What the metrics were computed from.
+        history: That of the pipeline's training, if there is one.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("spacy_bert_zh.evaluate"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["score"] = score
+    order = rank_mistakes(predictions)
+    return environment.get_template("report.html").render(
+        fonts=Markup(FONTS),
+        metrics=metrics,
+        classes_plot=plot_classes(metrics, predictions),
+        lengths_plot=plot_lengths(metrics),
+        history_plot=Markup(draw_history(history)) if history else None,
+        pairs=confused_pairs(predictions, order),
+        mistakes=[describe_mistake(predictions, row) for row in order[:MISTAKES]],
+        wrong=len(order),
+    )
+
+
+def score(value: float | None) -> str:
+    """A measure as people read it."""
+    return "–" if value is None else f"{value:.4f}"
+
+
+def plot_classes(metrics: dict[str, Any], predictions: Predictions) -> Markup:
+    """The confusion matrix, or the F1 of each class if a text can have several."""
+    if predictions.exclusive:
+        return Markup(to_svg(confusion_heatmap(confusion_matrix(predictions), predictions.labels)))
+    classes = [metrics["classes"][label] for label in predictions.labels]
+    notes = [f"{one['f1']:.2f} ({one['support']:,})" for one in classes]
+    values = [one["f1"] for one in classes]
+    return Markup(to_svg(bars(predictions.labels, values, notes, "F1 (texts)")))
+
+
+def plot_lengths(metrics: dict[str, Any]) -> Markup:
+    """Accuracy by length of text."""
+    bins = metrics["lengths"]
+    names = [length_range(one["from"], one["to"]) for one in bins]
+    notes = [f"{one['accuracy']:.3f} ({one['texts']:,})" for one in bins]
+    values = [one["accuracy"] for one in bins]
+    return Markup(to_svg(bars(names, values, notes, "accuracy (texts)")))
+
+
+def length_range(low: int, high: int) -> str:
+    """A range in words; a single number where both ends are one."""
+    return f"{low:,}" if low == high else f"{low:,}–{high:,}"
+
+
+def rank_mistakes(predictions: Predictions) -> np.ndarray:
+    """The texts with a mistake, by how far a wrong label's score is from the truth; int (n,)."""
+    wrong = predictions.gold != predictions.predicted
+    distance = (np.abs(predictions.scores - predictions.gold) * wrong).max(axis=1)
+    order = np.argsort(-distance, kind="stable")
+    return order[wrong.any(axis=1)[order]]
+
+
+def confused_pairs(predictions: Predictions, order: np.ndarray) -> list[dict[str, Any]]:
+    """The most frequent pairs of a missed label and one given instead, with examples."""
+    rows: dict[tuple[int, int], list[int]] = {}
+    for row in order:
+        missed = np.flatnonzero(predictions.gold[row] > predictions.predicted[row])
+        given = np.flatnonzero(predictions.gold[row] < predictions.predicted[row])
+        for pair in product(missed.tolist(), given.tolist()):
+            rows.setdefault(pair, []).append(row)
+    # By label where counts are equal.
+    ranked = sorted(rows.items(), key=lambda item: (-len(item[1]), item[0]))
+    support = predictions.gold.sum(axis=0)
+    return [
+        {
+            "gold": predictions.labels[missed],
+            "predicted": predictions.labels[given],
+            "count": len(found),
+            "share": len(found) / support[missed],
+            "examples": [predictions.excerpts[row] for row in found[:EXAMPLES]],
+        }
+        for (missed, given), found in ranked[:PAIRS]
+    ]
+
+
+def describe_mistake(predictions: Predictions, row: int) -> dict[str, Any]:
+    """A text with its true and its predicted labels, each with the pipeline's score."""
+
+    def scored(chosen: np.ndarray) -> list[tuple[str, float]]:
+        columns = np.flatnonzero(chosen[row]).tolist()
+        return [(predictions.labels[i], float(predictions.scores[row, i])) for i in columns]
+
+    return {
+        "text": predictions.excerpts[row],
+        "gold": scored(predictions.gold),
+        "predicted": scored(predictions.predicted),
+    }
+
+
+def print_table(metrics: dict[str, Any]) -> None:
+    """Print accuracy and the measures of each class; Chinese labels keep the columns aligned."""
+    table = Table("label", box=None, pad_edge=False)
+    for name in ("P", "R", "F1", "texts"):
+        table.add_column(name, justify="right")
+    averages = {f"{name} average": row for name, row in metrics["averages"].items()}
+    for label, row in sorted(metrics["classes"].items()):
+        table.add_row(*cells(label, row), str(row["support"]))
+    table.add_section()
+    for label, row in averages.items():
+        table.add_row(*cells(label, row))
+    console = Console(highlight=False)
+    console.print(table)
+    macro = metrics["averages"]["macro"]
+    console.print(
+        f"\naccuracy {metrics['accuracy']:.4f}, macro F1 {score(macro['f1'])}, "
+        f"{metrics['corpus']['texts']} texts"
+    )
+    if absent := metrics["absent"]:
+        console.print(
+            f"{len(absent)} of {len(metrics['pipeline']['labels'])} labels have no text here and "
+            "are left out of the macro average"
+        )
+
+
+def cells(label: str, row: dict[str, Any]) -> list[Text | str]:
+    """The cells of a row. `Text` because a label such as ``[bold]`` isn't markup."""
+    return [Text(label), *(score(row[key]) for key in ("precision", "recall", "f1"))]

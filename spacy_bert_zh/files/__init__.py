@@ -1,0 +1,35 @@
+"""Outputs: owned, locked, whole, resumable; and processes that end with their parent."""
+
+from spacy_bert_zh.files.children import die_with_parent, pool, run
+from spacy_bert_zh.files.outputs import (
+    RECORD,
+    check_apart,
+    claim,
+    discard,
+    intact,
+    made,
+    owned,
+    real,
+    remove,
+    scratch,
+    whole,
+    workshop,
+)
+
+__all__ = [
+    "RECORD",
+    "check_apart",
+    "claim",
+    "die_with_parent",
+    "discard",
+    "intact",
+    "made",
+    "owned",
+    "pool",
+    "real",
+    "remove",
+    "run",
+    "scratch",
+    "whole",
+    "workshop",
+]

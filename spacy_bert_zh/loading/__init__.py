@@ -1,0 +1,36 @@
+"""Trained pipelines: loaded, asked and taken apart."""
+
+from spacy_bert_zh.loading.answers import Answer, answer_all, warm_up
+from spacy_bert_zh.loading.folders import read_config, read_meta
+from spacy_bert_zh.loading.pipeline import (
+    Parts,
+    find_textcat,
+    given_labels,
+    is_exclusive,
+    load_pipeline,
+    set_threshold,
+    take_apart,
+    textcats,
+    use_gpu,
+)
+from spacy_bert_zh.loading.portable import portable, portable_config, portable_meta
+
+__all__ = [
+    "Answer",
+    "Parts",
+    "answer_all",
+    "find_textcat",
+    "given_labels",
+    "is_exclusive",
+    "load_pipeline",
+    "portable",
+    "portable_config",
+    "portable_meta",
+    "read_config",
+    "read_meta",
+    "set_threshold",
+    "take_apart",
+    "textcats",
+    "use_gpu",
+    "warm_up",
+]

@@ -1,0 +1,37 @@
+"""Texts → word pieces, windows and batches, without an engine."""
+
+from spacy_bert_zh.pieces.encoder import (
+    EMBEDDED,
+    MAX_BATCH_PIECES,
+    MAX_WINDOWS,
+    Batch,
+    Documents,
+    Encoded,
+    PieceEncoder,
+    Reading,
+    batches,
+    mean_over_windows,
+    pad,
+    shared_pieces,
+    windows_of,
+)
+from spacy_bert_zh.pieces.windows import describe_reading, find_backbone, pieces_read
+
+__all__ = [
+    "EMBEDDED",
+    "MAX_BATCH_PIECES",
+    "MAX_WINDOWS",
+    "Batch",
+    "Documents",
+    "Encoded",
+    "PieceEncoder",
+    "Reading",
+    "batches",
+    "describe_reading",
+    "find_backbone",
+    "mean_over_windows",
+    "pad",
+    "pieces_read",
+    "shared_pieces",
+    "windows_of",
+]

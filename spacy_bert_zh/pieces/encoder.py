@@ -1,0 +1,230 @@
+"""Word pieces: Docs → ids, windows over long documents, batches without waste.
+
+Uses `tokenizers` alone, so that every engine (torch, Keras, ONNX) shares it.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from spacy.tokens import Doc
+from tokenizers import Tokenizer
+
+_HERE = Path(__file__).parent.parent
+_ASSETS = _HERE / "assets" if (_HERE / "assets").is_dir() else _HERE.parent / "assets"
+EMBEDDED = _ASSETS / "bert_small"
+"""The checkpoint folder that travels inside the package."""
+
+MAX_BATCH_PIECES = 8192
+"""Word pieces of one forward pass: bounds memory whatever the batch of Docs."""
+
+MAX_WINDOWS = 2
+"""Windows that a backbone reads of a document if nothing else is said."""
+
+# tokenizers warns in each forked child (nlp.pipe with n_process) unless this is set by then.
+# Windows has no fork.
+if hasattr(os, "register_at_fork") and "TOKENIZERS_PARALLELISM" not in os.environ:
+    os.register_at_fork(
+        before=lambda: os.environ.update(TOKENIZERS_PARALLELISM="false"),
+        after_in_parent=lambda: os.environ.pop("TOKENIZERS_PARALLELISM", None),
+    )
+
+Reading = dict[str, int]
+"""How many ``pieces`` a document has, how many are read (``pieces_read``), and the ``windows``."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Windows for one forward pass, one after the other, without padding.
+
+    Attributes:
+        ids: Word-piece ids; shape (pieces,).
+        lengths: Pieces of each window, ascending; shape (windows,).
+    """
+
+    ids: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def halves(self) -> tuple["Batch", "Batch"]:
+        """The first and the second half of the windows."""
+        middle = len(self) // 2
+        cut = int(self.lengths[:middle].sum())
+        first = Batch(self.ids[:cut], self.lengths[:middle])
+        return first, Batch(self.ids[cut:], self.lengths[middle:])
+
+
+class Documents(list[Doc]):
+    """A batch on its way through a model, on which a backbone leaves what it read of it.
+
+    Attributes:
+        readings: One for each document, in their order; none where no backbone of ours read them.
+    """
+
+    readings: Sequence[Reading] = ()
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Documents cut into windows.
+
+    Attributes:
+        batches: All windows; the same text twice is one window, except in training.
+        windows: For each window of a document, its row among those of all batches; shape
+            (windows of documents,).
+        docs: For each of these, the row of its document; same shape.
+        readings: What is read of each document.
+    """
+
+    batches: list[Batch]
+    windows: NDArray[np.int64]
+    docs: NDArray[np.int64]
+    readings: list[Reading]
+
+    @property
+    def size(self) -> int:
+        """How many documents there are."""
+        return len(self.readings)
+
+
+@dataclass(frozen=True)
+class PieceEncoder:
+    """Cuts texts into windows of word pieces.
+
+    Attributes:
+        tokenizer: A word-piece tokenizer, see `tokenizer.load_tokenizer`.
+        max_length: Pieces in a window, [CLS] and [SEP] included.
+        stride: Pieces that consecutive windows share (the meaning that Hugging Face
+            tokenizers give the word).
+        max_windows: Windows read of one document; 0 reads them all.
+    """
+
+    tokenizer: Tokenizer
+    max_length: int
+    stride: int
+    max_windows: int = 0
+
+    def __call__(
+        self,
+        docs: Sequence[Doc],
+        *,
+        budget: int = MAX_BATCH_PIECES,
+        most_padding: int | None = None,
+        is_train: bool = False,
+    ) -> Encoded:
+        """Encode documents; a document without any piece is one window [CLS] [SEP].
+
+        Args:
+            docs: The documents; only their texts are read.
+            budget: Word pieces of a batch at most; a longer window stands alone.
+            most_padding: For an engine that pads its batches, see `batches`.
+            is_train: Each window counts, because dropout differs.
+        """
+        cls, sep = (self.tokenizer.token_to_id(piece) for piece in ("[CLS]", "[SEP]"))
+        encodings = self.tokenizer.encode_batch_fast(
+            [doc.text for doc in docs], add_special_tokens=False
+        )
+        rows: dict[Any, list[int]] = {}
+        owned: list[tuple[Any, int]] = []
+        readings: list[Reading] = []
+        for i, encoding in enumerate(encodings):
+            ids = encoding.ids
+            spans = windows(len(ids), self.max_length - 2, self.stride, self.max_windows)
+            for start, end in spans:
+                window = tuple(ids[start:end])
+                key = len(owned) if is_train else window
+                rows[key] = [cls, *window, sep]
+                owned.append((key, i))
+            readings.append(
+                {"pieces": len(ids), "pieces_read": spans[-1][1], "windows": len(spans)}
+            )
+        keys, unique = list(rows), list(rows.values())
+        groups = batches([len(row) for row in unique], budget, most_padding)
+        order = {keys[index]: row for row, index in enumerate(chain.from_iterable(groups))}
+        return Encoded(
+            [_pack([unique[index] for index in group]) for group in groups],
+            np.asarray([order[key] for key, _ in owned], dtype=np.int64),
+            np.asarray([doc for _, doc in owned], dtype=np.int64),
+            readings,
+        )
+
+
+def pad(batch: Batch) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """A batch's ids padded with 0, and whether each is real; both of shape (windows, longest)."""
+    real = np.arange(int(batch.lengths.max())) < batch.lengths[:, None]
+    ids = np.zeros(real.shape, dtype=np.int64)
+    ids[real] = batch.ids
+    return ids, real
+
+
+def windows_of(encoded: Encoded) -> NDArray[np.float32]:
+    """How many windows each document has, shape (documents, 1)."""
+    counts = np.bincount(encoded.docs, minlength=encoded.size)
+    return counts[:, None].astype(np.float32)
+
+
+def mean_over_windows(encoded: Encoded, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Vectors of windows, shape (windows of all batches, width), to those of documents."""
+    sums = np.zeros((encoded.size, vectors.shape[1]), dtype=np.float32)
+    np.add.at(sums, encoded.docs, vectors[encoded.windows])
+    return sums / windows_of(encoded)
+
+
+def shared_pieces(max_length: int, stride: int | None) -> int:
+    """The stride that a setting means: None is an eighth of the window."""
+    return max_length // 8 if stride is None else stride
+
+
+def windows(length: int, size: int, stride: int, max_windows: int = 0) -> list[tuple[int, int]]:
+    """Cut `length` pieces into spans of at most `size` that overlap by `stride`.
+
+    Every piece is in some span unless `max_windows` (0: no limit) cuts the list.
+
+    Returns:
+        (start, end) pairs in order; one empty span for an empty document.
+    """
+    spans = [(0, min(size, length))]
+    while spans[-1][1] < length and len(spans) != max_windows:
+        start = spans[-1][1] - stride
+        spans.append((start, min(start + size, length)))
+    return spans
+
+
+def batches(
+    lengths: Sequence[int], budget: int, most_padding: int | None = None
+) -> list[list[int]]:
+    """Group indices by length so that nothing is too large.
+
+    Args:
+        lengths: Pieces of each window.
+        budget: Pieces of a group at most; a longer window stands alone.
+        most_padding: If the groups will be padded to their longest: that padding counts too,
+            and where adding one window would pad the group by more than this, a new one begins.
+
+    Returns:
+        Each index exactly once; within a group and over groups, lengths ascend.
+    """
+    groups: list[list[int]] = []
+    pieces = 0
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        length = lengths[index]
+        size, longest = (len(groups[-1]), lengths[groups[-1][-1]]) if groups else (0, 0)
+        padding = size * (length - longest) if most_padding is not None else 0
+        if not groups or pieces + length + padding > budget or padding > (most_padding or 0):
+            groups.append([])
+            pieces = padding = 0
+        groups[-1].append(index)
+        pieces += length + padding
+    return groups
+
+
+def _pack(rows: list[list[int]]) -> Batch:
+    ids = np.fromiter(chain.from_iterable(rows), dtype=np.int64)
+    return Batch(ids, np.asarray([len(row) for row in rows], dtype=np.int64))

@@ -1,0 +1,117 @@
+"""``spacy_bert_zh.NgramLinear.v1``: a linear model of hashed character n-grams."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from spacy.tokens import Doc
+from thinc.api import Model
+from thinc.types import Floats2d, Ints1d
+
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.textcat.attributes import Size
+
+START, PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # of the FNV hash
+MIX = np.uint64(0xFF51AFD7ED558CCD)  # of MurmurHash3's finalizer
+SHIFT = np.uint64(33)
+
+
+def build_ngram_linear_v1(
+    ngram_size: int = 3, length: int = 2**18, nO: int | None = None
+) -> Model[list[Doc], Floats2d]:
+    """Build a linear model on the characters of the text, whatever its tokens are.
+
+    spaCy's ``TextCatBOW`` does the same for tokens, with plain counts; here the counts are
+    damped and brought to length 1, as a linear SVM on TF-IDF has them, so that long texts weigh
+    no more than short ones.
+
+    Args:
+        ngram_size: N-grams of one to so many characters.
+        length: Rows of the table that n-grams are hashed into (Weinberger et al. 2009).
+        nO: Number of labels; None takes it from the data.
+
+    Returns:
+        Documents to logits, shape (documents, labels); those of an empty text are 0.
+
+    Raises:
+        BertZhError: A number is below 1.
+    """
+    if ngram_size < 1 or length < 1:
+        raise BertZhError(f"ngram_size = {ngram_size} and length = {length} must be 1 or more")
+    return Model(
+        "ngram_linear",
+        _forward,
+        init=_init,
+        dims={"nO": nO, "nI": length},
+        params={"W": None},
+        attrs={"ngram_size": Size(ngram_size), "resize_output": _resize},
+    )
+
+
+def ngram_features(
+    texts: Sequence[str], ngram_size: int, length: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Find the n-grams of texts.
+
+    Args:
+        texts: The texts.
+        ngram_size: The longest n-gram, in characters; case is ignored.
+        length: Number of hash values.
+
+    Returns:
+        A sparse matrix by its places: text, hash value and weight of each different n-gram,
+        text after text. A weight is 1 + log(count); those of a text have length 1 together.
+    """
+    texts = [text.casefold() for text in texts]
+    joined = "".join(texts).encode("utf-32-le", "surrogatepass")
+    characters = np.frombuffer(joined, dtype="<u4").astype(np.uint64)
+    text_of = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
+    hashes, keys = np.full_like(characters, START), []
+    for size in range(1, min(ngram_size, len(characters)) + 1):
+        hashes = hashes[: len(characters) - size + 1] * PRIME + characters[size - 1 :]
+        mixed = (hashes ^ (hashes >> SHIFT)) * MIX
+        rows = ((mixed ^ (mixed >> SHIFT)) % np.uint64(length)).astype(np.int64)
+        inside = text_of[: len(rows)] == text_of[size - 1 :]
+        keys.append((text_of[: len(rows)] * length + rows)[inside])
+    every = np.concatenate(keys) if keys else np.zeros(0, dtype=np.int64)
+    unique, counts = np.unique(every, return_counts=True)
+    owner = unique // length
+    weights = 1.0 + np.log(counts)
+    norms = np.sqrt(np.bincount(owner, weights**2, minlength=len(texts)))
+    return owner, unique % length, (weights / norms[owner]).astype(np.float32)
+
+
+def _init(model: Model[list[Doc], Floats2d], X: Any = None, Y: Any = None) -> None:
+    if Y is not None:
+        model.set_dim("nO", Y.shape[1])
+    model.set_param("W", model.ops.alloc2f(model.get_dim("nI"), model.get_dim("nO")))
+
+
+def _forward(
+    model: Model[list[Doc], Floats2d], docs: list[Doc], is_train: bool
+) -> tuple[Floats2d, Callable[[Floats2d], list[Doc]]]:
+    ops, W = model.ops, cast(Floats2d, model.get_param("W"))
+    found = ngram_features([doc.text for doc in docs], model.attrs["ngram_size"], len(W))
+    texts, rows = (ops.asarray1i(cast(Ints1d, places)) for places in found[:2])
+    weights = ops.asarray2f(cast(Floats2d, found[2][:, None]))
+    logits = ops.alloc2f(len(docs), W.shape[1])
+    ops.scatter_add(logits, texts, W[rows] * weights)
+
+    def backprop(d_logits: Floats2d) -> list[Doc]:
+        gradient = ops.alloc2f(*W.shape)
+        ops.scatter_add(gradient, rows, d_logits[texts] * weights)
+        model.inc_grad("W", gradient)
+        return []
+
+    return logits, backprop
+
+
+def _resize(model: Model[list[Doc], Floats2d], nO: int) -> Model[list[Doc], Floats2d]:
+    """Make room for new labels, whose logits are 0."""
+    new = build_ngram_linear_v1(model.attrs["ngram_size"], model.get_dim("nI"), nO)
+    if model.has_param("W"):
+        old, W = cast(Floats2d, model.get_param("W")), new.ops.alloc2f(new.get_dim("nI"), nO)
+        W[:, : old.shape[1]] = old
+        new.set_param("W", W)
+    return new

@@ -1,0 +1,172 @@
+"""Text classifiers read from what was saved, which others may have changed or damaged.
+
+What can be wrong is said in one line that names the component. After it, labels, weights and
+settings fit each other and the architecture of the config.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import srsly
+from pydantic import ConfigDict, Field, StringConstraints
+from spacy.pipeline.textcat import TextCategorizer
+from thinc.api import Model, to_numpy
+
+from spacy_bert_zh.checkpoint import check_finite
+from spacy_bert_zh.errors import BertZhError, wants_memory
+from spacy_bert_zh.untrusted import (
+    Strict,
+    check_msgpack,
+    check_msgpack_file,
+    checked,
+    one_line,
+    parse_json,
+    read_json,
+    shorten,
+)
+
+Label = Annotated[str, StringConstraints(min_length=1)]
+# Set anew for each training step.
+_FREE = ("dropout_rate", "is_enabled")
+
+
+class _Settings(Strict):
+    """What is in a component's ``cfg``."""
+
+    model_config = ConfigDict(extra="allow")
+
+    labels: list[Label]
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    positive_label: str | None = None
+    class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(ge=0)]] | None = None
+    label_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default={})
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class Restoring(TextCategorizer):
+    """What our components do beside spaCy's `from_disk` and `from_bytes`."""
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> Self:
+        """Read a component's folder; see spaCy's ``TrainablePipe.from_disk``.
+
+        Raises:
+            BertZhError: It is damaged, or of another component.
+        """
+        folder, exclude = Path(path), tuple(exclude)
+        with self._restored(f"'{self.name}' in {folder.parent}", exclude):
+            if "cfg" not in exclude:
+                _check_settings(read_json(folder / "cfg"), folder / "cfg")
+            if "model" not in exclude:
+                check_msgpack_file(folder / "model")
+            super().from_disk(folder, exclude=exclude)
+        return self
+
+    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> Self:
+        """Read a component's bytes; see spaCy's ``TrainablePipe.from_bytes``.
+
+        Raises:
+            BertZhError: They are damaged, or of another component.
+        """
+        exclude = tuple(exclude)
+        with self._restored(f"'{self.name}'", exclude):
+            check_msgpack(bytes_data, "Its message")
+            parts = srsly.msgpack_loads(bytes_data)
+            if "cfg" not in exclude and "cfg" in parts:
+                _check_settings(parse_json(parts["cfg"], "Its cfg"), "Its cfg")
+            if "model" not in exclude and "model" in parts:
+                check_msgpack(parts["model"], "Its model")
+            super().from_bytes(bytes_data, exclude=exclude)
+        return self
+
+    @contextmanager
+    def _restored(self, what: str, exclude: tuple[str, ...]) -> Iterator[None]:
+        """Where spaCy and thinc meet what is damaged, they raise all sorts of errors."""
+        before = [(node.name, _refs(node), _attributes(node)) for node in self.model.walk()]
+        try:
+            yield
+            if "model" not in exclude:
+                _check_architecture(self.model, before)
+            _check_weights(self.model, list(self.labels))
+        except BertZhError as error:
+            raise BertZhError(f"The component {what} can't be read: {error}") from error
+        except Exception as error:
+            if wants_memory(error):
+                raise
+            raise BertZhError(
+                f"The component {what} can't be read: it is damaged, or its config.cfg describes "
+                f"another one ({type(error).__name__}: {one_line(error)})"
+            ) from error
+
+
+def _check_settings(settings: dict[str, Any], where: Path | str) -> None:
+    labels = checked(_Settings, settings, where).labels
+    if len(set(labels)) < len(labels):
+        twice = next(label for i, label in enumerate(labels) if label in labels[:i])
+        raise BertZhError(f"{where} has the label {shorten(twice)} twice")
+
+
+def _kind(name: str) -> str:
+    """What a layer is called whatever its engine: each engine reads what another wrote."""
+    return re.sub(r"[a-z]+_backbone", "backbone", name)
+
+
+def _refs(node: Model[Any, Any]) -> dict[str, Any]:
+    return {name: node.maybe_get_ref(name) for name in node.ref_names}
+
+
+def _attributes(node: Model[Any, Any]) -> dict[str, Any]:
+    simple = (bool, int, float, str)
+    return {
+        name: value
+        for name, value in node.attrs.items()
+        if isinstance(value, simple) and name not in _FREE
+    }
+
+
+def _check_architecture(model: Model[Any, Any], before: list[tuple[str, Any, Any]]) -> None:
+    """Whether it is still the one that the config described."""
+    for node, (name, refs, attributes) in zip(model.walk(), before, strict=True):
+        if _kind(node.name) != _kind(name) or _refs(node) != refs:
+            raise BertZhError(f"its model has a layer '{node.name}' where config.cfg has '{name}'")
+        for key, value in attributes.items():
+            found = node.attrs[key]
+            if type(found) is not type(value) or found != value:
+                raise BertZhError(
+                    f"its model was made with {key} = {shorten(found)}, but config.cfg says {value}"
+                )
+        rate = node.attrs.get("dropout_rate", 0.0)
+        if type(rate) not in (int, float) or not 0 <= rate <= 1:
+            raise BertZhError(f"its model has dropout_rate = {shorten(rate)}")
+
+
+def _check_weights(model: Model[Any, Any], labels: list[str]) -> None:
+    """Whether weights are what they should be, and fit the labels."""
+    for node in model.walk():
+        for name in node.param_names:
+            if node.has_param(name):
+                values = to_numpy(node.get_param(name))
+                if values.dtype != "float32":
+                    raise BertZhError(f"its weights {node.name}.{name} are {values.dtype}")
+                check_finite(f"{node.name}.{name}", values, "its model")
+    if "backbone" not in model.ref_names or not model.get_ref("output_layer").has_param("W"):
+        return  # spaCy's own, or not trained yet
+    head, backbone = model.get_ref("output_layer"), model.get_ref("backbone")
+    shim: Any = backbone.shims[0] if backbone.shims else None
+    width = backbone.get_dim("nO") if shim is None else shim.width
+    _check_shape(head, "W", (len(labels), width))
+    _check_shape(head, "b", (len(labels),))
+    for node in model.walk():
+        if node.name == "ngram_linear":
+            _check_shape(node, "W", (node.get_dim("nI"), len(labels)))
+
+
+def _check_shape(node: Model[Any, Any], name: str, shape: tuple[int, ...]) -> None:
+    found = node.get_param(name).shape
+    if found != shape:
+        raise BertZhError(
+            f"its weights {node.name}.{name} have shape {found}, but its cfg and its backbone "
+            f"ask for {shape}: labels and weights are not of the same model"
+        )

@@ -1,0 +1,307 @@
+"""``train``: what ``spacy train`` does; it survives being killed and looks at its last step.
+
+The loop is spaCy's own. A resumed run walks through it once more without learning, so
+that schedules, shuffling and early stopping stand where they stood, and then puts
+weights, optimizer and random states back.
+"""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from spacy import util
+from spacy.language import Language
+from spacy.schemas import ConfigSchemaTraining
+from spacy.training import Example, loop
+from spacy.training.initialize import init_nlp
+from thinc.api import Config, fix_random_seed, set_gpu_allocator
+from wasabi import msg
+
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.evaluate import (
+    METRICS,
+    PICTURE,
+    check_record,
+    constant_of,
+    draw_history,
+    make_line,
+    write_history,
+)
+from spacy_bert_zh.files import check_apart, claim, discard, made
+from spacy_bert_zh.loading import pipeline as loading
+from spacy_bert_zh.train.config import (
+    checked,
+    choose_frequency,
+    load_training_config,
+    readable_errors,
+)
+from spacy_bert_zh.train.resume import TrainingState
+
+CHECKPOINT = "checkpoint"
+FOLDERS = (loop.DIR_MODEL_BEST, loop.DIR_MODEL_LAST, CHECKPOINT)
+
+
+def train(
+    config_path: Path,
+    output: Path,
+    *,
+    use_gpu: int = -1,
+    overrides: dict[str, Any] | None = None,
+    resume: bool = False,
+    force: bool = False,
+) -> Path:
+    """Train a pipeline as ``spacy train`` would, and evaluate after the last step, too.
+
+    Besides model-best and model-last, `output` gets the history of the training, metrics.jsonl
+    and history.svg, and holds a checkpoint of the last evaluation while the training runs.
+
+    Args:
+        config_path: A spaCy config. Without ``training.eval_frequency`` (or with 0) it is chosen
+            by the length of the training.
+        output: Folder for the pipelines.
+        use_gpu: GPU id; -1 is the CPU.
+        overrides: Config values by dotted name, e.g. ``{"training.max_steps": 100}``.
+        resume: Go on from the checkpoint in `output`, if there is one.
+        force: Be content with a pipeline that learnt nothing.
+
+    Returns:
+        The folder of the best pipeline.
+
+    Raises:
+        BertZhError: The config, a path in it, the GPU or the checkpoint is not usable, or something
+            else is where the output belongs; or the best pipeline is that of step 0, or no better
+            than the best answer that never changes. All has been written in this last case.
+    """
+    config = load_training_config(config_path, overrides or {})
+    folders = [output / name for name in FOLDERS]
+    files = [output / name for name in (METRICS, PICTURE)]
+    for path in (*folders, *files):
+        check_apart(path, _inputs(config.interpolate()))
+    with claim("train", *folders, folder=True), claim("train", *files, folder=False):
+        best = _train(config_path, config, output, use_gpu, resume)
+    if not force:
+        check_record(str(output / loop.DIR_MODEL_BEST), best)
+    return output / loop.DIR_MODEL_BEST
+
+
+def _train(path: Path, config: Config, output: Path, use_gpu: int, resume: bool) -> dict[str, Any]:
+    """Train, and return the history's line of the best pipeline."""
+    loading.use_gpu(use_gpu)
+    msg.info(f"Using GPU: {use_gpu}" if use_gpu >= 0 else "Using CPU")
+    with readable_errors(path):
+        msg.divider("Initializing pipeline")
+        nlp = init_nlp(config, use_gpu=use_gpu)
+        run = _Run(nlp, output, use_gpu)
+        if not config["training"].get("eval_frequency"):
+            run.choose_frequency()
+    msg.divider("Training pipeline")
+    run.train(resume)
+    return run.best
+
+
+class _Run:
+    """One training of one pipeline into one folder."""
+
+    def __init__(self, nlp: Language, output: Path, use_gpu: int) -> None:
+        self.nlp = nlp
+        self.output = output
+        self.use_gpu = use_gpu
+        config = nlp.config.interpolate()
+        self.settings = util.registry.resolve(config["training"], schema=ConfigSchemaTraining)
+        names = [self.settings["train_corpus"], self.settings["dev_corpus"]]
+        readers = util.resolve_dot_names(config, names)
+        self.train_corpus, self.dev_corpus = map(checked, readers, names)
+        self.optimizer = self.settings["optimizer"]
+        self.before_to_disk = loop.create_before_to_disk_callback(self.settings["before_to_disk"])
+        self.classifiers: dict[str, Any] = {}  # as the last evaluation found them
+        self.best: dict[str, Any] = {}  # the history's line of the best pipeline
+
+    def choose_frequency(self) -> None:
+        """Let the length of the training say how often to evaluate."""
+        batcher = self.settings["batcher"]
+        frequency = choose_frequency(
+            self.settings, lambda: sum(1 for _ in batcher(self.train_corpus(self.nlp)))
+        )
+        msg.info(f"Evaluating every {frequency} steps (training.eval_frequency) and at the end")
+        self.settings["eval_frequency"] = frequency
+        self.nlp.config["training"]["eval_frequency"] = frequency  # for the logger
+
+    def train(self, resume: bool) -> None:
+        if (seed := self.settings["seed"]) is not None:
+            fix_random_seed(seed)
+        if self.use_gpu >= 0 and self.settings["gpu_allocator"]:
+            set_gpu_allocator(self.settings["gpu_allocator"])
+        checkpoint = self.output / CHECKPOINT
+        config_text = self.nlp.config.interpolate().to_str()
+        state = TrainingState.load(checkpoint, config_text) if resume else None
+        if state is None:
+            # The pipelines of an earlier run stay until the first evaluation of this one.
+            for name in (CHECKPOINT, METRICS, PICTURE):
+                discard(self.output / name)
+            state = TrainingState(-1, [], [], config_text)
+        else:
+            msg.info(f"Resuming after step {state.step}")
+        replay = _Replay(self.nlp, state, self._evaluate)
+        log_step, finalize = self._logger()
+        try:
+            for info, is_best in self._steps(replay, state):
+                if replay.active:
+                    if info["step"] == state.step:
+                        state.restore(checkpoint, self.nlp, self.optimizer)
+                        replay.active = False
+                    continue
+                if is_best is not None:
+                    self._record(state, info, is_best)
+                    self._save(info, is_best)
+                    state.save(checkpoint, self.nlp, self.optimizer)
+                    write_history(state.history, self.output)
+                log_step(info if is_best is not None else None)
+        finally:
+            finalize()
+        write_history(state.history, self.output)  # had it been killed just before
+        self.best = [line for line in state.history if line["best"]][-1]
+        self._draw(state.history)
+        discard(checkpoint)
+
+    def _steps(
+        self, replay: "_Replay", state: TrainingState
+    ) -> Iterator[tuple[dict[str, Any], bool | None]]:
+        """spaCy's loop; where it ends between two evaluations, the last step again, evaluated."""
+        settings = self.settings
+        info: dict[str, Any] = {}
+        for _, info, is_best in loop.train_while_improving(
+            replay,  # type: ignore[arg-type]
+            self.optimizer,
+            loop.create_train_batches(
+                self.nlp, self.train_corpus, settings["batcher"], settings["max_epochs"]
+            ),
+            replay.evaluate,
+            dropout=settings["dropout"],
+            accumulate_gradient=settings["accumulate_gradient"],
+            patience=settings["patience"],
+            max_steps=settings["max_steps"],
+            eval_frequency=settings["eval_frequency"],
+            exclude=settings["frozen_components"],
+            annotating_components=settings["annotating_components"],
+            before_update=settings["before_update"],
+        ):
+            yield info, is_best
+        if not info:
+            raise BertZhError("training.batcher made no batch of the corpus: give it a larger size")
+        if state.step < info["step"]:
+            with self.nlp.use_params(self.optimizer.averages):
+                score, scores = replay.evaluate()
+            results = [*info["checkpoints"], (score, info["step"])]
+            last = {"score": score, "other_scores": scores, "checkpoints": results}
+            yield {**info, **last}, score == max(results)[0]
+
+    def _evaluate(self) -> tuple[float, dict[str, Any]]:
+        """spaCy's scores on dev, and beside them how much the trained classifiers learnt."""
+        dev = _Dev(self.nlp, list(self.dev_corpus(self.nlp)))
+        result = loop.create_evaluation_callback(
+            dev,  # type: ignore[arg-type]
+            lambda _: dev.examples,
+            self.settings["score_weights"],
+        )()
+        self.classifiers = dev.classifiers(self.settings["frozen_components"])
+        return result
+
+    def _record(self, state: TrainingState, info: dict[str, Any], is_best: bool) -> None:
+        """Add a line to the history, and to the pipeline's meta."""
+        line = make_line(info, self.classifiers, state.step, is_best)
+        state.step = info["step"]
+        state.history.append(line)
+        self.nlp.meta["training"] = line
+
+    def _draw(self, history: list[dict[str, Any]]) -> None:
+        try:
+            picture = draw_history(history)
+        except BertZhError as error:  # no matplotlib, which training doesn't need
+            msg.info(f"No {PICTURE}: {error}")
+            return
+        with made(self.output / PICTURE, "train") as path:
+            path.write_text(picture, "utf-8")
+
+    def _logger(self) -> tuple[Callable[[Any], None], Callable[[], None]]:
+        with self.nlp.select_pipes(disable=self.settings["frozen_components"]):
+            return self.settings["logger"](self.nlp, sys.stdout, sys.stderr)
+
+    def _save(self, info: dict[str, Any], is_best: bool) -> None:
+        with self.nlp.select_pipes(disable=self.settings["frozen_components"]):
+            loop.update_meta(self.settings, self.nlp, info)
+        self._save_last()
+        if is_best:
+            with made(self.output / loop.DIR_MODEL_BEST, "train") as part:
+                shutil.copytree(self.output / loop.DIR_MODEL_LAST, part)
+
+    def _save_last(self) -> None:
+        last = self.output / loop.DIR_MODEL_LAST
+        with made(last, "train") as part, self.nlp.use_params(self.optimizer.averages):
+            self.before_to_disk(self.nlp).to_disk(part)
+
+
+class _Replay:
+    """Stands for the pipeline in spaCy's loop: learns nothing while a run is replayed."""
+
+    def __init__(
+        self, nlp: Language, state: TrainingState, evaluate: Callable[[], tuple[float, Any]]
+    ) -> None:
+        self.nlp = nlp
+        self.active = state.step >= 0
+        self._state = state
+        self._past = list(state.results)
+        self._evaluate = evaluate
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.nlp, name)
+
+    def update(self, *args: Any, **kwargs: Any) -> Any:
+        return None if self.active else self.nlp.update(*args, **kwargs)
+
+    @property
+    def pipeline(self) -> list[Any]:
+        return [] if self.active else self.nlp.pipeline
+
+    def evaluate(self) -> tuple[float, Any]:
+        if self.active:
+            return self._past.pop(0)
+        result = self._evaluate()
+        self._state.results.append(result)
+        return result
+
+
+class _Dev:
+    """Stands for the pipeline in spaCy's evaluation: keeps what each component reached."""
+
+    def __init__(self, nlp: Language, examples: list[Example]) -> None:
+        self.nlp = nlp
+        self.examples = examples
+        self._reached: dict[str, dict[str, Any]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.nlp, name)
+
+    def evaluate(self, examples: list[Example]) -> dict[str, Any]:
+        found = self.nlp.evaluate(examples, per_component=True)
+        self._reached = {name: part for name, part in found.items() if isinstance(part, dict)}
+        return {key: value for part in self._reached.values() for key, value in part.items()}
+
+    def classifiers(self, frozen: list[str]) -> dict[str, Any]:
+        """Of each trained classifier its micro F1, and that of the best answer to all texts."""
+        return {
+            pipe.name: {
+                "exclusive": loading.is_exclusive(pipe),
+                "micro_f1": self._reached[pipe.name]["cats_micro_f"],
+                "constant": constant_of(pipe, self.examples),
+            }
+            for pipe in loading.textcats(self.nlp)
+            if pipe.name not in frozen and "cats_micro_f" in self._reached.get(pipe.name, {})
+        }
+
+
+def _inputs(config: Config) -> list[str]:
+    """The folders and files that a training reads, as far as the config tells."""
+    corpora = [corpus.get("path") for corpus in config.get("corpora", {}).values()]
+    return [path for path in corpora if isinstance(path, str)]
