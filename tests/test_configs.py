@@ -13,7 +13,7 @@ from spacy_bert_zh.train.flow import train
 from tests.conftest import REPOSITORY, make_rows
 
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.cfg"))
-if importlib.util.find_spec("tensorflow") is None:  # see tests/test_keras_backbone.py
+if importlib.util.find_spec("tensorflow") is None:  # see tests/backbones/test_keras.py
     CONFIGS.remove(REPOSITORY / "configs" / "tensorflow.cfg")
 SHORT = {
     "training.optimizer.learn_rate.total_steps": 30,

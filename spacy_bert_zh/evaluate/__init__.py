@@ -4,7 +4,7 @@ from spacy_bert_zh.evaluate.flow import evaluate
 from spacy_bert_zh.evaluate.history import METRICS, PICTURE, draw_history, make_line, write_history
 from spacy_bert_zh.evaluate.learnt import check_metrics, check_record
 from spacy_bert_zh.evaluate.predictions import Predictions, constant_of, predict, read_shards
-from spacy_bert_zh.evaluate.report import print_table
+from spacy_bert_zh.evaluate.table import print_table
 
 __all__ = [
     "METRICS",

