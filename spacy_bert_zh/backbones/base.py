@@ -6,18 +6,17 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, Self, cast
+from typing import Any, Self, cast
 
 from numpy.typing import NDArray
 from spacy.tokens import Doc
 from thinc.api import Model, Shim
 from thinc.types import Floats2d
 
+from spacy_bert_zh.backbones.settings import Pooling, Settings
 from spacy_bert_zh.checkpoint import Checkpoint, check_shapes, expected_shapes, load_checkpoint
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.pieces import Documents, Encoded, PieceEncoder, shared_pieces
-
-Pooling = Literal["cls", "pooler", "mean"]
+from spacy_bert_zh.pieces import Documents, Encoded, PieceEncoder
 
 
 def build_backbone(
@@ -73,27 +72,12 @@ class BackboneShim(Shim):
     `use_params`, and one learning-rate scale for each layer.
 
     Args:
-        settings: The arguments of the architecture, but `name` and `revision`. A `stride` of
-            None becomes an eighth of `max_length`.
-
-    Raises:
-        BertZhError: Values that don't go together.
+        settings: How it reads and learns.
     """
 
-    def __init__(self, settings: dict[str, Any]) -> None:
-        max_length = settings["max_length"]
-        if max_length < 3:
-            raise BertZhError(
-                f"Backbone: max_length = {max_length} leaves no room for a word piece between "
-                "[CLS] and [SEP]: it must be 3 or more"
-            )
-        stride = shared_pieces(max_length, settings["stride"])
-        if not 0 <= stride < max_length - 2:
-            raise BertZhError(
-                f"Backbone: stride = {stride} must be at least 0 and smaller than max_length - 2 "
-                f"(max_length = {max_length}); stride = null is an eighth of max_length"
-            )
-        super().__init__(None, {**settings, "stride": stride})
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(None)
+        self.settings = settings
         self._checkpoint: Checkpoint | None = None
 
     def fill(self, checkpoint: Checkpoint) -> None:
@@ -103,9 +87,9 @@ class BackboneShim(Shim):
             BertZhError: The checkpoint has no network like this one.
         """
         positions = checkpoint.config["max_position_embeddings"]
-        if self.cfg["max_length"] > positions:
+        if self.settings.max_length > positions:
             raise BertZhError(
-                f"Backbone: max_length = {self.cfg['max_length']}, but the checkpoint has "
+                f"Backbone: max_length = {self.settings.max_length}, but the checkpoint has "
                 f"only {positions} positions"
             )
         self._model = self.build(checkpoint)
@@ -113,9 +97,9 @@ class BackboneShim(Shim):
         self._checkpoint = replace(checkpoint, weights={})
         self._encoder = PieceEncoder(
             checkpoint.tokenizer,
-            self.cfg["max_length"],
-            self.cfg["stride"],
-            self.cfg["max_windows"],
+            self.settings.max_length,
+            self.settings.shared,
+            self.settings.max_windows,
         )
 
     @abstractmethod
@@ -177,7 +161,7 @@ class BackboneShim(Shim):
     def rate_scale(self, name: str) -> float:
         """How much slower than the head a parameter learns; see `layer_decay`."""
         layers = int(self.config["num_hidden_layers"])
-        return float(self.cfg["layer_decay"] ** (layers + 1 - depth(name, layers)))
+        return float(self.settings.layer_decay ** (layers + 1 - depth(name, layers)))
 
     def checkpoint(self) -> Checkpoint:
         """Config, tokenizer and the weights as they are now.

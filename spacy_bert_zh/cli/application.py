@@ -1,11 +1,12 @@
 """The application, and what holds for every command, wherever it is hung into."""
 
 import os
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from spacy_bert_zh import __version__
 from spacy_bert_zh.cli.console import adapt_console
 from spacy_bert_zh.cli.ending import boundary
 
@@ -39,10 +40,22 @@ app = typer.Typer(
     help="Chinese BERT text classification for spaCy: corpus in, installable pipeline out.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 command = app.command
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"spacy_bert_zh {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def main() -> None:
+def main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print it.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
     """Chinese BERT text classification for spaCy."""

@@ -201,7 +201,7 @@ def take_apart(pipe: TextCategorizer) -> Parts:
         table = model.attrs["linear_rate"] * to_numpy(linear.get_param("W"))
     return Parts(
         checkpoint,
-        dict(shim.cfg),
+        shim.settings.as_dict(),
         list(pipe.labels),
         to_numpy(head.get_param("W")),
         to_numpy(head.get_param("b")),

@@ -18,11 +18,12 @@ from thinc.api import Model
 from thinc.types import Floats2d
 
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.textcat.base import BertTextCat
 from spacy_bert_zh.textcat.class_weights import ClassWeights, check_writable
-from spacy_bert_zh.textcat.loss import BertLoss, check_range
+from spacy_bert_zh.textcat.loss import check_range
 
 
-class BertTextCategorizer(BertLoss):
+class BertTextCategorizer(BertTextCat):
     """Exactly one label a document; see spaCy's ``textcat`` for the interface.
 
     Args:
@@ -76,7 +77,7 @@ class BertTextCategorizer(BertLoss):
                 )
 
 
-class BertMultiLabelTextCategorizer(BertLoss, MultiLabel_TextCategorizer):
+class BertMultiLabelTextCategorizer(BertTextCat, MultiLabel_TextCategorizer):
     """Any number of labels a document; see spaCy's ``textcat_multilabel``.
 
     Args:
@@ -185,7 +186,7 @@ _SCORE_WEIGHTS: dict[str, float | None] = {
 
 def _factory(
     component: type[BertTextCategorizer] | type[BertMultiLabelTextCategorizer],
-) -> Callable[..., BertLoss]:
+) -> Callable[..., BertTextCat]:
     def make(
         nlp: Language,
         name: str,
@@ -194,7 +195,7 @@ def _factory(
         scorer: Callable[..., Any] | None,
         class_weights: str | dict[str, Any] | None,
         label_smoothing: float,
-    ) -> BertLoss:
+    ) -> BertTextCat:
         check_writable(class_weights)
         return component(
             nlp.vocab,

@@ -1,110 +1,21 @@
-"""Evaluation of real pipelines: spaCy's own bag of words, trained for a moment."""
+"""Evaluation of real pipelines: the scores of spaCy, any threshold, what is refused."""
 
-import importlib
-import json
-import random
-import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import spacy
-from rich.cells import cell_len
-from spacy.language import Language
 from spacy.scorer import Scorer
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc
 from spacy.training import Corpus, Example
-from typer.testing import CliRunner
 
-from spacy_bert_zh.cli import app
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import print_table
 from spacy_bert_zh.evaluate.flow import evaluate
 from spacy_bert_zh.evaluate.metrics import measure
 from spacy_bert_zh.evaluate.predictions import Predictions
-from spacy_bert_zh.evaluate.report import confused_pairs, rank_mistakes
-
-LABELS = ["财经", "体育", "科技 $x^2$"]
-UNSEEN = "<b>没有例子</b>"
-WORDS = ["股市 基金 利率 央行 上涨", "球队 进球 教练 决赛 联赛", "芯片 手机 算法 卫星 发布"]
-ATTACK = "<script>alert('进球')</script>"
-FACTORIES = ["textcat", "textcat_multilabel"]
-
-
-def make_rows(seed: int, exclusive: bool, count: int = 60) -> list[tuple[str, dict[str, float]]]:
-    """Short texts of mixed words; the label is that of most of them, so some are hard."""
-    draw = random.Random(seed)
-    rows = []
-    for _ in range(count):
-        main, other = draw.sample(range(3), 2)
-        words = draw.choices(WORDS[main].split(), k=draw.randint(1, 9))
-        words += draw.choices(WORDS[other].split(), k=draw.randint(0, 4))
-        chosen = {main} if exclusive or len(words) % 2 else {main, other}
-        cats = {label: float(i in chosen) for i, label in enumerate(LABELS)}
-        rows.append(("，".join(words), {**cats, UNSEEN: 0.0}))
-    return rows
-
-
-def write_shard(path: Path, rows: list[tuple[str, dict[str, float]]]) -> Path:
-    tokenize = spacy.blank("zh")
-    shard = DocBin()
-    for text, cats in rows:
-        doc = tokenize(text)
-        doc.cats = cats
-        shard.add(doc)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shard.to_disk(path)
-    return path
-
-
-def train(*factories: str) -> Language:
-    """A pipeline with the text classifiers, named as their factories."""
-    nlp = spacy.blank("zh", meta={"name": "tiny", "version": "1.2.3"})
-    for factory in factories:
-        exclusive = factory == "textcat"
-        model = {
-            "@architectures": "spacy.TextCatBOW.v3",
-            "exclusive_classes": exclusive,
-            "ngram_size": 1,
-            "no_output_layer": False,
-            "length": 4096,
-        }
-        nlp.add_pipe(factory, config={"model": model, "threshold": 0.4})
-        for label in [*LABELS, UNSEEN]:
-            nlp.get_pipe(factory).add_label(label)
-    rows = make_rows(0, "textcat" in factories)
-    examples = [Example.from_dict(nlp.make_doc(text), {"cats": cats}) for text, cats in rows]
-    optimizer = nlp.initialize(lambda: examples)
-    for _ in range(3):
-        nlp.update(examples, sgd=optimizer)
-    return nlp
-
-
-@pytest.fixture(scope="module")
-def pipelines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("pipelines")
-    for factory in FACTORIES:
-        train(factory).to_disk(folder / factory)
-    train(*FACTORIES).to_disk(folder / "both")
-    spacy.blank("zh").to_disk(folder / "none")
-    return {path.name: path for path in folder.iterdir()}
-
-
-@pytest.fixture(scope="module")
-def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """For each factory a folder of two shards."""
-    folder = tmp_path_factory.mktemp("corpora")
-    for factory in FACTORIES:
-        rows = make_rows(1, factory == "textcat")
-        if factory == "textcat_multilabel":
-            rows.append(("球队，芯片", {LABELS[0]: 0.0, LABELS[1]: 1.0}))  # the others: unknown
-        else:
-            rows.append((ATTACK, {LABELS[0]: 0.9, LABELS[1]: 0.1}))  # soft, and mistaken
-        write_shard(folder / factory / "dev-0.spacy", rows[:30])
-        write_shard(folder / factory / "dev-1.spacy", rows[30:])
-    return {path.name: path for path in folder.iterdir()}
+from tests.evaluate.tiny import FACTORIES, LABELS, UNSEEN, Page, write_shard
 
 
 def assert_same(metrics: dict[str, Any], scores: dict[str, Any]) -> None:
@@ -235,85 +146,6 @@ def test_thresholds_that_mean_nothing(
     assert not (tmp_path / "out").exists()
 
 
-def test_the_report_says_what_the_pipeline_reads(
-    trained: Path, corpus: Path, tmp_path: Path
-) -> None:
-    metrics = evaluate(trained, corpus / "dev", tmp_path)
-    said = "at most 2 of them: the first 116 pieces of a text. What comes after plays no part."
-    assert metrics["pipeline"]["reads"].endswith(said)
-    assert said in (tmp_path / "report.html").read_text("utf-8")
-
-
-def test_what_is_written_is_whole_and_the_same_every_time(
-    pipelines: dict[str, Path], corpora: dict[str, Path], tmp_path: Path
-) -> None:
-    outputs = [tmp_path / "一", tmp_path / "二"]
-    metrics = [evaluate(pipelines["textcat"], corpora["textcat"], out) for out in outputs]
-    for name in ("metrics.json", "report.html"):
-        first, second = ((out / name).read_text("utf-8") for out in outputs)
-        assert first == second
-        assert str(tmp_path.parent) not in first
-    assert json.loads((outputs[0] / "metrics.json").read_text("utf-8")) == metrics[0]
-    pipeline = metrics[0]["pipeline"]
-    assert (pipeline["name"], pipeline["version"]) == ("zh_tiny", "1.2.3")
-    assert pipeline["labels"] == sorted([*LABELS, UNSEEN])
-    for label, row in metrics[0]["confusion"].items():
-        assert sum(row.values()) == metrics[0]["classes"][label]["support"]
-        assert row.get(label, 0) == metrics[0]["classes"][label]["tp"]
-
-
-class Page(HTMLParser):
-    """Collects what a page would run or load, and what it shows."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.links: list[str] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.links += [value or "" for name, value in attrs if "href" in name or name == "src"]
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
-@pytest.mark.parametrize("factory", FACTORIES)
-def test_the_report_stands_alone_and_escapes_what_it_shows(
-    pipelines: dict[str, Path], corpora: dict[str, Path], factory: str, tmp_path: Path
-) -> None:
-    metrics = evaluate(pipelines[factory], corpora[factory], tmp_path)
-    html = (tmp_path / "report.html").read_text("utf-8")
-    page = Page(html)
-    assert not page.tags & {"script", "link", "img", "iframe"} and UNSEEN not in html
-    assert all(link.startswith(("data:", "#")) for link in page.links)
-    assert "@import" not in html and "prefers-color-scheme: dark" in html
-    for label in [*LABELS, UNSEEN]:
-        assert label in page.text
-    assert f"{metrics['accuracy']:.4f}" in page.text
-    if factory == "textcat":
-        assert ATTACK in page.text
-
-
-def test_mistakes_and_confused_pairs_are_ranked() -> None:
-    gold = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 1], [0, 0, 1]])
-    predicted = np.array([[0, 1, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1]])
-    scores = np.array([[0.3, 0.6, 0.1], [0.1, 0.9, 0.0], [0.0, 0.8, 0.2], [0.2, 0.1, 0.7]])
-    known = np.ones_like(gold, dtype=bool)
-    lengths = np.array([1, 2, 3, 4])
-    excerpts = ["轻", "重", "漏", "对"]
-    predictions = Predictions(
-        ["甲", "乙", "丙"], False, gold, predicted, scores, known, excerpts, lengths
-    )
-    order = rank_mistakes(predictions)
-    assert [excerpts[row] for row in order] == ["重", "漏", "轻"]
-    (pair,) = confused_pairs(predictions, order)
-    assert (pair["gold"], pair["predicted"], pair["count"], pair["share"]) == ("甲", "乙", 2, 1.0)
-    assert pair["examples"] == ["重", "轻"]
-
-
 def test_one_of_several_components(
     pipelines: dict[str, Path], corpora: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -378,45 +210,3 @@ def test_no_corpus(pipelines: dict[str, Path], tmp_path: Path) -> None:
     for corpus in (tmp_path, tmp_path / "missing.spacy", Path(__file__)):
         with pytest.raises(BertZhError, match=r"No \.spacy file at .*convert"):
             evaluate(pipelines["textcat"], corpus, tmp_path / "out")
-
-
-def test_the_command_prints_an_aligned_table(
-    pipelines: dict[str, Path], corpora: dict[str, Path], tmp_path: Path
-) -> None:
-    arguments = [str(pipelines["textcat"]), str(corpora["textcat"]), str(tmp_path)]
-    result = CliRunner().invoke(app, ["evaluate", *arguments])
-    assert result.exit_code == 0, result.output
-    assert f"✔ {tmp_path / 'report.html'}" in result.output
-    rows = [line for line in result.output.splitlines() if line.startswith((*LABELS, UNSEEN))]
-    assert len(rows) == 4
-    assert len({cell_len(row.rstrip()) for row in rows}) == 1
-
-
-def test_the_table_shows_labels_as_they_are(
-    pipelines: dict[str, Path],
-    corpora: dict[str, Path],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    metrics = evaluate(pipelines["textcat"], corpora["textcat"], tmp_path)
-    metrics["classes"] = {"[bold]甲[/bold]": metrics["classes"][LABELS[0]]}
-    print_table(metrics)
-    assert "[bold]甲[/bold]" in capsys.readouterr().out
-
-
-def test_the_command_fails_in_one_line(corpora: dict[str, Path], tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["evaluate", "zh_nowhere", str(tmp_path), str(tmp_path)])
-    assert result.exit_code == 1
-    assert "zh_nowhere" in result.output and "Traceback" not in result.output
-
-
-@pytest.mark.parametrize(
-    ("package", "module"), [("matplotlib", "plots"), ("sklearn", "evaluate.metrics")]
-)
-def test_a_missing_package_is_named_with_the_extra_that_brings_it(
-    package: str, module: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.delitem(sys.modules, f"spacy_bert_zh.{module}")
-    with pytest.raises(BertZhError, match=r"spacy-bert-zh\[plots\]"):
-        importlib.import_module(f"spacy_bert_zh.{module}")

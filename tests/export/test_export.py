@@ -33,7 +33,7 @@ def test_its_bert_is_a_checkpoint_of_transformers(trained: Path, tmp_path: Path)
     with torch.no_grad():
         hidden = bert(**pieces).last_hidden_state[0].mean(0)
     backbone = spacy.load(trained).get_pipe("bert_textcat").model.get_ref("backbone")
-    assert backbone.shims[0].cfg["pooling"] == "mean"
+    assert backbone.shims[0].settings.pooling == "mean"
     np.testing.assert_allclose(backbone.predict(make_docs([TEXT]))[0], hidden, atol=1e-5)
     config = json.loads((tmp_path / "bert" / "config.json").read_text("utf-8"))
     assert config["architectures"] == ["BertModel"]

@@ -1,5 +1,7 @@
 """A real browser that looks at the page of a server."""
 
+import csv
+import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -9,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.conftest import make_rows
+from tests.serve.browsing import View, chromium, viewing
+from tests.serve.serving import Running
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
@@ -100,3 +106,36 @@ def viewing(browser: Any, origin: str, folder: Path, **settings: Any) -> Iterato
         assert wrong == []
     finally:
         context.close()
+
+
+TEXTS = [text for text, _ in make_rows(40, seed=11)]
+
+
+MARKUP = "<img src=x onerror=alert(1)><script>alert(2)</script>好吃"
+
+
+def origin(running: Running) -> str:
+    return str(running.client.base_url).rstrip("/")
+
+
+def scores(server: Running, texts: list[str]) -> list[dict[str, float]]:
+    found = [server.classify(text=text).json()["results"][0]["labels"] for text in texts]
+    return [{item["label"]: item["score"] for item in labels} for labels in found]
+
+
+def to_csv(rows: list[list[str]]) -> str:
+    file = io.StringIO(newline="")
+    csv.writer(file).writerows(rows)
+    return file.getvalue()
+
+
+ROWS = [
+    ["编号", "内容", "备注"],
+    ["1", f'他说：“好吃”，\n老板说 "{TEXTS[0]}"', "=1+1"],
+    ["2", TEXTS[1], "-5"],
+    ["3", "", "空"],
+    ["4", f"好吃, {TEXTS[2]}\r\n", "@SUM(A1)"],
+    ["5", "长" * 501, ""],
+    ["6", MARKUP, "-cmd|' /C calc'!A0"],
+    *([str(number), text, "\t"] for number, text in enumerate(TEXTS, 7)),
+]

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from spacy.cli.package import package
 from spacy.language import Language
 from thinc.api import Config
 
-from spacy_bert_zh.backbones.onnx.backbone import build_onnx_backbone_v1
+from spacy_bert_zh.backbones.onnx.backbone import OnnxSettings, build_onnx_backbone_v1
+from spacy_bert_zh.backbones.settings import Settings
 from spacy_bert_zh.backbones.torch.backbone import build_torch_backbone_v1
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.export.flow import export
@@ -63,10 +65,23 @@ def test_the_signatures_have_the_same_default() -> None:
                 assert parameter.default == section[name], (build.__name__, name)
 
 
+@pytest.mark.parametrize(
+    ("build", "kind"),
+    [(build_torch_backbone_v1, Settings), (build_onnx_backbone_v1, OnnxSettings)],
+)
+def test_a_backbone_takes_its_settings(build: Callable[..., Any], kind: type[Settings]) -> None:
+    parameters = inspect.signature(build).parameters
+    there = {name: parameter.default for name, parameter in parameters.items()}
+    assert there.pop("name") is None and there.pop("revision") == "main"
+    defaults = {field.name: field.default for field in fields(kind)}
+    assert there.items() <= defaults.items()
+    assert build is build_onnx_backbone_v1 or there == defaults
+
+
 @pytest.mark.parametrize(("length", "stride"), [(3, 0), (16, 2), (128, 16), (512, 64)])
 def test_the_stride_follows_the_length(length: int, stride: int) -> None:
-    assert build_torch_backbone_v1(max_length=length).shims[0].cfg["stride"] == stride
-    assert build_torch_backbone_v1(max_length=128, stride=64).shims[0].cfg["stride"] == 64
+    assert build_torch_backbone_v1(max_length=length).shims[0].settings.shared == stride
+    assert build_torch_backbone_v1(max_length=128, stride=64).shims[0].settings.shared == 64
     with pytest.raises(BertZhError, match=r"stride = 64 must .*stride = null is an eighth"):
         build_torch_backbone_v1(max_length=length if length < 66 else 66, stride=64)
 
@@ -161,7 +176,7 @@ def test_the_settings_of_the_model_hold_at_load(checkpoint: Path, tmp_path: Path
     overrides = {f"{model}.backbone.{name}": value for name, value in changed.items()}
     more = {f"{model}.linear_rate": 10.0, f"{model}.linear_model.ngram_size": 2}
     loaded = pipe_of(spacy.load(tmp_path, config={**overrides, **more})).model
-    found = loaded.get_ref("backbone").shims[0].cfg
+    found = loaded.get_ref("backbone").shims[0].settings.as_dict()
     assert found.items() >= {**changed, "stride": 4}.items()
     assert loaded.attrs["linear_rate"] == 10.0
     assert loaded.layers[2].attrs["ngram_size"] == 2

@@ -13,7 +13,8 @@ from spacy.tokens import Doc
 from thinc.api import Model, Optimizer, get_current_ops, to_numpy
 from thinc.types import Floats2d, FloatsXd
 
-from spacy_bert_zh.backbones.base import BackboneShim, Pooling, build_backbone, is_frozen
+from spacy_bert_zh.backbones.base import BackboneShim, build_backbone, is_frozen
+from spacy_bert_zh.backbones.settings import Pooling, Settings
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.pieces import (
@@ -70,16 +71,16 @@ def build_keras_backbone_v1(
         # Leave memory to others; too late once TensorFlow has used the GPU.
         with contextlib.suppress(RuntimeError):
             tf.config.experimental.set_memory_growth(gpu, True)
-    settings = {
-        "max_length": max_length,
-        "stride": stride,
-        "max_windows": max_windows,
-        "pooling": pooling,
-        "mixed_precision": mixed_precision,
-        "freeze_layers": freeze_layers,
-        "layer_decay": layer_decay,
-        "gradient_checkpointing": gradient_checkpointing,
-    }
+    settings = Settings(
+        max_length=max_length,
+        stride=stride,
+        max_windows=max_windows,
+        pooling=pooling,
+        mixed_precision=mixed_precision,
+        freeze_layers=freeze_layers,
+        layer_decay=layer_decay,
+        gradient_checkpointing=gradient_checkpointing,
+    )
     return build_backbone("keras", KerasShim(settings), name, revision)
 
 
@@ -96,12 +97,12 @@ class KerasShim(BackboneShim):
 
         bert = build_network(
             checkpoint,
-            self.cfg["pooling"],
-            "mixed_bfloat16" if self.cfg["mixed_precision"] else "float32",
-            self.cfg["gradient_checkpointing"],
+            self.settings.pooling,
+            "mixed_bfloat16" if self.settings.mixed_precision else "float32",
+            self.settings.gradient_checkpointing,
             packed=True,
         )
-        layers, freeze = len(bert.blocks), self.cfg["freeze_layers"]
+        layers, freeze = len(bert.blocks), self.settings.freeze_layers
         self._trained = {
             name: variable
             for name, variable in variables(bert).items()
@@ -212,10 +213,10 @@ class KerasShim(BackboneShim):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For copies, and for processes that are spawned: graphs can't be carried over."""
-        return _restore, (self.cfg, self.to_bytes())
+        return _restore, (self.settings, self.to_bytes())
 
 
-def _restore(settings: dict[str, Any], data: bytes) -> KerasShim:
+def _restore(settings: Settings, data: bytes) -> KerasShim:
     return KerasShim(settings).from_bytes(data)
 
 

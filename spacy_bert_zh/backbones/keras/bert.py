@@ -12,8 +12,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from spacy_bert_zh.backbones.base import Pooling
 from spacy_bert_zh.backbones.keras.packing import Packing, Padded
+from spacy_bert_zh.backbones.settings import Pooling
 from spacy_bert_zh.errors import BertZhError
 
 _ACTIVATIONS = {

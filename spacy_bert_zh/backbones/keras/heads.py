@@ -5,8 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from spacy_bert_zh.backbones.base import Pooling
 from spacy_bert_zh.backbones.keras.bert import DEFAULTS, Bert, activation_of, dense, norm
+from spacy_bert_zh.backbones.settings import Pooling
 
 
 @keras.saving.register_keras_serializable("spacy_bert_zh")

@@ -7,9 +7,10 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from spacy_bert_zh.backbones.base import Pooling, check_weights
+from spacy_bert_zh.backbones.base import check_weights
 from spacy_bert_zh.backbones.keras.bert import Bert
 from spacy_bert_zh.backbones.keras.heads import MaskedLM
+from spacy_bert_zh.backbones.settings import Pooling
 from spacy_bert_zh.checkpoint import Checkpoint, check_shapes
 
 Network = Bert | MaskedLM

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, Self, cast
 
@@ -15,8 +15,9 @@ from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.types import Floats2d
 
-from spacy_bert_zh.backbones.base import BackboneShim, Pooling, build_backbone
+from spacy_bert_zh.backbones.base import BackboneShim, build_backbone
 from spacy_bert_zh.backbones.onnx.reading import check_graph
+from spacy_bert_zh.backbones.settings import Pooling, Settings
 from spacy_bert_zh.checkpoint import Checkpoint, check_finite, holds_graph, pack, unpack
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.pieces import MAX_WINDOWS, Batch, Encoded, mean_over_windows, pad
@@ -71,27 +72,36 @@ def build_onnx_backbone_v1(
             f"ONNX Runtime has no {', '.join(missing)} here, only {', '.join(available)}: change "
             "'providers' of the backbone, or install the build of onnxruntime that has it"
         )
-    settings = {
-        "max_length": max_length,
-        "stride": stride,
-        "max_windows": max_windows,
-        "pooling": pooling,
-        "providers": list(providers),
-        "threads": threads,
-        "layer_decay": 1.0,
-    }
+    settings = OnnxSettings(
+        max_length=max_length,
+        stride=stride,
+        max_windows=max_windows,
+        pooling=pooling,
+        providers=tuple(providers),
+        threads=threads,
+    )
     return build_backbone("onnx", OnnxShim(settings), name, revision)
+
+
+@dataclass(frozen=True)
+class OnnxSettings(Settings):
+    """How it reads, and what computes."""
+
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    threads: int = 1
 
 
 class OnnxShim(BackboneShim):
     """Holds a graph, and ONNX Runtime's session of it."""
+
+    settings: OnnxSettings
 
     graph = b""
 
     def build(self, checkpoint: Checkpoint) -> Any:
         """The session; of the graph that is there, or one made from the weights."""
         if checkpoint.weights:
-            self.graph = make_graph(checkpoint, self.cfg["pooling"], "fp32")
+            self.graph = make_graph(checkpoint, self.settings.pooling, "fp32")
         return self._session()
 
     def _session(self) -> Any:
@@ -99,17 +109,17 @@ class OnnxShim(BackboneShim):
 
         self._process = os.getpid()
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.cfg["threads"]
+        options.intra_op_num_threads = self.settings.threads
         options.inter_op_num_threads = 1
         # Threads that spin while they wait take the time of whoever shares the machine.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
-        if self.cfg["providers"] == ["CPUExecutionProvider"] and not has_vnni():
+        if self.settings.providers == ("CPUExecutionProvider",) and not has_vnni():
             # Only for int8-static: weights stay small in the file and become floats here.
             options.add_session_config_entry("session.disable_quant_qdq", "1")
         try:
             return onnxruntime.InferenceSession(
-                self.graph, options, providers=self.cfg["providers"]
+                self.graph, options, providers=list(self.settings.providers)
             )
         except Exception as error:  # ONNX Runtime's own errors have no class in common
             raise BertZhError(f"The ONNX graph can't be used: {one_line(error)}") from error
@@ -163,7 +173,7 @@ class OnnxShim(BackboneShim):
         """Config, tokenizer and graph; empty before initialisation."""
         if self._checkpoint is None:
             return b""
-        return pack(self._checkpoint, "graph", self.graph, self.cfg["pooling"])
+        return pack(self._checkpoint, "graph", self.graph, self.settings.pooling)
 
     def from_bytes(self, data: bytes) -> Self:
         """Read what `to_bytes` of this or another engine wrote.
@@ -175,9 +185,9 @@ class OnnxShim(BackboneShim):
             return super().from_bytes(data)
         stored = unpack(data, "graph")
         # Earlier versions didn't say.
-        if stored.pooling not in (None, self.cfg["pooling"]):
+        if stored.pooling not in (None, self.settings.pooling):
             raise BertZhError(
-                f"Backbone: pooling = '{self.cfg['pooling']}', but the ONNX graph pools by "
+                f"Backbone: pooling = '{self.settings.pooling}', but the ONNX graph pools by "
                 f"{shorten(stored.pooling)}: export the pipeline with the other setting"
             )
         check_graph(stored.content)
@@ -206,7 +216,7 @@ class OnnxShim(BackboneShim):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For copies, and for processes that are spawned: a session can't be carried over."""
-        return _restore, (self.cfg, self.to_bytes())
+        return _restore, (self.settings, self.to_bytes())
 
 
 def has_vnni() -> bool:
@@ -224,7 +234,7 @@ def has_vnni() -> bool:
     return "avx512_vnni" in told or "avx_vnni" in told
 
 
-def _restore(settings: dict[str, Any], data: bytes) -> OnnxShim:
+def _restore(settings: OnnxSettings, data: bytes) -> OnnxShim:
     return OnnxShim(settings).from_bytes(data)
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 import spacy_bert_zh
-from spacy_bert_zh.backbones.base import Pooling, check_weights
+from spacy_bert_zh.backbones.base import check_weights
+from spacy_bert_zh.backbones.settings import Pooling
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError
 

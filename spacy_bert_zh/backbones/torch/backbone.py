@@ -12,7 +12,8 @@ from thinc.api import Model, Optimizer
 from thinc.types import Floats2d, FloatsXd
 from thinc.util import get_torch_default_device, torch2xp, xp2torch
 
-from spacy_bert_zh.backbones.base import BackboneShim, Pooling, build_backbone
+from spacy_bert_zh.backbones.base import BackboneShim, build_backbone
+from spacy_bert_zh.backbones.settings import Pooling, Settings
 from spacy_bert_zh.backbones.torch.memory import give_back
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError, missing_extra
@@ -71,16 +72,16 @@ def build_torch_backbone_v1(
         raise missing_extra(
             error.name or "torch", "torch", "spacy_bert_zh.TorchBackbone.v1"
         ) from None
-    settings = {
-        "max_length": max_length,
-        "stride": stride,
-        "max_windows": max_windows,
-        "pooling": pooling,
-        "mixed_precision": mixed_precision,
-        "freeze_layers": freeze_layers,
-        "layer_decay": layer_decay,
-        "gradient_checkpointing": gradient_checkpointing,
-    }
+    settings = Settings(
+        max_length=max_length,
+        stride=stride,
+        max_windows=max_windows,
+        pooling=pooling,
+        mixed_precision=mixed_precision,
+        freeze_layers=freeze_layers,
+        layer_decay=layer_decay,
+        gradient_checkpointing=gradient_checkpointing,
+    )
     return build_backbone("torch", TorchShim(settings), name, revision)
 
 
@@ -91,8 +92,8 @@ class TorchShim(BackboneShim):
         """The network, on the device that thinc uses now."""
         from spacy_bert_zh.backbones.torch.bert import build_network
 
-        network = build_network(checkpoint, self.cfg["pooling"], self.cfg["freeze_layers"])
-        network.gradient_checkpointing = self.cfg["gradient_checkpointing"]
+        network = build_network(checkpoint, self.settings.pooling, self.settings.freeze_layers)
+        network.gradient_checkpointing = self.settings.gradient_checkpointing
         return network.to(get_torch_default_device())
 
     def encode(self, docs: list[Doc], is_train: bool) -> Encoded:
@@ -132,7 +133,7 @@ class TorchShim(BackboneShim):
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         import torch
 
-        if not self.cfg["mixed_precision"]:
+        if not self.settings.mixed_precision:
             return contextlib.nullcontext()
         device = self.network.bert.device.type
         if device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):

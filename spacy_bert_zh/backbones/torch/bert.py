@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from spacy_bert_zh.backbones.base import Pooling, check_weights, is_frozen
+from spacy_bert_zh.backbones.base import check_weights, is_frozen
+from spacy_bert_zh.backbones.settings import Pooling
 from spacy_bert_zh.backbones.torch.packed import encode
 from spacy_bert_zh.checkpoint import Checkpoint, network_settings
 from spacy_bert_zh.errors import BertZhError

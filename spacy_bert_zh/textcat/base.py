@@ -1,0 +1,92 @@
+"""What both of our components are: scores, annotations, rehearsal."""
+
+from collections.abc import Iterable
+from typing import Any, cast
+from weakref import WeakKeyDictionary
+
+from spacy.tokens import Doc
+from spacy.training import Example, validate_examples
+from thinc.api import Optimizer, set_dropout_rate, to_numpy
+from thinc.types import Floats2d
+
+from spacy_bert_zh.pieces import Documents, Reading
+from spacy_bert_zh.textcat.class_weights import ClassWeights
+from spacy_bert_zh.textcat.loss import Loss
+
+if not Doc.has_extension("bert_textcat"):
+    Doc.set_extension("bert_textcat", default=None)
+
+
+class _Readings(WeakKeyDictionary[Doc, Reading]):
+    """What was read of documents between `predict` and `set_annotations`."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Nothing of it is copied or saved."""
+        return type(self), ()
+
+
+class BertTextCat(Loss):
+    """What goes between our classes and spaCy's, multi-label ones included."""
+
+    def configure(self, class_weights: ClassWeights | str, label_smoothing: float) -> None:
+        """Check the settings, see `Configurable.configure`."""
+        super().configure(class_weights, label_smoothing)
+        self._readings = _Readings()
+
+    def predict(self, docs: Iterable[Doc]) -> Floats2d:
+        """Scores of documents, which stay as they are; shape (documents, labels).
+
+        A document without tokens gets the same scores alone and among others, but from an
+        architecture that isn't ours: there alone it gets zeros, as in spaCy's ``textcat``.
+        """
+        read = Documents(docs)
+        if not self._can_compute(read):
+            return self.model.ops.alloc2f(len(read), len(self.labels))
+        scores = cast(Floats2d, self.model.predict(read))
+        self._readings.update(zip(read, read.readings, strict=False))
+        return scores
+
+    def _can_compute(self, docs: list[Doc]) -> bool:
+        """Whether the model bears these documents: ours take any, others want a token."""
+        is_ours = self.model.has_ref("backbone")
+        return bool(docs) and (is_ours or any(len(doc) for doc in docs))
+
+    def set_annotations(self, docs: Iterable[Doc], scores: Floats2d) -> None:
+        """Write the scores into ``doc.cats``, after one copy from the device for all of them.
+
+        What was read of a document goes into ``doc._.bert_textcat``, under the component's name.
+        """
+        labels = self.labels
+        for doc, row in zip(docs, to_numpy(scores).tolist(), strict=True):
+            doc.cats.update(zip(labels, row, strict=True))
+            reading = self._readings.pop(doc, None)
+            if reading and Doc.has_extension("bert_textcat"):
+                doc._.bert_textcat = {**(doc._.bert_textcat or {}), self.name: reading}
+
+    def rehearse(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Pull the scores towards those the pipeline had at `nlp.resume_training`.
+
+        Unlike spaCy's, the earlier model answers without dropout.
+        """
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, "rehearse")
+        docs = [example.predicted for example in examples]
+        if self._rehearsal_model is None or not self._can_compute(docs):
+            return losses
+        set_dropout_rate(self.model, drop)
+        scores, backprop = self.model.begin_update(docs)
+        gradient = (scores - self._rehearsal_model.predict(docs)) / len(docs)
+        backprop(gradient)
+        if sgd is not None:
+            self.finish_update(sgd)
+        losses[self.name] += float((gradient**2).sum())
+        return losses
