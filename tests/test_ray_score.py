@@ -24,7 +24,6 @@ from tests.conftest import make_rows
 ray = pytest.importorskip("ray", reason="the extra 'ray' is not installed")
 pytest.importorskip("ray.data", reason="the extra 'ray' is not installed")
 
-
 TEXT = Options("text", unlabelled=True)
 
 

@@ -20,8 +20,6 @@ from tests.conftest import make_rows
 
 ray = pytest.importorskip("ray", reason="the extra 'ray' is not installed")
 pytest.importorskip("ray.data", reason="the extra 'ray' is not installed")
-
-
 KEY = {b"X-API-Key": "秘密".encode()}
 
 

@@ -1,4 +1,4 @@
-"""The torch backbone in miniature; the other engines' tests build their own."""
+"""The torch backbone in miniature; the tests of other engines build their own."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ Backbone = Model[list[Doc], Floats2d]
 @pytest.fixture
 def build(still: Path) -> Callable[..., Backbone]:
     """Build a backbone with its weights."""
-    # Not for all that are tested here: torch's engine is not to be imported before Keras.
+    # Here, for this file is also read where Keras is to be imported first.
     from spacy_bert_zh.backbones.torch.backbone import build_torch_backbone_v1
     from tests.backbones.weights import LENGTH, STRIDE
 

@@ -18,16 +18,9 @@ from spacy_bert_zh.backbones.torch.backbone import build_torch_backbone_v1
 from spacy_bert_zh.checkpoint.folder import load_checkpoint
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces.encoder import pad
-from tests.conftest import (
-    BAD,
-    GOOD,
-    NOUNS,
-    make_docs,
-)
+from tests.conftest import BAD, GOOD, NOUNS, make_docs
 
 Backbone = Model[list[Doc], Floats2d]
-
-
 Build = Callable[..., Backbone]
 
 

@@ -22,17 +22,9 @@ from spacy_bert_zh.export.flow import export
 from spacy_bert_zh.export.gate import Comparison, check, compare
 from spacy_bert_zh.package.flow import package
 from spacy_bert_zh.package.model_card import render_model_card
-from tests.conftest import (
-    REPOSITORY,
-    TEXTS,
-    close,
-    make_examples,
-    run_cli,
-)
+from tests.conftest import REPOSITORY, TEXTS, close, make_examples, run_cli
 
 COMPONENT = "components.bert_textcat.model.backbone"
-
-
 ARCHITECTURE = "spacy_bert_zh.OnnxBackbone.v1"
 
 
@@ -114,8 +106,6 @@ for name in ("spacy_bert_zh", "spacy", "torch", "transformers"):
     sys.modules[name] = None
 runpy.run_path(sys.argv.pop(1), run_name="__main__")
 """
-
-
 NODE_PACKAGES = ("onnxruntime-node", "@huggingface/tokenizers")
 
 

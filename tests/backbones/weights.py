@@ -12,13 +12,8 @@ from spacy_bert_zh.backbones.torch.bert import PooledBert
 from tests.conftest import make_docs
 
 Backbone = Model[list[Doc], Floats2d]
-
-
 Build = Callable[..., Backbone]
-
-
 Weights = dict[str, np.ndarray]
-
 
 LENGTH, STRIDE = 32, 8
 

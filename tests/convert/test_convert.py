@@ -16,8 +16,6 @@ from spacy_bert_zh.convert import Options, convert
 from tests.convert.corpora import numbered, write_corpus
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
-
-
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs the corpora of ../shared/data")
 
 

@@ -13,12 +13,7 @@ from hypothesis import strategies as st
 from spacy_bert_zh.convert import Options, summarize
 from spacy_bert_zh.convert.naming import same_values
 from spacy_bert_zh.reading.cleaning import make_cleaner, make_label_cleaner
-from spacy_bert_zh.reading.label_values import (
-    NotALabelError,
-    is_missing,
-    is_true,
-    label_names,
-)
+from spacy_bert_zh.reading.label_values import NotALabelError, is_missing, is_true, label_names
 from tests.convert.corpora import converted, corpus, rejected, table
 
 CHARACTERS = "正负 \t\n\u3000\xa0\u200b\ufeffＡａ1１.，,|e\u0301\uf900\u2028"

@@ -11,9 +11,7 @@ from spacy_bert_zh.convert import parse_options, summarize
 from spacy_bert_zh.convert.naming import alike
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.reading.columns import EMPTY_FLAG
-from spacy_bert_zh.reading.label_values import (
-    TWIN,
-)
+from spacy_bert_zh.reading.label_values import TWIN
 from tests.convert.corpora import converted, corpus, rejected, table
 
 # names

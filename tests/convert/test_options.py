@@ -12,8 +12,6 @@ from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.reading.formats import FORMATS
 from spacy_bert_zh.reading.options import UNDERSTOOD_BY, UNLABELLED
 
-# options and formats
-
 VALUES: dict[str, Any] = {
     **{"encoding": "gb18030", "text_columns": ("a",), "label_column": "a", "label_columns": ("a",)},
     **{"label_separator": "|", "label_first": True, "quotes": False, "classes": Path("c")},

@@ -16,13 +16,7 @@ from spacy_bert_zh.evaluate import print_table
 from spacy_bert_zh.evaluate.flow import evaluate
 from spacy_bert_zh.evaluate.predictions import Predictions
 from spacy_bert_zh.evaluate.report import confused_pairs, rank_mistakes
-from tests.evaluate.tiny import (
-    ATTACK,
-    FACTORIES,
-    LABELS,
-    UNSEEN,
-    Page,
-)
+from tests.evaluate.tiny import ATTACK, FACTORIES, LABELS, UNSEEN, Page
 
 
 def test_the_report_says_what_the_pipeline_reads(

@@ -10,17 +10,9 @@ from spacy.tokens import DocBin
 from spacy.training import Example
 
 LABELS = ["财经", "体育", "科技 $x^2$"]
-
-
 UNSEEN = "<b>没有例子</b>"
-
-
 WORDS = ["股市 基金 利率 央行 上涨", "球队 进球 教练 决赛 联赛", "芯片 手机 算法 卫星 发布"]
-
-
 ATTACK = "<script>alert('进球')</script>"
-
-
 FACTORIES = ["textcat", "textcat_multilabel"]
 
 

@@ -14,7 +14,7 @@ import spacy
 
 from spacy_bert_zh.checkpoint.tokenizer import load_tokenizer
 from tests.conftest import REPOSITORY, initialized
-from tests.package.test_package import METRICS, REPORT
+from tests.package.packaging import METRICS, REPORT
 
 TORCH = "spacy_bert_zh.TorchBackbone.v1"
 SEED = os.environ.get("DAMAGE_SEED", "1")

@@ -174,8 +174,6 @@ def elsewhere() -> Any:
 
 
 BODY = helper.make_graph([], "inside", [], [])
-
-
 HOSTILE_GRAPHS = [
     (graph_of(helper.make_node("Loop", [], ["vectors"], body=BODY)), "operation 'Loop'"),
     (graph_of(helper.make_node("Identity", ["x"], ["vectors"], body=BODY)), "graphs inside it"),

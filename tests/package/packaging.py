@@ -10,11 +10,7 @@ import spacy
 from spacy.training import Example
 
 REPOSITORY = Path(__file__).parents[2]
-
-
 LABELS = ("财经", "体育")
-
-
 METRICS = {
     "corpus": {"name": "test.spacy", "texts": 1200},
     "accuracy": 0.9125,
@@ -24,8 +20,6 @@ METRICS = {
         "体育": {"precision": 0.95, "recall": 0.97, "f1": 0.96, "support": 500},
     },
 }
-
-
 REPORT = {
     "input": "/home/someone/thucnews",
     "rows": {"read": 5010, "written": 5000, "rejected": 10},

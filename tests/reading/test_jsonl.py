@@ -13,11 +13,7 @@ from spacy_bert_zh.reading.rows import Reject
 from spacy_bert_zh.reading.source import Source
 from tests.reading.rows import read, rejected, rows, write
 
-# jsonl and ccnet
-
 OBJECTS = [{"sentence": f"第{n}句 {{[", "label": n} for n in range(3)]
-
-
 EXPECTED = [(f"第{n}句 {{[", (str(n),)) for n in range(3)]
 
 

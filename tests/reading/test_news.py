@@ -38,6 +38,9 @@ def test_thucnews_tree_of_documents(tmp_path: Path) -> None:
     ]
 
 
+# sogou
+
+
 def test_sogou_records_are_labelled_by_host(tmp_path: Path) -> None:
     text = "<doclist>\n" + "".join(
         DOC.format(f"http://{host}/1.shtml", "标题&<题", "第一段\ue40c第二段")
@@ -92,7 +95,7 @@ def test_sogou_bad_hosts_file(tmp_path: Path) -> None:
         read(source, "sogou", hosts=hosts)
 
 
-# which side of the tab, which column
+# which side of the tab
 
 
 def lines_of(path: Path, rows: list[tuple[str, str]]) -> Path:

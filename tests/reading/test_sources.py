@@ -12,11 +12,7 @@ from spacy_bert_zh.reading.inputs import PIECE
 from spacy_bert_zh.reading.source import RECORD_LIMIT, detect_encoding
 from tests.reading.rows import DOC, read, rejected, rows, write
 
-# files and encodings
-
 TEXT = "中国体育代表团昨日在东京获得冠军，总统发表谈话，经济继续增长。\n" * 30
-
-
 TRADITIONAL = "中國體育代表團昨日在東京獲得冠軍，總統發表談話，經濟繼續增長。\n" * 30
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from tests.conftest import make_rows
-from tests.serve.browsing import View, chromium, viewing
 from tests.serve.serving import Running
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -21,6 +20,19 @@ QUIET = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 )
+
+TEXTS = [text for text, _ in make_rows(40, seed=11)]
+MARKUP = "<img src=x onerror=alert(1)><script>alert(2)</script>好吃"
+ROWS = [
+    ["编号", "内容", "备注"],
+    ["1", f'他说：“好吃”，\n老板说 "{TEXTS[0]}"', "=1+1"],
+    ["2", TEXTS[1], "-5"],
+    ["3", "", "空"],
+    ["4", f"好吃, {TEXTS[2]}\r\n", "@SUM(A1)"],
+    ["5", "长" * 501, ""],
+    ["6", MARKUP, "-cmd|' /C calc'!A0"],
+    *([str(number), text, "\t"] for number, text in enumerate(TEXTS, 7)),
+]
 
 
 @contextmanager
@@ -108,12 +120,6 @@ def viewing(browser: Any, origin: str, folder: Path, **settings: Any) -> Iterato
         context.close()
 
 
-TEXTS = [text for text, _ in make_rows(40, seed=11)]
-
-
-MARKUP = "<img src=x onerror=alert(1)><script>alert(2)</script>好吃"
-
-
 def origin(running: Running) -> str:
     return str(running.client.base_url).rstrip("/")
 
@@ -127,15 +133,3 @@ def to_csv(rows: list[list[str]]) -> str:
     file = io.StringIO(newline="")
     csv.writer(file).writerows(rows)
     return file.getvalue()
-
-
-ROWS = [
-    ["编号", "内容", "备注"],
-    ["1", f'他说：“好吃”，\n老板说 "{TEXTS[0]}"', "=1+1"],
-    ["2", TEXTS[1], "-5"],
-    ["3", "", "空"],
-    ["4", f"好吃, {TEXTS[2]}\r\n", "@SUM(A1)"],
-    ["5", "长" * 501, ""],
-    ["6", MARKUP, "-cmd|' /C calc'!A0"],
-    *([str(number), text, "\t"] for number, text in enumerate(TEXTS, 7)),
-]

@@ -1,13 +1,12 @@
 """The page as people use it: a real server, a real browser."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.serve.browsing import MARKUP, ROWS, TEXTS, View, origin, scores, to_csv, viewing
+from tests.serve.browsing import ROWS, TEXTS, View, origin, scores, to_csv, viewing
 from tests.serve.serving import Running, serving
 
 
@@ -74,17 +73,6 @@ def test_a_text_is_classified_by_keyboard_alone(look: Callable, server: Running)
     page.locator(".result").nth(1).wait_for()
     assert page.locator(".result .text").all_inner_texts() == TEXTS[1:3]
     assert "pieces read, in 1 window" in page.inner_text(".result .reading >> nth=0")
-
-
-def test_markup_is_text(look: Callable) -> None:
-    view = look()
-    view.write(MARKUP)
-    view.page.wait_for_selector(".result .bars")
-    assert view.page.inner_text(".result .text") == MARKUP
-    view.choose("<b>.csv", to_csv([["text", MARKUP], ["好吃", ""], [MARKUP, MARKUP]]).encode())
-    view.run()
-    assert MARKUP in view.page.inner_text("tbody")
-    assert view.page.locator("main img, main script, main b").count() == 0
 
 
 def test_labels_that_reach_the_threshold_are_marked(look: Callable, server: Running) -> None:
@@ -193,36 +181,6 @@ def test_a_key_is_asked_for_and_refusals_are_retried(
 
 def counted(status: int) -> str:
     return f'bert_zh_requests_total{{status="{status}"}}'
-
-
-def test_it_waits_for_a_service_that_is_not_there_yet(
-    browser: Any, server: Running, tmp_path: Path
-) -> None:
-    with viewing(browser, origin(server), tmp_path) as view:
-        seen = []
-
-        def answer(route: Any) -> None:
-            seen.append(view.page.evaluate("document.getElementById('status')?.innerText"))
-            if len(seen) == 1:
-                route.abort()
-            elif len(seen) == 2:
-                route.fulfill(
-                    status=503, body='{"detail": "loading"}', headers={"Retry-After": "1"}
-                )
-            else:
-                route.continue_()
-
-        view.page.route("**/pipelines", answer)
-        view.page.goto(origin(server))
-        view.page.wait_for_selector("#go[aria-disabled=false]")
-        unreachable = "The service can't be reached; trying again…"
-        assert seen[1:] == [unreachable, "The pipelines are being loaded…"]
-        assert view.status() == ""
-        detail = json.dumps({"detail": "something broke"})
-        view.page.route("**/classify", lambda route: route.fulfill(status=500, body=detail))
-        view.write("好吃")
-        view.page.wait_for_selector("#status.error")
-        assert view.status() == "The service answers: something broke"
 
 
 def test_it_works_below_another_path(browser: Any, server: Running, tmp_path: Path) -> None:

@@ -1,19 +1,16 @@
-"""Files on the page: every row comes back, whatever is in it and whatever happens."""
+"""Files on the page: every row comes back, whatever is in it and wherever the service is."""
 
 import csv
 import io
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.serve.browsing import (
-    ROWS,
-    TEXTS,
-    scores,
-    to_csv,
-)
+from tests.serve.browsing import MARKUP, ROWS, TEXTS, origin, scores, to_csv, viewing
 from tests.serve.serving import Running
 
 
@@ -164,6 +161,17 @@ def test_a_file_can_be_dropped_and_must_not_be_huge(look: Callable) -> None:
     assert view.page.locator("tbody .text").all_inner_texts() == ["好吃", "难吃"]
 
 
+def test_markup_is_text(look: Callable) -> None:
+    view = look()
+    view.write(MARKUP)
+    view.page.wait_for_selector(".result .bars")
+    assert view.page.inner_text(".result .text") == MARKUP
+    view.choose("<b>.csv", to_csv([["text", MARKUP], ["好吃", ""], [MARKUP, MARKUP]]).encode())
+    view.run()
+    assert MARKUP in view.page.inner_text("tbody")
+    assert view.page.locator("main img, main script, main b").count() == 0
+
+
 def test_a_run_can_be_cancelled(look: Callable) -> None:
     view = look()
     view.page.select_option("#pipeline", "moody")
@@ -182,6 +190,36 @@ def test_a_run_can_be_cancelled(look: Callable) -> None:
     view.page.select_option("#pipeline", "first")
     view.write(TEXTS[0])
     view.page.wait_for_selector(".result .bars")
+
+
+def test_it_waits_for_a_service_that_is_not_there_yet(
+    browser: Any, server: Running, tmp_path: Path
+) -> None:
+    with viewing(browser, origin(server), tmp_path) as view:
+        seen = []
+
+        def answer(route: Any) -> None:
+            seen.append(view.page.evaluate("document.getElementById('status')?.innerText"))
+            if len(seen) == 1:
+                route.abort()
+            elif len(seen) == 2:
+                route.fulfill(
+                    status=503, body='{"detail": "loading"}', headers={"Retry-After": "1"}
+                )
+            else:
+                route.continue_()
+
+        view.page.route("**/pipelines", answer)
+        view.page.goto(origin(server))
+        view.page.wait_for_selector("#go[aria-disabled=false]")
+        unreachable = "The service can't be reached; trying again…"
+        assert seen[1:] == [unreachable, "The pipelines are being loaded…"]
+        assert view.status() == ""
+        detail = json.dumps({"detail": "something broke"})
+        view.page.route("**/classify", lambda route: route.fulfill(status=500, body=detail))
+        view.write("好吃")
+        view.page.wait_for_selector("#status.error")
+        assert view.status() == "The service answers: something broke"
 
 
 def test_it_gives_up_on_a_service_that_has_gone(look: Callable) -> None:

@@ -6,8 +6,6 @@ from typing import Any
 from spacy.language import Language
 
 Make = Callable[..., Language]
-
-
 TEXTS = ["味道不错，推荐", "", "这家店太慢，老板服务冷淡", "x"]
 
 
