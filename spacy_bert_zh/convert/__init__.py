@@ -1,7 +1,4 @@
-"""Labelled or raw Chinese corpora to spaCy training data, with a data report.
-
-One file per corpus format; each has a `read` that yields a `Row` or a `Reject` per row.
-"""
+"""`convert`: labelled or raw Chinese corpora to spaCy training data, with a data report."""
 
 from spacy_bert_zh.convert.flow import convert
 from spacy_bert_zh.convert.options import Options, parse_options

@@ -119,7 +119,7 @@ class PieceEncoder:
         most_padding: int | None = None,
         is_train: bool = False,
     ) -> Encoded:
-        """Encode documents; a document without any piece is one window [CLS] [SEP].
+        """Encode documents; a document without any piece is one window [CLS], [SEP].
 
         Args:
             docs: The documents; only their texts are read.

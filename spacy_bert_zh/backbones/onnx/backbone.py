@@ -196,7 +196,7 @@ class OnnxShim(BackboneShim):
         return self
 
     def _try_out(self) -> None:
-        """Let the graph read [CLS] [SEP]: it must give what its config says.
+        """Let the graph read [CLS], [SEP]: it must give what its config says.
 
         Raises:
             BertZhError: It doesn't.

@@ -57,7 +57,7 @@ class TextPieces(tf.Module):
         self.size, self.step, self.most = max_length - 2, max_length - 2 - stride, max_windows
 
     def __call__(self, texts: Any) -> tuple[Any, Any, Any]:
-        """Encode UTF-8 strings; a text without any piece is one window [CLS] [SEP].
+        """Encode UTF-8 strings; a text without any piece is one window [CLS], [SEP].
 
         Args:
             texts: Shape (texts,).
