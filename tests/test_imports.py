@@ -19,7 +19,6 @@ from typer.main import get_command
 from tests.conftest import REPOSITORY
 
 PACKAGE = REPOSITORY / "spacy_bert_zh"
-COMMANDS = {"convert", "evaluate", "export", "package", "pretrain", "score", "serve", "train"}
 
 # Says which module of ours asks for a heavy package; thinc and other plugins may do so.
 WATCH = """
@@ -116,6 +115,7 @@ def own_imports(name: str, *, at_import: bool = False) -> set[str]:
 
 
 ROOMS = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+COMMANDS = {name for name in ROOMS if (PACKAGE / "cli" / f"{name}.py").exists()}
 # Downwards only: what a room may import, besides the modules of the package's root.
 BASE = {"files", "pieces", "checkpoint"}
 BELOW = {

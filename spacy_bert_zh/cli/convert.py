@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from spacy_bert_zh.cli.application import command
-from spacy_bert_zh.cli.reading import Delimiter, Encoding, Escape, Quotes, Sheet
+from spacy_bert_zh.cli.options import Delimiter, Encoding, Escape, Quotes, Sheet
 
 
 @command()
