@@ -13,15 +13,13 @@ from spacy.tokens import Doc
 from thinc.api import Model, Shim
 from thinc.types import Floats2d
 
-from spacy_bert_zh.backbones.settings import Pooling, Settings
+from spacy_bert_zh.backbones.settings import Backbone, Pooling, Settings
 from spacy_bert_zh.checkpoint import Checkpoint, check_shapes, expected_shapes, load_checkpoint
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import Documents, Encoded, PieceEncoder
 
 
-def build_backbone(
-    engine: str, shim: BackboneShim, name: str | None, revision: str
-) -> Model[list[Doc], Floats2d]:
+def build_backbone(engine: str, shim: BackboneShim, name: str | None, revision: str) -> Backbone:
     """Build a backbone around a shim; see `build_torch_backbone_v1` for the arguments."""
     return Model(
         f"{engine}_backbone",
@@ -35,7 +33,7 @@ def build_backbone(
 def _init(
     name: str | None,
     revision: str,
-    model: Model[list[Doc], Floats2d],
+    model: Backbone,
     X: Any = None,
     Y: Any = None,
 ) -> None:
@@ -47,7 +45,7 @@ def _init(
 
 
 def _forward(
-    model: Model[list[Doc], Floats2d], docs: list[Doc], is_train: bool
+    model: Backbone, docs: list[Doc], is_train: bool
 ) -> tuple[Floats2d, Callable[[Floats2d], list[Doc]]]:
     shim = model.shims[0]
     assert isinstance(shim, BackboneShim)

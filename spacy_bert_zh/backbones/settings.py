@@ -3,10 +3,17 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from spacy.tokens import Doc
+from thinc.api import Model
+from thinc.types import Floats2d
+
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import MAX_WINDOWS, shared_pieces
 
 Pooling = Literal["cls", "pooler", "mean"]
+
+Backbone = Model[list[Doc], Floats2d]
+"""Documents to vectors, shape (documents, hidden size); one row for each document."""
 
 
 @dataclass(frozen=True)

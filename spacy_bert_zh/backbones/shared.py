@@ -10,12 +10,11 @@ from spacy.tokens import Doc
 from thinc.api import Model, reduce_mean
 from thinc.types import Floats2d
 
+from spacy_bert_zh.backbones.settings import Backbone
 from spacy_bert_zh.errors import BertZhError, missing_extra
 
 
-def build_shared_backbone_v1(
-    grad_factor: float = 1.0, upstream: str = "*"
-) -> Model[list[Doc], Floats2d]:
+def build_shared_backbone_v1(grad_factor: float = 1.0, upstream: str = "*") -> Backbone:
     """Build a backbone that listens to spaCy's ``transformer`` component.
 
     A document's vector is the mean over its tokens of the mean over their word pieces.
@@ -48,7 +47,7 @@ def build_shared_backbone_v1(
     )
 
 
-def _init(model: Model[list[Doc], Floats2d], X: Any = None, Y: Any = None) -> None:
+def _init(model: Backbone, X: Any = None, Y: Any = None) -> None:
     listener = model.get_ref("listener")
     # The transformer component sets it when it is initialised, which is before its listeners.
     if not listener.has_dim("nO"):
@@ -61,7 +60,7 @@ def _init(model: Model[list[Doc], Floats2d], X: Any = None, Y: Any = None) -> No
 
 
 def _forward(
-    model: Model[list[Doc], Floats2d], docs: list[Doc], is_train: bool
+    model: Backbone, docs: list[Doc], is_train: bool
 ) -> tuple[Floats2d, Callable[[Floats2d], list[Doc]]]:
     Y = model.ops.alloc2f(len(docs), model.get_dim("nO"))
     # spacy-transformers can't pool a batch without any token.

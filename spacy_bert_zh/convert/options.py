@@ -93,6 +93,11 @@ def parse_options(*, split: str | None = None, label_names: str = "", **others: 
 
     Raises:
         BertZhError: An option has no meaning, to the format or at all.
+
+    Examples:
+        >>> options = parse_options(format="csv", split="0.8,0.1,0.1", label_names="0=负面,1=正面")
+        >>> options.shares, options.label_names
+        ((0.8, 0.1, 0.1), (('0', '负面'), ('1', '正面')))
     """
     try:
         shares = None if split is None else tuple(float(share) for share in split.split(","))

@@ -35,6 +35,10 @@ def best_constant(
 
     Returns:
         ``labels`` of the answer, and the ``micro_f1`` that it reaches.
+
+    Examples:
+        >>> best_constant(["neg", "pos"], np.array([30, 70]), np.array([100, 100]), True)
+        {'labels': ['pos'], 'micro_f1': 0.7}
     """
     order = np.argsort(-support / np.maximum(known, 1), kind="stable")
     right, given = support[order].cumsum(), known[order].cumsum()

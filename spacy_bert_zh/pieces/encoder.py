@@ -189,6 +189,12 @@ def windows(length: int, size: int, stride: int, max_windows: int = 0) -> list[t
 
     Returns:
         (start, end) pairs in order; one empty span for an empty document.
+
+    Examples:
+        >>> windows(10, size=6, stride=2)
+        [(0, 6), (4, 10)]
+        >>> windows(0, size=6, stride=2)
+        [(0, 0)]
     """
     spans = [(0, min(size, length))]
     while spans[-1][1] < length and len(spans) != max_windows:

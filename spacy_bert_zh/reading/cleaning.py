@@ -47,7 +47,12 @@ def fault(text: str, labels: str | None) -> str | None:
 
 
 def make_cleaner(options: Options) -> Callable[[str], str]:
-    """Build the function that cleans a text as the options say."""
+    """Build the function that cleans a text as the options say.
+
+    Examples:
+        >>> make_cleaner(Options("csv"))("ＡＢＣ１２３，\\u200b好　吃！")
+        'ABC123，好 吃！'
+    """
     steps: list[Callable[[str], str]] = [_visible]
     normalize = _NORMALIZE[options.normalize]
     steps.append(normalize)

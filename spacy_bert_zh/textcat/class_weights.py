@@ -16,6 +16,10 @@ def read_class_weights(value: Any) -> ClassWeights:
 
     Raises:
         BertZhError: It is something else, or a weight is no number from 0 up.
+
+    Examples:
+        >>> read_class_weights('{"neg": 2, "pos": 0.5}')
+        {'neg': 2, 'pos': 0.5}
     """
     if value is None or value == "balanced":
         return value

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 from spacy.tokens import Doc
-from thinc.api import Model, Optimizer, get_current_ops, to_numpy
+from thinc.api import Optimizer, get_current_ops, to_numpy
 from thinc.types import Floats2d, FloatsXd
 
 from spacy_bert_zh.backbones.base import BackboneShim, build_backbone, is_frozen
-from spacy_bert_zh.backbones.settings import Pooling, Settings
+from spacy_bert_zh.backbones.settings import Backbone, Pooling, Settings
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.pieces import (
@@ -47,7 +47,7 @@ def build_keras_backbone_v1(
     freeze_layers: int = 0,
     layer_decay: float = 1.0,
     gradient_checkpointing: bool = False,
-) -> Model[list[Doc], Floats2d]:
+) -> Backbone:
     """Build a BERT backbone in Keras; the arguments are those of `TorchBackbone`.
 
     Returns:

@@ -12,12 +12,11 @@ from typing import Any, NoReturn, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 from spacy.tokens import Doc
-from thinc.api import Model
 from thinc.types import Floats2d
 
 from spacy_bert_zh.backbones.base import BackboneShim, build_backbone
 from spacy_bert_zh.backbones.onnx.reading import check_graph
-from spacy_bert_zh.backbones.settings import Pooling, Settings
+from spacy_bert_zh.backbones.settings import Backbone, Pooling, Settings
 from spacy_bert_zh.checkpoint import Checkpoint, check_finite, holds_graph, pack, unpack
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.pieces import MAX_WINDOWS, Batch, Encoded, mean_over_windows, pad
@@ -38,7 +37,7 @@ def build_onnx_backbone_v1(
     pooling: Pooling = "mean",
     providers: Sequence[str] = ("CPUExecutionProvider",),
     threads: int = 1,
-) -> Model[list[Doc], Floats2d]:
+) -> Backbone:
     """Build a BERT backbone that classifies by ONNX Runtime and can't learn; `export` makes one.
 
     It also reads what the other engines' backbones have stored, for which it needs the package

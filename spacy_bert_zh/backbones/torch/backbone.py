@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from numpy.typing import NDArray
 from spacy.tokens import Doc
-from thinc.api import Model, Optimizer
+from thinc.api import Optimizer
 from thinc.types import Floats2d, FloatsXd
 from thinc.util import get_torch_default_device, torch2xp, xp2torch
 
 from spacy_bert_zh.backbones.base import BackboneShim, build_backbone
-from spacy_bert_zh.backbones.settings import Pooling, Settings
+from spacy_bert_zh.backbones.settings import Backbone, Pooling, Settings
 from spacy_bert_zh.backbones.torch.memory import give_back
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError, missing_extra
@@ -40,7 +40,7 @@ def build_torch_backbone_v1(
     freeze_layers: int = 0,
     layer_decay: float = 1.0,
     gradient_checkpointing: bool = False,
-) -> Model[list[Doc], Floats2d]:
+) -> Backbone:
     """Build a BERT backbone in torch; its weights come with `initialize` or `from_bytes`.
 
     Args:
