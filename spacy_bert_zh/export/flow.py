@@ -108,6 +108,8 @@ def _export_onnx(
     parts = onnx_saving.shorten(take_apart(pipe))
     small = shrink(nlp, pipe, parts, precision, dev, force)
     small.nlp.meta["export"] = small.facts(precision)
+    if precision != "fp32" and not (small.comparison and small.passes):
+        small.nlp.meta.pop("training", None)  # what the source learnt says nothing of this form
     portable(small.nlp).to_disk(folder)
     if parts.ngrams is None:
         onnx_saving.save_plain(parts, small.model, folder / "onnx")

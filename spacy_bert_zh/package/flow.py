@@ -119,6 +119,8 @@ def package(
         read_facts(metrics) if metrics else {},
         read_facts(data_report, data=True) if data_report else {},
     ]
+    if metrics:
+        check_own(pipeline, meta, metrics, facts[0])
     if not force:
         check_learnt(pipeline, meta, metrics, facts[0])
     full_name = f"{meta['lang']}_{meta['name']}"
@@ -165,6 +167,20 @@ def read_facts(path: Path, data: bool = False) -> dict[str, Any]:
     facts = read_json(path)
     checked(DataReport if data else Metrics, facts, path)
     return portable_meta(facts)
+
+
+def check_own(
+    pipeline: Path, meta: dict[str, Any], metrics: Path, measured: dict[str, Any]
+) -> None:
+    """Raise if metrics are another pipeline's: none of the components has their labels."""
+    labels = set(measured.get("classes", {}))
+    if labels and not any(labels == set(own) for own in meta["labels"].values()):
+        own = sorted({label for names in meta["labels"].values() for label in names})
+        raise BertZhError(
+            f"{metrics} is about another pipeline: it has {len(labels)} labels "
+            f"({', '.join(sorted(labels)[:3])}, …), {pipeline} has {len(own)} "
+            f"({', '.join(own[:3])}, …); run 'evaluate' on this one"
+        )
 
 
 def check_learnt(

@@ -55,7 +55,9 @@ def test_a_layer_that_needs_it_stays_in_float32(
 ) -> None:
     options: Any = {"precision": precision, "dev": corpus / "dev"}
     export(outlier, tmp_path / "forced", "onnx", force=True, **options)
-    assert spacy.load(tmp_path / "forced").meta["export"]["agreement"] < 0.9
+    meta = spacy.load(tmp_path / "forced").meta
+    # What its source learnt says nothing of it.
+    assert meta["export"]["agreement"] < 0.9 and "training" not in meta
     export(outlier, tmp_path / "out", "onnx", **options)
     nlp = spacy.load(tmp_path / "out")
     facts = nlp.meta["export"]

@@ -142,6 +142,16 @@ def test_the_model_card_says_what_its_numbers_mean() -> None:
     assert "has the labels `房产`: they are left out of the macro average" in text
 
 
+def test_metrics_of_another_pipeline_are_refused(bert: Path, tmp_path: Path) -> None:
+    measured = {**METRICS, "classes": {"甲": {}, "乙": {}}}
+    (tmp_path / "metrics.json").write_text(json.dumps(measured), "utf-8")
+    with pytest.raises(
+        BertZhError, match=r"is about another pipeline: .*乙, 甲.* run 'evaluate'"
+    ):
+        package(bert, tmp_path / "out", metrics=tmp_path / "metrics.json", force=True)
+    assert not (tmp_path / "out").exists()
+
+
 def test_packaging_again_replaces_the_same_bytes(built: tuple[str, Path], bert: Path) -> None:
     folder = built[1]
     (folder / "notes.txt").write_text("mine")
