@@ -145,9 +145,7 @@ def test_the_model_card_says_what_its_numbers_mean() -> None:
 def test_metrics_of_another_pipeline_are_refused(bert: Path, tmp_path: Path) -> None:
     measured = {**METRICS, "classes": {"甲": {}, "乙": {}}}
     (tmp_path / "metrics.json").write_text(json.dumps(measured), "utf-8")
-    with pytest.raises(
-        BertZhError, match=r"is about another pipeline: .*乙, 甲.* run 'evaluate'"
-    ):
+    with pytest.raises(BertZhError, match=r"is about another pipeline: .*乙, 甲.* run 'evaluate'"):
         package(bert, tmp_path / "out", metrics=tmp_path / "metrics.json", force=True)
     assert not (tmp_path / "out").exists()
 
