@@ -24,6 +24,8 @@ def pretrain(
     sheet: Sheet = None,
     text_columns: Annotated[str, typer.Option(help="One or more, between commas.")] = "",
     checkpoint: Annotated[Path | None, typer.Option(help="Go on from this checkpoint.")] = None,
+    teacher: Annotated[Path | None, typer.Option(help="Learn from this checkpoint.")] = None,
+    teacher_prefix: Annotated[str, typer.Option(help="E.g. 'query: ', for E5.")] = "",
     vocabulary: Annotated[Path | None, typer.Option(help="Else one is trained.")] = None,
     vocab_size: Annotated[int | None, typer.Option(help="Pieces in all.")] = None,
     words: Annotated[bool, typer.Option(help="Frequent words are pieces too.")] = False,

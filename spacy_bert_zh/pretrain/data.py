@@ -17,6 +17,7 @@ from spacy_bert_zh.files import die_with_parent
 from spacy_bert_zh.pretrain.masking import Replacements
 from spacy_bert_zh.pretrain.options import Options
 from spacy_bert_zh.pretrain.packing import Corpus, Plan, Specials, lay_out, mask_rows, pack
+from spacy_bert_zh.pretrain.vectors import Vectors
 from spacy_bert_zh.pretrain.vocabulary import read_lines
 
 PACKING, MASKING = range(2)
@@ -32,10 +33,17 @@ class Batches(Dataset[dict[str, torch.Tensor]]):
         options: Length, batch size, masking and seed.
         rank: Number of this process.
         world: How many processes there are; together they see the same rows as one would.
+        vectors: A teacher's, of every document.
     """
 
     def __init__(
-        self, corpus: Corpus, tokenizer: Tokenizer, options: Options, rank: int, world: int
+        self,
+        corpus: Corpus,
+        tokenizer: Tokenizer,
+        options: Options,
+        rank: int,
+        world: int,
+        vectors: Vectors | None = None,
     ) -> None:
         if options.batch_size % world:
             raise BertZhError(
@@ -44,6 +52,7 @@ class Batches(Dataset[dict[str, torch.Tensor]]):
         self._corpus = corpus
         self._options = options
         self._rank, self._world = rank, world
+        self._vectors = vectors
         ids = {piece: tokenizer.token_to_id(piece) for piece in SPECIAL}
         self._specials = Specials(ids["[CLS]"], ids["[SEP]"], ids["[PAD]"], tuple(ids.values()))
         self._replacements = make_replacements(tokenizer, options)
@@ -68,7 +77,7 @@ class Batches(Dataset[dict[str, torch.Tensor]]):
             self._plans[epoch] = pack(self._corpus.documents, self._options.length, rng)
         return self._plans[epoch]
 
-    def _make(self, places: list[tuple[int, int]]) -> dict[str, NDArray[np.int64]]:
+    def _make(self, places: list[tuple[int, int]]) -> dict[str, NDArray[Any]]:
         options = self._options
         parts = [
             lay_out(self._corpus, self._plan(epoch), [row], options.length, self._specials)
@@ -77,11 +86,14 @@ class Batches(Dataset[dict[str, torch.Tensor]]):
         rows = type(parts[0])(
             *(
                 np.concatenate([getattr(part, name) for part in parts])
-                for name in ("ids", "positions", "documents", "words")
+                for name in ("ids", "positions", "documents", "words", "sources")
             )
         )
         seeds = [[options.seed, MASKING, epoch, row] for epoch, row in places]
-        return mask_rows(rows, seeds, options.mask_rate, options.ngrams, self._replacements)
+        arrays = mask_rows(rows, seeds, options.mask_rate, options.ngrams, self._replacements)
+        if self._vectors is None:
+            return arrays
+        return {**arrays, "texts": rows.texts(), "targets": self._vectors[rows.sources]}
 
 
 def load_batches(batches: Batches, start: int, stop: int, workers: int) -> DataLoader[Any]:

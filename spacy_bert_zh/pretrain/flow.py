@@ -6,17 +6,20 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
 from wasabi import msg
 
-from spacy_bert_zh.checkpoint import load_tokenizer, pieces_of
+from spacy_bert_zh.checkpoint import Checkpoint, load_checkpoint, load_tokenizer, pieces_of
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import check_apart, claim, whole, workshop
 from spacy_bert_zh.pretrain.options import Options
 from spacy_bert_zh.pretrain.vocabulary import DEFAULT_SIZE, read_vocabulary, train_vocabulary
 from spacy_bert_zh.reading import STDIN
+
+if TYPE_CHECKING:
+    from spacy_bert_zh.pretrain.worker import Lesson
 
 # What stands in OUTPUT.work.
 WORK = ("vocab-*.json", "data-*", "checkpoint.safetensors", "metrics.jsonl")
@@ -66,19 +69,29 @@ def _pretrain(corpus: Path, output: Path, work: Path, options: Options, restart:
     from spacy_bert_zh.pretrain.network import MaskedBert
     from spacy_bert_zh.pretrain.optimization import build_accelerator
     from spacy_bert_zh.pretrain.output import Record, describe_hardware, write_checkpoint
-    from spacy_bert_zh.pretrain.prepare import fingerprint, prepare
+    from spacy_bert_zh.pretrain.prepare import PARTS, fingerprint, prepare
     from spacy_bert_zh.pretrain.state import check_same_run, remove_state
+    from spacy_bert_zh.pretrain.teacher import teach
     from spacy_bert_zh.pretrain.training import Training
+    from spacy_bert_zh.pretrain.vectors import Vectors
 
     accelerator = build_accelerator(options)
+    teacher = load_checkpoint(str(options.teacher)) if options.teacher else None
     with accelerator.main_process_first():
         if accelerator.is_main_process and restart:
             remove_state(work)
         tokenizer = _tokenizer(corpus, options, work)
-        data = prepare(corpus, tokenizer, options, work)
+        data = prepare(corpus, tokenizer, options, work, _lesson(teacher, options))
+    if teacher:
+        for part in PARTS:
+            teach(data.folder / part, teacher, accelerator)
+        accelerator.wait_for_everyone()
+        first = Vectors(data.folder / PARTS[0], len(data.train))
+        data.vectors = first, Vectors(data.folder / PARTS[1], len(data.held_out), first.mean)
     settings = _settings(options, fingerprint(corpus, options, tokenizer.to_str()))
     check_same_run(work, settings)
-    network = MaskedBert(_model(tokenizer, options))
+    width = data.vectors[0].width if data.vectors[0] else 0
+    network = MaskedBert(_model(tokenizer, options), width)
     training = Training(network, data, tokenizer, options, work, settings, accelerator)
     training.run()
     if accelerator.is_main_process:
@@ -112,6 +125,15 @@ def _tokenizer(corpus: Path, options: Options, work: Path) -> Tokenizer:
         with whole(cached) as part:
             trained.save(str(part))
     return read_vocabulary(cached)
+
+
+def _lesson(teacher: Checkpoint | None, options: Options) -> "Lesson | None":
+    from spacy_bert_zh.pretrain.worker import Lesson
+
+    if teacher is None:
+        return None
+    most = int(teacher.config["max_position_embeddings"])
+    return Lesson(teacher.tokenizer.to_str(), options.teacher_prefix, most, options.length - 2)
 
 
 def _settings(options: Options, data: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from torch.nn import functional
 from spacy_bert_zh.backbones.torch.bert import without_tensorflow
 from spacy_bert_zh.checkpoint import check_shapes, load_checkpoint, network_settings
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.pretrain.distillation import pool, taught_loss
 from spacy_bert_zh.pretrain.packing import IGNORED
 
 with without_tensorflow():
@@ -32,11 +33,15 @@ class MaskedBert(nn.Module):
 
     Args:
         model: The model, of which only the embeddings, the encoder and the head are used.
+        teacher_width: Length of a teacher's vectors; 0 if there is none.
     """
 
-    def __init__(self, model: BertForMaskedLM) -> None:
+    def __init__(self, model: BertForMaskedLM, teacher_width: int = 0) -> None:
         super().__init__()
         self.model = model
+        width = model.config.hidden_size
+        # Stays here: what is saved is the pupil, in its own width.
+        self.projection = nn.Linear(width, teacher_width) if teacher_width else None
 
     def encode(
         self, ids: torch.Tensor, positions: torch.Tensor, documents: torch.Tensor
@@ -65,8 +70,10 @@ class MaskedBert(nn.Module):
         documents: torch.Tensor,
         where: torch.Tensor,
         labels: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Predict the masked pieces; the head runs at their places alone.
+        texts: torch.Tensor | None = None,
+        targets: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Predict the masked pieces, where the head runs alone, and a teacher's vectors.
 
         Args:
             ids: See `encode`.
@@ -74,14 +81,21 @@ class MaskedBert(nn.Module):
             documents: See `encode`.
             where: Places to predict, counted through all rows; shape (places,).
             labels: The pieces to find there, or `packing.IGNORED`; shape (places,).
+            texts: Which text a piece belongs to, see `packing.Rows.texts`; the same shape as `ids`.
+            targets: The teacher's vectors of the texts; shape (texts, teacher's width).
 
         Returns:
-            The sum of the cross-entropies in nats, and the number of pieces found.
+            The sum of the cross-entropies in nats, the number of pieces found, and how far the
+            texts' vectors are from the teacher's (see `distillation.taught_loss`), else 0.
         """
-        hidden = self.encode(ids, positions, documents).flatten(0, 1)
-        scores = self.model.cls(hidden.index_select(0, where)).float()
+        hidden = self.encode(ids, positions, documents)  # (rows, length, width)
+        scores = self.model.cls(hidden.flatten(0, 1).index_select(0, where)).float()
         loss = functional.cross_entropy(scores, labels, ignore_index=IGNORED, reduction="sum")
-        return loss, (scores.argmax(-1) == labels).sum()
+        taught = loss.new_zeros(())
+        if self.projection is not None and texts is not None and targets is not None:
+            vectors = pool(hidden, texts, len(targets))  # (texts, width)
+            taught = taught_loss(vectors, self.projection(vectors), targets)
+        return loss, (scores.argmax(-1) == labels).sum(), taught
 
 
 def flops(config: dict[str, Any], length: int, rate: float) -> float:

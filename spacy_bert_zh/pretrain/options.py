@@ -34,6 +34,9 @@ class Options:
         sheet: xlsx: as in `convert`.
         text_columns: Columns or keys of the text; empty detects.
         checkpoint: Go on from this checkpoint folder, with its sizes and vocabulary.
+        teacher: Learn from the vectors that this checkpoint folder has of whole texts, beside
+            masked language modelling; the pupil keeps its own vocabulary and size.
+        teacher_prefix: What the teacher wants in front of every text, such as "query: ".
         vocabulary: A ``vocab.txt`` or ``tokenizer.json``; None trains one.
         vocab_size: Pieces of a vocabulary trained here. With `vocabulary` given, its lines
             are kept and the corpus' most frequent other pieces added up to this; 0 takes it
@@ -74,6 +77,8 @@ class Options:
     sheet: str | None = None
     text_columns: tuple[str, ...] = ()
     checkpoint: Path | None = None
+    teacher: Path | None = None
+    teacher_prefix: str = ""
     vocabulary: Path | None = None
     vocab_size: int = 0
     words: bool = False
@@ -122,13 +127,15 @@ class Options:
             raise BertZhError(
                 f"--length {self.length} is more than --max-positions {self.max_positions}"
             )
+        if self.teacher_prefix and not self.teacher:
+            raise BertZhError("--teacher-prefix is for a --teacher: give one, or leave it out")
         if not self.ngrams or min(self.ngrams) < 0 or sum(self.ngrams) <= 0:
             raise BertZhError("--ngrams: give the shares of 1, 2, … words, e.g. 0.4,0.3,0.2,0.1")
         if self.checkpoint and (self.vocabulary or self.vocab_size or self.words):
             raise BertZhError("--checkpoint brings its vocabulary: leave the options for one out")
         if self.words and self.vocabulary and not self.vocab_size:
             raise BertZhError("--words extends --vocabulary: say up to which --vocab-size")
-        for path in (self.checkpoint, self.vocabulary, *self.similar, *self.exclude):
+        for path in (self.checkpoint, self.teacher, self.vocabulary, *self.similar, *self.exclude):
             if path is not None and not path.exists():
                 raise BertZhError(f"No such file or folder: {path}")
 

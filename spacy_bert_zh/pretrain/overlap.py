@@ -45,26 +45,33 @@ class Overlap:
         return None
 
 
-def find_docbins(path: Path) -> list[Path]:
-    """The DocBin that a path is, or all within a folder."""
-    return sorted(path.rglob("*.spacy")) if path.is_dir() else [path]
+def find_converted(path: Path) -> list[Path]:
+    """The file that a path is, or all that `convert` wrote of texts to a folder."""
+    if not path.is_dir():
+        return [path]
+    found = sorted(path.rglob("*.spacy"))
+    return found or [file for file in sorted(path.rglob("*.jsonl")) if file.stem != "rejects"]
 
 
 def read_texts(folders: Sequence[Path]) -> Iterator[str]:
-    """Yield the texts of DocBins, as `convert` writes them.
+    """Yield the texts of DocBins or, if they have no label, JSON lines, as `convert` writes them.
 
     Raises:
         BertZhError: There is none.
     """
     import spacy
+    import srsly
     from spacy.tokens import DocBin
 
     vocab = spacy.blank("zh").vocab
     for folder in folders:
-        files = find_docbins(folder)
+        files = find_converted(folder)
         if not files:
             raise BertZhError(f"--exclude {folder} holds no .spacy file: see 'convert'")
         for file in files:
+            if file.suffix == ".jsonl":
+                yield from (line["text"] for line in srsly.read_jsonl(file))
+                continue
             for doc in DocBin().from_disk(file).get_docs(vocab):
                 yield doc.text
 

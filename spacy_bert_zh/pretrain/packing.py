@@ -125,12 +125,21 @@ class Rows:
         positions: Position within the document, from 0 at its [CLS].
         documents: Number of the document within the row; -1 on padding.
         words: Number of the word within the row, `SPECIAL` outside the text.
+        sources: Numbers in the corpus of the documents of all rows, one after the other; shape
+            (documents,).
     """
 
     ids: NDArray[np.int64]
     positions: NDArray[np.int64]
     documents: NDArray[np.int64]
     words: NDArray[np.int64]
+    sources: NDArray[np.int64]
+
+    def texts(self) -> NDArray[np.int64]:
+        """Number of the document among those of all rows; on padding, how many there are."""
+        counts = self.documents.max(axis=1) + 1
+        before = (np.cumsum(counts) - counts)[:, None]
+        return np.where(self.documents >= 0, self.documents + before, counts.sum())
 
 
 def lay_out(
@@ -138,11 +147,13 @@ def lay_out(
 ) -> Rows:
     """Write the rows `numbers` of a plan out."""
     shape = (len(numbers), length)
+    stretches = [j for n in numbers for j in range(plan.rows[n], plan.rows[n + 1])]
     rows = Rows(
         np.full(shape, specials.pad, dtype=np.int64),
         np.zeros(shape, dtype=np.int64),
         np.full(shape, -1, dtype=np.int64),
         np.full(shape, SPECIAL, dtype=np.int64),
+        np.searchsorted(corpus.documents, plan.begin[stretches], side="right") - 1,
     )
     for i, number in enumerate(numbers):
         at = 0

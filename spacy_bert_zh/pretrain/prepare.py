@@ -20,9 +20,10 @@ from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import pool, whole
 from spacy_bert_zh.pretrain.joining import ranked
 from spacy_bert_zh.pretrain.options import Options
-from spacy_bert_zh.pretrain.overlap import Overlap, find_docbins, read_texts
+from spacy_bert_zh.pretrain.overlap import Overlap, find_converted, read_texts
 from spacy_bert_zh.pretrain.packing import Corpus
-from spacy_bert_zh.pretrain.worker import Block, Worker
+from spacy_bert_zh.pretrain.vectors import Vectors
+from spacy_bert_zh.pretrain.worker import Block, Lesson, Worker
 from spacy_bert_zh.reading import Options as ReadingOptions
 from spacy_bert_zh.reading import Reject, Row, Source, fault, get_format, make_cleaner, size
 from spacy_bert_zh.untrusted import read_json
@@ -39,14 +40,18 @@ class Prepared:
     """A corpus on disk.
 
     Attributes:
+        folder: Where it is; a folder for each part.
         train: What is learnt from.
         held_out: What is measured on.
         counts: Documents, pieces, characters and what was left out, for the record.
+        vectors: A teacher's vectors of the two parts' documents, where there is a teacher.
     """
 
+    folder: Path
     train: Corpus
     held_out: Corpus
     counts: dict[str, Any]
+    vectors: tuple[Vectors | None, Vectors | None] = (None, None)
 
 
 def corpus_texts(corpus: Path, options: Options, counts: Counter[str]) -> Iterator[str]:
@@ -84,28 +89,43 @@ def _reading(options: Options) -> ReadingOptions:
     )
 
 
-def prepare(corpus: Path, tokenizer: Tokenizer, options: Options, work: Path) -> Prepared:
+def prepare(
+    corpus: Path,
+    tokenizer: Tokenizer,
+    options: Options,
+    work: Path,
+    lesson: Lesson | None = None,
+) -> Prepared:
     """Tokenise a corpus, or take what an earlier call with the same input left in `work`.
+
+    Args:
+        corpus: File or folder.
+        tokenizer: Of the model to train.
+        options: How to read it, and what to keep out.
+        work: Where the result stands.
+        lesson: How a teacher reads the same texts.
 
     Raises:
         BertZhError: The corpus is empty, or the vocabulary doesn't fit it.
     """
-    folder = work / f"data-{fingerprint(corpus, options, tokenizer.to_str())}"
+    further = [asdict(lesson), str(options.teacher)] if lesson else []
+    folder = work / f"data-{fingerprint(corpus, options, tokenizer.to_str(), *further)}"
     if not (folder / "counts.json").exists():
         counts: Counter[str] = Counter()
         with whole(folder) as part:
             part.mkdir()
-            _tokenise(corpus_texts(corpus, options, counts), tokenizer, options, part, counts)
+            texts = corpus_texts(corpus, options, counts)
+            _tokenise(texts, tokenizer, options, part, counts, lesson)
             _check(counts, corpus)
             (part / "counts.json").write_text(json.dumps(counts, indent=2) + "\n", "utf-8")
     train, held_out = (_load(folder / part) for part in PARTS)
-    return Prepared(train, held_out, read_json(folder / "counts.json"))
+    return Prepared(folder, train, held_out, read_json(folder / "counts.json"))
 
 
 def fingerprint(corpus: Path, options: Options, *further: Any) -> str:
     """A short text that changes with the input files, how they are read, and `further`."""
     inputs = [*get_format(options.format).files(corpus)]
-    inputs += [file for path in options.exclude for file in find_docbins(path)]
+    inputs += [file for path in options.exclude for file in find_converted(path)]
     known = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in inputs]
     reading = asdict(_reading(options))
     content = json.dumps([known, reading, options.held_out, options.seed, *further], default=str)
@@ -130,20 +150,19 @@ def _tokenise(
     options: Options,
     folder: Path,
     counts: Counter[str],
+    lesson: Lesson | None,
 ) -> None:
     if find_spec("jieba") is None:
         raise missing_extra("jieba", "pretrain", "whole-word masking")
     overlap = Overlap(read_texts(options.exclude))
     with ExitStack() as stack:
-        settings = (tokenizer.to_str(), overlap, options.held_out, options.seed)
-        writers = {part: stack.enter_context(_write(folder / part)) for part in PARTS}
+        settings = (tokenizer.to_str(), overlap, options.held_out, options.seed, lesson)
+        writers = {part: stack.enter_context(_write(folder / part, bool(lesson))) for part in PARTS}
         for block in _map(_blocks(texts), options.workers, settings):
             counts.update(block.counts)
             counts["held out"] += sum(block.held_out)
-            for pieces, starts, held in zip(
-                block.pieces, block.starts, block.held_out, strict=True
-            ):
-                writers[PARTS[held]](pieces, starts)
+            for number, held in enumerate(block.held_out):
+                writers[PARTS[held]](block, number)
             if counts["pieces"] >= ENOUGH_PIECES:
                 _check_unknown(counts)
 
@@ -181,19 +200,25 @@ def _blocks(texts: Iterable[str]) -> Iterator[list[str]]:
 
 
 @contextmanager
-def _write(folder: Path) -> Iterator[Callable[[NDArray[Any], NDArray[Any]], None]]:
-    """Yield a function that appends a document."""
+def _write(folder: Path, taught: bool) -> Iterator[Callable[[Block, int], None]]:
+    """Yield a function that appends a document of a block."""
     folder.mkdir()
-    ends = [0]
-    with open(folder / "pieces", "wb") as pieces_file, open(folder / "starts", "wb") as starts_file:
+    ends, lessons = [0], [0]
+    with ExitStack() as stack:
+        names = ("pieces", "starts", *(["taught"] if taught else []))
+        files = [stack.enter_context(open(folder / name, "wb")) for name in names]
 
-        def write(pieces: NDArray[Any], starts: NDArray[Any]) -> None:
-            pieces_file.write(pieces.tobytes())
-            starts_file.write(starts.tobytes())
-            ends.append(ends[-1] + len(pieces))
+        def write(block: Block, number: int) -> None:
+            arrays = [getattr(block, name)[number] for name in names]
+            for file, array in zip(files, arrays, strict=True):
+                file.write(array.tobytes())
+            ends.append(ends[-1] + len(arrays[0]))
+            lessons.append(lessons[-1] + len(arrays[-1]))
 
         yield write
     np.save(folder / "documents.npy", np.asarray(ends, dtype=np.int64), allow_pickle=False)
+    if taught:
+        np.save(folder / "taught.npy", np.asarray(lessons, dtype=np.int64), allow_pickle=False)
 
 
 def _load(folder: Path) -> Corpus:

@@ -55,8 +55,10 @@ class Training:
         self._settings = settings
         self._accelerator = accelerator
         rank, world = accelerator.process_index, accelerator.num_processes
-        self._batches = Batches(data.train, tokenizer, options, rank, world)
-        self._held_out = Batches(data.held_out, tokenizer, options, rank, world)
+        self._batches, self._held_out = (
+            Batches(corpus, tokenizer, options, rank, world, vectors)
+            for corpus, vectors in zip((data.train, data.held_out), data.vectors, strict=True)
+        )
         self._optimizers = build_optimizers(model, options)
         network = torch.compile(model) if self._compiles() else model
         self._network, *self._prepared = accelerator.prepare(network, *self._optimizers)
@@ -74,8 +76,7 @@ class Training:
         window = _Window(self._accelerator, time.perf_counter())
         try:
             for step, batch in self._steps(start):
-                loss, found, places = self._learn(step, batch)
-                window.add(loss, found, places, batch["documents"])
+                window.add(*self._learn(step, batch), batch["documents"])
                 monitor.step()
                 save = step == self._options.steps or step % self._options.save_every == 0
                 if save or step % self._options.log_every == 0:
@@ -96,28 +97,34 @@ class Training:
         return self._options.steps * self._options.batch_size / self._batches.rows
 
     def measure(self) -> dict[str, float]:
-        """Cross-entropy, perplexity and accuracy on the documents held out, or nothing."""
+        """Cross-entropy, perplexity and accuracy on the documents held out, or nothing.
+
+        With a teacher, also how far from it they are.
+        """
         accelerator = self._accelerator
         rows = min(HELD_OUT_ROWS, self._held_out.rows)
         mine = range(accelerator.process_index, rows, accelerator.num_processes)
-        sums = torch.zeros(3, dtype=torch.float64, device=accelerator.device)
+        sums = torch.zeros(5, dtype=torch.float64, device=accelerator.device)
         self._model.eval()
         with torch.inference_mode(), accelerator.autocast():
             for start in range(0, len(mine), HELD_OUT_BATCH):
                 numbers = mine[start : start + HELD_OUT_BATCH]
                 batch = self._to_device(self._held_out.make(numbers))
-                loss, found = self._model(**batch)
+                loss, found, taught = self._model(**batch)
                 places = (batch["labels"] != IGNORED).sum()
-                sums += torch.stack([loss.double(), found.double(), places.double()])
+                values = (loss, found, places, taught, torch.ones_like(taught))
+                sums += torch.stack([value.double() for value in values])
         self._model.train()
-        loss, found, places = accelerator.reduce(sums, "sum").tolist()
+        loss, found, places, taught, batches = accelerator.reduce(sums, "sum").tolist()
         if not places:
             return {}
         mean = loss / places
+        lesson = {"held_out_taught_loss": taught / batches} if self._options.teacher else {}
         return {
             "held_out_loss": mean,
             "held_out_perplexity": perplexity(mean),
             "held_out_accuracy": found / places,
+            **lesson,
         }
 
     def _steps(self, start: int) -> Iterator[tuple[int, dict[str, torch.Tensor]]]:
@@ -135,17 +142,17 @@ class Training:
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = options.learn_rate * schedule(step, options)
-        loss, found = self._network(**batch)
+        loss, found, taught = self._network(**batch)
         places = (batch["labels"] != IGNORED).sum()
         # The mean over the places of all processes, which need not have equally many.
         world = self._accelerator.num_processes
         total = self._accelerator.reduce(places, "sum")
-        self._accelerator.backward(loss * world / total)
+        self._accelerator.backward(loss * world / total + taught)
         self._accelerator.clip_grad_norm_(self._model.parameters(), CLIP)
         for optimizer in self._prepared:
             optimizer.step()
             optimizer.zero_grad()
-        return loss.detach(), found, places
+        return loss.detach(), found, places, taught.detach()
 
     def _save(self, step: int) -> None:
         if self._accelerator.is_main_process:
@@ -185,19 +192,19 @@ class _Window:
     sums: list[torch.Tensor] = field(default_factory=list)
 
     def add(self, *values: torch.Tensor) -> None:
-        loss, found, places, documents = values
+        *sums, documents = values
         pieces = (documents >= 0).sum()
-        self.sums.append(
-            torch.stack([loss.double(), *(v.double() for v in (found, places, pieces))])
-        )
+        self.sums.append(torch.stack([v.double() for v in (*sums, pieces, pieces.new_ones(()))]))
 
     def take(self, share: Any) -> dict[str, float]:
         sums = self.accelerator.reduce(torch.stack(self.sums).sum(0), "sum")
-        loss, found, places, pieces = sums.tolist()
+        loss, found, places, taught, pieces, steps = sums.tolist()
         speed = pieces / (time.perf_counter() - self.start)
         self.start, self.sums = time.perf_counter(), []
+        lesson = {"taught_loss": taught / steps} if taught else {}
         return {
             "loss": loss / places,
+            **lesson,
             "accuracy": found / places,
             "tokens_per_second": speed,
             "mfu": share(speed),

@@ -23,19 +23,55 @@ class Block:
     pieces: list[NDArray[np.integer]] = field(default_factory=list)
     starts: list[NDArray[np.bool_]] = field(default_factory=list)
     held_out: list[bool] = field(default_factory=list)
+    taught: list[NDArray[np.uint32]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
 
-class Worker:
-    """Turns texts into pieces with word boundaries."""
+@dataclass(frozen=True)
+class Lesson:
+    """What a teacher reads of a text.
 
-    def __init__(self, tokenizer: str, overlap: Overlap, held_out: float, seed: int):
+    Attributes:
+        tokenizer: The teacher's, as ``tokenizer.json``.
+        prefix: Stands in front of every text.
+        most: The longest text it can read, in its pieces.
+        length: The longest document to make of a text, in the pupil's pieces; a longer text
+            becomes several, so that both read the same.
+    """
+
+    tokenizer: str
+    prefix: str
+    most: int
+    length: int
+
+
+class Worker:
+    """Turns texts into pieces with word boundaries, and into a teacher's pieces, if there is one.
+
+    Args:
+        tokenizer: As ``tokenizer.json``.
+        overlap: What to keep out.
+        held_out: Share of the texts that are kept for measuring.
+        seed: Which ones.
+        lesson: How a teacher reads.
+    """
+
+    def __init__(
+        self,
+        tokenizer: str,
+        overlap: Overlap,
+        held_out: float,
+        seed: int,
+        lesson: Lesson | None = None,
+    ) -> None:
         import jieba
 
         jieba.setLogLevel("CRITICAL")  # a cache it can't write is no error
         self._words = jieba.Tokenizer()
         self._words.tmp_dir = os.devnull  # and one that it could would be left by a kill
         self._tokenizer = Tokenizer.from_str(tokenizer)
+        self._lesson = lesson
+        self._teacher = Tokenizer.from_str(lesson.tokenizer) if lesson else None
         self._overlap = overlap
         self._held_out = held_out
         self._salt = seed.to_bytes(16, "little", signed=True)
@@ -46,8 +82,9 @@ class Worker:
     def __call__(self, texts: list[str]) -> Block:
         block = Block()
         kept = [text for text in texts if not self._excluded(text, block.counts)]
-        encodings = self._tokenizer.encode_batch(kept, add_special_tokens=False)
-        for text, encoding in zip(kept, encodings, strict=True):
+        documents = [(part, self._is_held_out(text)) for text in kept for part in self._cut(text)]
+        encodings = self._encode([text for text, _ in documents])
+        for (text, held_out), encoding in zip(documents, encodings, strict=True):
             if not encoding.ids:
                 block.counts["rejected: no piece"] += 1
                 continue
@@ -57,9 +94,31 @@ class Worker:
             starts[0] = True
             block.pieces.append(pieces)
             block.starts.append(starts)
-            block.held_out.append(self._is_held_out(text))
+            block.held_out.append(held_out)
+            block.taught += self._teach(text)
             self._count(text, pieces, encoding.offsets, block.counts)
         return block
+
+    def _encode(self, texts: list[str]) -> list[Any]:
+        return self._tokenizer.encode_batch(texts, add_special_tokens=False)
+
+    def _cut(self, text: str) -> list[str]:
+        """The documents of a text: itself, or parts of it that a teacher can read whole."""
+        if not self._lesson:
+            return [text]
+        offsets = self._encode([text])[0].offsets
+        most = self._lesson.length
+        spans = [offsets[start : start + most] for start in range(0, len(offsets), most)]
+        return [text[span[0][0] : span[-1][1]] for span in spans]
+
+    def _teach(self, text: str) -> list[NDArray[np.uint32]]:
+        """The pieces that the teacher reads of a document, or nothing."""
+        if not self._lesson or not self._teacher:
+            return []
+        cls, sep = (self._teacher.token_to_id(piece) for piece in ("[CLS]", "[SEP]"))
+        encoding = self._teacher.encode(self._lesson.prefix + text, add_special_tokens=False)
+        ids = encoding.ids[: self._lesson.most - 2]
+        return [np.asarray([cls, *ids, sep], dtype=np.uint32)]
 
     def _excluded(self, text: str, counts: Counter[str]) -> bool:
         found = self._overlap.find(text) if len(self._overlap) else None
