@@ -122,7 +122,7 @@ BELOW = {
     "files": set(),
     "pieces": set(),
     "checkpoint": {"pieces"},
-    "loading": BASE,
+    "loading": {*BASE, "textcat"},
     "textcat": BASE,
     "backbones": {*BASE, "loading"},
     "reading": {"files"},

@@ -2,6 +2,7 @@
 
 from spacy_bert_zh.checkpoint.folder import (
     Checkpoint,
+    find_settings,
     find_tokenizer,
     holds_graph,
     load_checkpoint,
@@ -25,6 +26,7 @@ __all__ = [
     "check_finite",
     "check_shapes",
     "expected_shapes",
+    "find_settings",
     "find_tokenizer",
     "holds_graph",
     "load_checkpoint",

@@ -171,6 +171,11 @@ def find_tokenizer(name: str | None, revision: str = "main") -> Tokenizer:
     return load_tokenizer(EMBEDDED if name is None else _locate(name, revision))
 
 
+def find_settings(name: str | None, revision: str = "main") -> dict[str, Any]:
+    """Read the ``config.json`` of a checkpoint alone; see `load_checkpoint`."""
+    return _read_config(EMBEDDED if name is None else _locate(name, revision))
+
+
 def _locate(name: str, revision: str) -> Path:
     folder = Path(name)
     if folder.is_dir():

@@ -17,6 +17,9 @@ def train(
         int, typer.Option("--gpu-id", "-g", help="GPU id, or -1 for the CPU", min=-1)
     ] = -1,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint")] = False,
+    minutes: Annotated[
+        float, typer.Option(help="How long it may take; 0: no limit", min=0)
+    ] = 0.0,
     force: Annotated[bool, typer.Option(help="Also if nothing was learnt")] = False,
 ) -> None:
     """Train as `spacy train` does, with its --section.key overrides; can be resumed."""
@@ -31,4 +34,5 @@ def train(
         overrides=parse_config_overrides(context.args),
         resume=resume,
         force=force,
+        minutes=minutes,
     )

@@ -17,6 +17,7 @@ from thinc.api import to_numpy
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError, wants_memory
 from spacy_bert_zh.loading.folders import check_folder
+from spacy_bert_zh.textcat import plain_weights
 from spacy_bert_zh.untrusted import one_line
 
 
@@ -203,8 +204,7 @@ def take_apart(pipe: TextCategorizer) -> Parts:
         checkpoint,
         shim.settings.as_dict(),
         list(pipe.labels),
-        to_numpy(head.get_param("W")),
-        to_numpy(head.get_param("b")),
+        *map(to_numpy, plain_weights(head)),
         not model.attrs["multi_label"],
         table,
         linear.attrs["ngram_size"] if linear is not None else 0,

@@ -1,6 +1,8 @@
 """What both of our components are: scores, annotations, rehearsal."""
 
-from collections.abc import Iterable
+import random
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -11,7 +13,11 @@ from thinc.types import Floats2d
 
 from spacy_bert_zh.pieces import Documents, Reading
 from spacy_bert_zh.textcat.class_weights import ClassWeights
+from spacy_bert_zh.textcat.head import start
 from spacy_bert_zh.textcat.loss import Loss
+
+FIRST, SAMPLE = 20_000, 2_048
+"""Texts of the corpus that are looked at for those that a head starts from, and how many it does."""
 
 if not Doc.has_extension("bert_textcat"):
     Doc.set_extension("bert_textcat", default=None)
@@ -32,6 +38,18 @@ class BertTextCat(Loss):
         """Check the settings, see `Configurable.configure`."""
         super().configure(class_weights, label_smoothing)
         self._readings = _Readings()
+
+    def start_head(self, get_examples: Callable[[], Iterable[Example]]) -> None:
+        """Let a head of ours start from what the vectors tell at once; see `head.start`."""
+        if not self.model.has_ref("output_layer") or not self.model.has_ref("backbone"):
+            return
+        examples = list(islice(get_examples(), FIRST))
+        if len(examples) > SAMPLE:
+            examples = random.Random(0).sample(examples, SAMPLE)
+        truths, known = self._examples_to_truth(examples)
+        ops = self.model.ops
+        arrays = [ops.asarray2f(cast(Floats2d, array)) for array in (truths, known)]
+        start(self.model, [example.reference for example in examples], *arrays)
 
     def predict(self, docs: Iterable[Doc]) -> Floats2d:
         """Scores of documents, which stay as they are; shape (documents, labels).

@@ -62,6 +62,7 @@ class BertTextCategorizer(BertTextCat):
         """Take over labels and weights; see spaCy's ``TextCategorizer.initialize``."""
         super().initialize(get_examples, nlp=nlp, labels=labels, positive_label=positive_label)
         self.resolve_class_weights(get_examples)
+        self.start_head(get_examples)
         _forget_folder(nlp, self.name)
 
     def _validate_categories(self, examples: Iterable[Example]) -> None:
@@ -115,6 +116,7 @@ class BertMultiLabelTextCategorizer(BertTextCat, MultiLabel_TextCategorizer):
         """Take over labels and weights; see spaCy's ``MultiLabel_TextCategorizer``."""
         super().initialize(get_examples, nlp=nlp, labels=labels)
         self.resolve_class_weights(get_examples)
+        self.start_head(get_examples)
         _forget_folder(nlp, self.name)
 
     def _validate_categories(self, examples: Iterable[Example]) -> None:
@@ -159,9 +161,10 @@ def _default_config(exclusive_classes: bool, threshold: float, scorer: str) -> d
         "gradient_checkpointing": False,
     }
     model = {
-        "@architectures": "spacy_bert_zh.BertTextCatEnsemble.v1",
+        "@architectures": "spacy_bert_zh.BertTextCatEnsemble.v2",
         "exclusive_classes": exclusive_classes,
         "dropout": 0.1,
+        "head_rate": 10.0,
         "linear_rate": 50.0,
         "nO": None,
         "linear_model": linear_model,

@@ -158,6 +158,9 @@ def _check_weights(model: Model[Any, Any], labels: list[str]) -> None:
     width = backbone.get_dim("nO") if shim is None else shim.width
     _check_shape(head, "W", (len(labels), width))
     _check_shape(head, "b", (len(labels),))
+    for name in ("mean", "scale"):
+        if name in head.param_names:
+            _check_shape(head, name, (width,))
     for node in model.walk():
         if node.name == "ngram_linear":
             _check_shape(node, "W", (node.get_dim("nI"), len(labels)))

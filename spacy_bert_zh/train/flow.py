@@ -31,13 +31,16 @@ from spacy_bert_zh.evaluate import (
 )
 from spacy_bert_zh.files import check_apart, claim, discard, made
 from spacy_bert_zh.loading import pipeline as loading
+from spacy_bert_zh.train.budget import affordable_steps, describe_budget, shorten
 from spacy_bert_zh.train.config import (
+    EVALUATIONS,
     checked,
     choose_frequency,
     load_training_config,
     readable_errors,
 )
-from spacy_bert_zh.train.resume import TrainingState
+from spacy_bert_zh.train.recipe import fit_recipe
+from spacy_bert_zh.train.resume import TrainingState, read_steps
 
 CHECKPOINT = "checkpoint"
 FOLDERS = (loop.DIR_MODEL_BEST, loop.DIR_MODEL_LAST, CHECKPOINT)
@@ -51,6 +54,7 @@ def train(
     overrides: dict[str, Any] | None = None,
     resume: bool = False,
     force: bool = False,
+    minutes: float = 0.0,
 ) -> Path:
     """Train a pipeline as ``spacy train`` would, and evaluate after the last step, too.
 
@@ -65,6 +69,7 @@ def train(
         overrides: Config values by dotted name, e.g. ``{"training.max_steps": 100}``.
         resume: Go on from the checkpoint in `output`, if there is one.
         force: Be content with a pipeline that learnt nothing.
+        minutes: About how long it may take at most, on this machine; 0 doesn't limit.
 
     Returns:
         The folder of the best pipeline.
@@ -75,30 +80,50 @@ def train(
             than the best answer that never changes. All has been written in this last case.
     """
     config = load_training_config(config_path, overrides or {})
+    with readable_errors(config_path):
+        config, recipe = fit_recipe(config, overrides or {})
+    if recipe:
+        msg.info(str(recipe))
     folders = [output / name for name in FOLDERS]
     files = [output / name for name in (METRICS, PICTURE)]
     for path in (*folders, *files):
         check_apart(path, _inputs(config.interpolate()))
     with claim("train", *folders, folder=True), claim("train", *files, folder=False):
-        best = _train(config_path, config, output, use_gpu, resume)
+        best = _train(config_path, config, output, use_gpu, resume, minutes)
     if not force:
         check_record(str(output / loop.DIR_MODEL_BEST), best)
     return output / loop.DIR_MODEL_BEST
 
 
-def _train(path: Path, config: Config, output: Path, use_gpu: int, resume: bool) -> dict[str, Any]:
+def _train(
+    path: Path, config: Config, output: Path, use_gpu: int, resume: bool, minutes: float
+) -> dict[str, Any]:
     """Train, and return the history's line of the best pipeline."""
     loading.use_gpu(use_gpu)
     msg.info(f"Using GPU: {use_gpu}" if use_gpu >= 0 else "Using CPU")
     with readable_errors(path):
         msg.divider("Initializing pipeline")
         nlp = init_nlp(config, use_gpu=use_gpu)
+        if minutes:
+            _keep_to(nlp, output, minutes, resume)
         run = _Run(nlp, output, use_gpu)
         if not config["training"].get("eval_frequency"):
             run.choose_frequency()
     msg.divider("Training pipeline")
     run.train(resume)
     return run.best
+
+
+def _keep_to(nlp: Language, output: Path, minutes: float, resume: bool) -> None:
+    """Shorten a training to a time; one that goes on keeps to the steps that it began with."""
+    training = nlp.config["training"]
+    begun = read_steps(output / CHECKPOINT) if resume else None
+    run = _Run(nlp, output, -1)
+    wanted = run.settings["max_steps"]
+    steps = begun or run.affordable(minutes)
+    msg.info(describe_budget(steps, wanted, minutes))
+    if steps < wanted or not wanted:
+        shorten(training, steps)
 
 
 class _Run:
@@ -117,6 +142,18 @@ class _Run:
         self.before_to_disk = loop.create_before_to_disk_callback(self.settings["before_to_disk"])
         self.classifiers: dict[str, Any] = {}  # as the last evaluation found them
         self.best: dict[str, Any] = {}  # the history's line of the best pipeline
+
+    def affordable(self, minutes: float) -> int:
+        """How many steps there is time for."""
+        return affordable_steps(
+            self.nlp,
+            self.train_corpus(self.nlp),
+            self.dev_corpus(self.nlp),
+            self.settings["batcher"],
+            self.optimizer,
+            minutes=minutes,
+            evaluations=EVALUATIONS,
+        )
 
     def choose_frequency(self) -> None:
         """Let the length of the training say how often to evaluate."""

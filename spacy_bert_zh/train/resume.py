@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 from safetensors.numpy import load_file, save_file
 from spacy.language import Language
-from thinc.api import Model, Optimizer
+from thinc.api import Config, Model, Optimizer
 from thinc.types import FloatsXd
 from wasabi import msg
 
@@ -85,6 +85,14 @@ class TrainingState:
         version, internal, gauss = state["random"]
         random.setstate((version, tuple(internal), gauss))
         _restore_random_arrays(tensors)
+
+
+def read_steps(folder: Path) -> int | None:
+    """How many steps the run of a checkpoint was to have; None where there is no whole one."""
+    if not folder.exists() or not intact(folder):
+        return None
+    text = json.loads((folder / "state.json").read_text("utf-8"))["config"]
+    return Config().from_str(text)["training"]["max_steps"] or None
 
 
 def _models(nlp: Language) -> Iterator[tuple[str, Model[Any, Any]]]:

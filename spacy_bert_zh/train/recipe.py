@@ -1,0 +1,195 @@
+"""A recipe that fits the corpus: length, batch, rate and steps from what there is to learn from.
+
+The numbers were chosen on shop reviews (online_shopping_10_cats) and on parts of training texts,
+never on a text that a published figure is measured on; `benchmarks/recipe.py` shows how.
+"""
+
+import math
+import random
+from collections import Counter
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import spacy
+from thinc.api import Config
+
+from spacy_bert_zh.checkpoint import find_settings, find_tokenizer
+from spacy_bert_zh.evaluate import read_shards
+
+ENGINES = ("spacy_bert_zh.TorchBackbone.", "spacy_bert_zh.KerasBackbone.")
+
+FACTORIES = ("bert_textcat", "bert_textcat_multilabel")
+LEARN_RATE = "training.optimizer.learn_rate"
+
+SAMPLE = 2_000
+"""Texts whose length is looked at."""
+COVERED = 0.95
+"""Share of the texts that should fit into one window."""
+LENGTHS = (32, 64, 128)
+"""Windows to choose from: a longer text is read in several."""
+EPOCHS = (2.0, 20.0)
+"""The fewest and the most."""
+
+Overrides = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a recipe depends on.
+
+    Attributes:
+        texts: Training texts.
+        labels: How many texts each label has.
+        pieces: Lengths of some texts, in word pieces, [CLS] and [SEP] included.
+        weights: Of the network, without its embeddings.
+    """
+
+    texts: int
+    labels: Counter[str]
+    pieces: list[int]
+    weights: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How long and how fast to learn.
+
+    Attributes:
+        max_length: Word pieces of a window.
+        batch_size: Texts of a step.
+        epochs: Times that the texts are read.
+        steps: Of the whole training.
+        rate: The learning rate at its highest.
+        because: What it follows from, for people.
+    """
+
+    max_length: int
+    batch_size: int
+    epochs: float
+    steps: int
+    rate: float
+    because: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.steps:,} steps of {self.batch_size} ({self.epochs:.3g} epochs), rate "
+            f"{self.rate:.2g}, windows of {self.max_length} pieces, because {self.because}"
+        )
+
+
+def choose_recipe(facts: Facts) -> Recipe:
+    """Choose how to fine-tune.
+
+    Few texts are read more often and in smaller batches. The rate falls with the size of the
+    network: 5e-4 for the BERT that ships, 3e-5 for one of base size (Devlin et al. 2019, appendix
+    A.3), in between along a straight line of logarithms.
+
+    Args:
+        facts: Of the corpus and the network.
+
+    Examples:
+        >>> facts = Facts(13_881, Counter(neg=6_900, pos=6_981), [40] * 99, 3_159_040)
+        >>> print(choose_recipe(facts))
+        2,324 steps of 32 (5.36 epochs), rate 0.0005, windows of 64 pieces, because 13,881 texts \
+of 2 labels, 95% of them up to 40 pieces, a network of 3.2 million weights
+    """
+    longest = sorted(facts.pieces)[math.ceil(COVERED * len(facts.pieces)) - 1]
+    max_length = next((length for length in LENGTHS if longest <= length), LENGTHS[-1])
+    batch_size = 16 if facts.texts < 3_000 else 32
+    epochs = min(max(2 * math.sqrt(100_000 / facts.texts), EPOCHS[0]), EPOCHS[1])
+    because = (
+        f"{facts.texts:,} texts of {len(facts.labels)} labels, {COVERED:.0%} of them up to "
+        f"{longest} pieces, a network of {facts.weights / 1e6:.1f} million weights"
+    )
+    steps = math.ceil(epochs * facts.texts / batch_size)
+    return Recipe(max_length, batch_size, epochs, steps, _rate(facts.weights), because)
+
+
+def _rate(weights: int) -> float:
+    small, base = (3.16e6, 5e-4), (85e6, 3e-5)
+    slope = math.log(base[1] / small[1]) / math.log(base[0] / small[0])
+    rate = small[1] * (weights / small[0]) ** slope
+    return float(f"{min(max(rate, 1e-5), small[1]):.2g}")
+
+
+def find_facts(config: Config, name: str) -> Facts | None:
+    """Look at what a config is about to learn from; None if that isn't shards and a BERT of ours.
+
+    Args:
+        config: Interpolated.
+        name: Of the text classifier.
+    """
+    corpus = config["corpora"].get(config["training"]["train_corpus"].partition(".")[2], {})
+    backbone = config["components"][name].get("model", {}).get("backbone", {})
+    if "path" not in corpus or not backbone.get("@architectures", "").startswith(ENGINES):
+        return None
+    checkpoint = backbone.get("name"), backbone.get("revision", "main")
+    settings, tokenizer = find_settings(*checkpoint), find_tokenizer(*checkpoint)
+    labels: Counter[str] = Counter()
+    texts: list[str] = []
+    docs = read_shards(spacy.blank("zh"), Path(corpus["path"]))
+    for doc in islice(docs, corpus.get("limit") or None):
+        labels.update(label for label, value in doc.cats.items() if value > 0)
+        texts.append(doc.text)
+    if not texts:
+        return None
+    some = random.Random(0).sample(texts, min(SAMPLE, len(texts)))
+    lengths = [len(encoding.ids) + 2 for encoding in tokenizer.encode_batch_fast(some)]
+    width, inner = settings["hidden_size"], settings["intermediate_size"]
+    weights = settings["num_hidden_layers"] * width * (4 * width + 2 * inner)
+    return Facts(len(texts), labels, lengths, weights)
+
+
+def fit_recipe(config: Config, given: Overrides) -> tuple[Config, Recipe | None]:
+    """Fit a config to its corpus, if its section ``recipe`` says so.
+
+    Args:
+        config: Not interpolated.
+        given: What the user says about it, by dotted name: that holds.
+
+    Returns:
+        The config, and what was chosen; None if nothing was.
+    """
+    plain = config.interpolate()
+    names = [n for n, c in plain["components"].items() if c.get("factory") in FACTORIES]
+    if not plain.get("recipe", {}).get("fit") or not names:
+        return config, None
+    facts = find_facts(plain, names[0])
+    if facts is None:
+        return config, None
+    recipe = choose_recipe(facts)
+    wanted = make_overrides(recipe, names[0])
+    known = {key for key in wanted if key not in given and _has(plain, key)}
+    config = config.copy()
+    for key in known:
+        set_value(config, key, wanted[key])
+    return config, recipe
+
+
+def make_overrides(recipe: Recipe, name: str) -> Overrides:
+    """A recipe as values of a config, by dotted name."""
+    return {
+        f"components.{name}.model.backbone.max_length": recipe.max_length,
+        "training.batcher.size": recipe.batch_size,
+        "training.patience": 0,
+        f"{LEARN_RATE}.initial_rate": recipe.rate,
+        f"{LEARN_RATE}.total_steps": recipe.steps,
+        f"{LEARN_RATE}.warmup_steps": max(recipe.steps // 10, 1),
+    }
+
+
+def set_value(config: dict[str, Any], key: str, value: Any) -> None:
+    """Change a value by its dotted name; the sections are there."""
+    *sections, last = key.split(".")
+    for section in sections:
+        config = config[section]
+    config[last] = value
+
+
+def _has(config: dict[str, Any], key: str) -> bool:
+    *sections, last = key.split(".")
+    for section in sections:
+        config = config.get(section, {})
+    return last in config
