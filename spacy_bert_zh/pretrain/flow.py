@@ -6,17 +6,17 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tokenizers import Tokenizer
 from wasabi import msg
 
-from spacy_bert_zh.checkpoint import load_tokenizer, pieces_of
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import check_apart, claim, whole, workshop
 from spacy_bert_zh.pretrain.options import Options
-from spacy_bert_zh.pretrain.vocabulary import DEFAULT_SIZE, read_vocabulary, train_vocabulary
 from spacy_bert_zh.reading import STDIN
+
+if TYPE_CHECKING:  # the door is light
+    from tokenizers import Tokenizer
 
 # What stands in OUTPUT.work.
 WORK = ("vocab-*.json", "data-*", "checkpoint.safetensors", "metrics.jsonl")
@@ -92,8 +92,10 @@ def _pretrain(corpus: Path, output: Path, work: Path, options: Options, restart:
     return output
 
 
-def _tokenizer(corpus: Path, options: Options, work: Path) -> Tokenizer:
+def _tokenizer(corpus: Path, options: Options, work: Path) -> "Tokenizer":
+    from spacy_bert_zh.checkpoint import load_tokenizer, pieces_of
     from spacy_bert_zh.pretrain.prepare import corpus_texts, fingerprint
+    from spacy_bert_zh.pretrain.vocabulary import DEFAULT_SIZE, read_vocabulary, train_vocabulary
 
     if options.checkpoint:
         tokenizer = load_tokenizer(options.checkpoint)
@@ -121,7 +123,7 @@ def _settings(options: Options, data: str) -> dict[str, Any]:
     return json.loads(json.dumps({**settings, "data": data}, default=str))
 
 
-def _model(tokenizer: Tokenizer, options: Options) -> Any:
+def _model(tokenizer: "Tokenizer", options: Options) -> Any:
     import torch
 
     from spacy_bert_zh.pretrain.network import load_model, new_model
