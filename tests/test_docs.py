@@ -66,6 +66,7 @@ def test_every_registered_name_is_on_the_site() -> None:
     [
         "convert.options",
         "evaluate.learnt",
+        "markdown",
         "pieces.encoder",
         "reading.cleaning",
         "textcat.class_weights",

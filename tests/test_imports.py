@@ -151,7 +151,7 @@ def test_a_room_imports_only_what_lies_below(name: str) -> None:
 def test_what_all_use_imports_hardly_anything_of_ours() -> None:
     assert own_imports("spacy_bert_zh.errors") == set()
     assert own_imports("spacy_bert_zh.untrusted") == {"spacy_bert_zh.errors"}
-    for name in ("plots", "cluster"):
+    for name in ("plots", "cluster", "markdown"):
         assert own_imports(f"spacy_bert_zh.{name}") <= {"spacy_bert_zh.errors"}
 
 
