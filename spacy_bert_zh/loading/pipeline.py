@@ -83,6 +83,11 @@ def load_pipeline(pipeline: str | Path, overrides: dict[str, Any] | None = None)
 
     Raises:
         BertZhError: There is none, or it can't be used; the line says what is wrong with it.
+
+    Examples:
+        >>> nlp = load_pipeline("training/model-best")
+        >>> list(nlp("这家店很好吃").cats)
+        ['neg', 'pos']
     """
     # As spaCy looks for it: a package before a folder.
     if Path(pipeline).exists() and not is_package(str(pipeline)):
@@ -147,6 +152,10 @@ def given_labels(nlp: Language, cats: dict[str, float]) -> list[str]:
 
     Of a classifier with exclusive labels the best one; of another all whose score reaches its
     threshold, perhaps none.
+
+    Examples:
+        >>> given_labels(load_pipeline("training/model-best"), {"neg": 0.2, "pos": 0.8})
+        ['pos']
     """
     given: list[str] = []
     for pipe in textcats(nlp):
@@ -163,6 +172,10 @@ def find_textcat(nlp: Language, name: str | None) -> TextCategorizer:
 
     Raises:
         BertZhError: There is none, or several.
+
+    Examples:
+        >>> find_textcat(load_pipeline("training/model-best"), None).labels
+        ('neg', 'pos')
     """
     pipes = {pipe.name: pipe for pipe in textcats(nlp)}
     if name in pipes:

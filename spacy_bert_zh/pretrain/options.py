@@ -131,6 +131,11 @@ def make_options(
 
     Raises:
         BertZhError: An option has no meaning, or contradicts another.
+
+    Examples:
+        >>> options = make_options("mini", steps=2_000, ngrams="0.4,0.3,0.2,0.1")
+        >>> options.layers, options.steps, options.ngrams
+        (4, 2000, (0.4, 0.3, 0.2, 0.1))
     """
     if preset not in PRESETS:
         raise BertZhError(f"--preset {preset} is unknown: choose one of {', '.join(PRESETS)}")

@@ -176,6 +176,10 @@ def parse_options(
 
     Raises:
         BertZhError: An option has no meaning, to the format or at all.
+
+    Examples:
+        >>> parse_options(Options, format="csv", text_columns="标题，内容").text_columns
+        ('标题', '内容')
     """
     # A project gives it always, and empty where the column is to be found.
     others["label_column"] = others.get("label_column") or None
