@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.reading.options import TextOptions
+from spacy_bert_zh.reading import TextOptions
 
 PRECISIONS = ("auto", "fp32", "bf16")
 OPTIMIZERS = ("adamw", "muon")
@@ -26,7 +26,7 @@ FURTHER_RATE = 1e-4
 
 @dataclass(frozen=True)
 class Options(TextOptions):
-    """How to read, mask and learn.
+    """How to read, mask and learn; how to find the texts as in `reading.TextOptions`.
 
     Args:
         format: Format of the corpus: text, jsonl, ccnet, sogou, or any other of convert's.

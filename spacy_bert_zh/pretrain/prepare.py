@@ -24,8 +24,16 @@ from spacy_bert_zh.pretrain.overlap import Overlap, find_docbins, read_texts
 from spacy_bert_zh.pretrain.packing import Corpus
 from spacy_bert_zh.pretrain.worker import Block, Worker
 from spacy_bert_zh.reading import Options as ReadingOptions
-from spacy_bert_zh.reading import Reject, Row, Source, fault, get_format, make_cleaner, size
-from spacy_bert_zh.reading.options import TextOptions
+from spacy_bert_zh.reading import (
+    Reject,
+    Row,
+    Source,
+    TextOptions,
+    fault,
+    get_format,
+    make_cleaner,
+    size,
+)
 from spacy_bert_zh.untrusted import read_json
 
 MOST_UNKNOWN = 0.01

@@ -63,7 +63,7 @@ class TextOptions:
 
 @dataclass(frozen=True)
 class Options(TextOptions):
-    """How to find the rows of a corpus, and how to clean them.
+    """How to find the rows of a corpus, and how to clean them; their texts as in `TextOptions`.
 
     Args:
         label_column: Column or key of the label; else detected.
