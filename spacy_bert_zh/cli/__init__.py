@@ -1,15 +1,14 @@
-"""The commands: each file only names options and calls the function of the same name."""
+"""The commands: each file that is called as a room names options and calls that room's function."""
 
-from spacy_bert_zh.cli import (  # noqa: F401
-    convert,
-    evaluate,
-    export,
-    package,
-    pretrain,
-    score,
-    serve,
-    train,
-)
+from importlib import import_module
+from pkgutil import iter_modules
+
+import spacy_bert_zh
 from spacy_bert_zh.cli.application import app
 
 __all__ = ["app"]
+
+_ROOMS = {module.name for module in iter_modules(spacy_bert_zh.__path__) if module.ispkg}
+for _module in iter_modules(__path__):
+    if _module.name in _ROOMS:
+        import_module(f"{__name__}.{_module.name}")

@@ -1,30 +1,23 @@
 """The command `score`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from spacy_bert_zh.cli.application import command
-from spacy_bert_zh.cli.options import Delimiter, Encoding, Escape, Quotes, Sheet
+from spacy_bert_zh.cli.options import takes
+from spacy_bert_zh.reading.options import TextOptions
 
 
 @command()
+@takes(TextOptions)
 def score(
     pipeline: Annotated[str, typer.Argument(help="Folder or package name of a pipeline.")],
     source: Annotated[Path, typer.Argument(help="File (also .gz, .xz) or folder of texts, or -.")],
     output: Annotated[
         Path, typer.Argument(help="The file to make (.jsonl, .csv, .parquet), or -.")
     ],
-    format: Annotated[
-        str, typer.Option("--format", "-f", help="jsonl, csv, tsv, xlsx, parquet, text, …")
-    ],
-    encoding: Encoding = None,
-    delimiter: Delimiter = None,
-    quotes: Quotes = None,
-    escape: Escape = None,
-    sheet: Sheet = None,
-    text_columns: Annotated[str, typer.Option(help="One or more, between commas.")] = "",
     keep: Annotated[str, typer.Option(help="Columns that go along, between commas.")] = "",
     keep_all: Annotated[bool, typer.Option("--keep-all", help="All but the text's.")] = False,
     text: Annotated[bool, typer.Option("--text", help="Write the texts, too.")] = False,
@@ -39,23 +32,14 @@ def score(
     chunk_size: Annotated[int, typer.Option(help="Rows of a chunk.", min=1)] = 5_000,
     restart: Annotated[bool, typer.Option(help="Don't go on with a cut-off run.")] = False,
     ray: Annotated[bool, typer.Option("--ray", help="On Ray; see docs/scale.md.")] = False,
+    **reading: Any,
 ) -> None:
     """Classify a corpus of any size, a row out for each row in; goes on where it was cut off."""
     from spacy_bert_zh.reading import Options, parse_options
     from spacy_bert_zh.score import score as run
 
-    options = parse_options(
-        Options,
-        format=format,
-        encoding=encoding,
-        delimiter=delimiter,
-        quotes=quotes,
-        escape=escape,
-        sheet=sheet,
-        text_columns=text_columns,
-        keep=None if keep_all else keep,
-        unlabelled=True,
-    )
+    kept = None if keep_all else keep
+    options = parse_options(Options, **reading, keep=kept, unlabelled=True)
     summary = run(
         pipeline,
         source,

@@ -17,9 +17,7 @@ def train(
         int, typer.Option("--gpu-id", "-g", help="GPU id, or -1 for the CPU", min=-1)
     ] = -1,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint")] = False,
-    minutes: Annotated[
-        float, typer.Option(help="How long it may take; 0: no limit", min=0)
-    ] = 0.0,
+    minutes: Annotated[float, typer.Option(help="How long it may take; 0: no limit", min=0)] = 0.0,
     force: Annotated[bool, typer.Option(help="Also if nothing was learnt")] = False,
 ) -> None:
     """Train as `spacy train` does, with its --section.key overrides; can be resumed."""

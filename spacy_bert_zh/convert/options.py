@@ -17,10 +17,10 @@ class Options(reading.Options):
     Args:
         dev: File or folder of a development set that comes with the corpus.
         test: File or folder of a test set that comes with the corpus.
-        label_names: Pairs of a label and the name to give it. A label that is here is never
-            taken for a missing value.
-        split: Shares of train, dev and test; None takes 0.9, 0.1, 0, without dev where a
-            dev set is given.
+        label_names: Pairs of a label and the name to give it, e.g. 0=负面,1=正面. A label that
+            is here is never taken for a missing value.
+        split: Shares of train, dev and test; else 0.9,0.1,0, without dev where a dev set is
+            given.
         split_by: "hash" splits by a hash of the text, so that a text stays in its split when
             rows are added; "stratified" keeps each label's share the same in every split.
         seed: Seed of the split and the shuffle.
@@ -29,10 +29,10 @@ class Options(reading.Options):
         segment: Words by jieba as tokens, instead of characters.
         pos: jieba's part-of-speech flags as tags; implies `segment`.
         config: The config that will be trained with: the report tells what of the texts it
-            reads. None takes what `nlp.add_pipe("bert_textcat")` reads.
-        tokenizer: Folder or name of the BERT that counts word pieces; None takes the config's.
-        max_length: Report the share of texts with more word pieces than this; None takes what
-            the config reads.
+            reads; else what `nlp.add_pipe("bert_textcat")` reads.
+        tokenizer: Folder or name of the BERT that counts word pieces; else the config's.
+        max_length: Report the share of texts with more word pieces than this; else than the
+            config reads.
     """
 
     dev: Path | None = None

@@ -2,11 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from spacy_bert_zh.convert.spool import Spool
+from spacy_bert_zh.markdown import render_table
 
 # Above this, as in a tree with a file for each document, files are counted by folder.
 MAX_FILES = 1000
@@ -102,7 +103,7 @@ def _markdown(report: dict[str, Any]) -> Iterator[str]:
     yield from _split_table(report)
     yield "\n## Length\n"
     percentiles = list(lengths["characters"])
-    yield from _table(
+    yield render_table(
         ["", *(f"{percent} %" for percent in percentiles)],
         ([unit, *lengths[unit].values()] for unit in ("characters", "pieces")),
     )
@@ -112,11 +113,11 @@ def _markdown(report: dict[str, Any]) -> Iterator[str]:
     )
     if report["rejected"]:
         yield "## Rejected\n"
-        yield from _table(["reason", "rows"], report["rejected"].items())
+        yield render_table(["reason", "rows"], report["rejected"].items())
         yield ""
     yield "## Files\n"
     files = report["files"].items()
-    yield from _table(["file", *_TABLES], ([file, *counts.values()] for file, counts in files))
+    yield render_table(["file", *_TABLES], ([file, *counts.values()] for file, counts in files))
 
 
 def _long_texts(options: dict[str, Any], lengths: dict[str, Any]) -> str:
@@ -139,7 +140,7 @@ def _split_table(report: dict[str, Any]) -> Iterator[str]:
         [label, *(split["labels"].get(label, 0) for split in splits.values())]
         for label in report["labels"]
     ]
-    yield from _table(
+    yield render_table(
         ["", *splits], [["rows", *(split["rows"] for split in splits.values())], *body]
     )
     if report["imbalance"]:
@@ -147,15 +148,3 @@ def _split_table(report: dict[str, Any]) -> Iterator[str]:
             f"\n{len(body)} labels, which {_kind(report)}. The most frequent one in train has "
             f"{report['imbalance']:.1f} times the rows of the least frequent."
         )
-
-
-def _table(header: Sequence[str], body: Iterable[Sequence[Any]]) -> Iterator[str]:
-    yield _line(header)
-    yield _line(["---", *["---:"] * (len(header) - 1)])
-    for cells in body:
-        yield _line(cells)
-
-
-def _line(cells: Sequence[Any]) -> str:
-    texts = (f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in cells)
-    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"

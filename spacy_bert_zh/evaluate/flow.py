@@ -45,6 +45,11 @@ def evaluate(
     Raises:
         BertZhError: Bad input, a threshold for labels that exclude each other, or files of these
             names that aren't from `evaluate`.
+
+    Examples:
+        >>> metrics = evaluate("training/model-best", Path("corpus/dev"), Path("evaluation"))
+        >>> metrics["corpus"], list(metrics["classes"])
+        ({'name': 'dev', 'texts': 40}, ['neg', 'pos'])
     """
     # scikit-learn and matplotlib come with the first call, not with the room's door.
     from spacy_bert_zh.evaluate.metrics import measure

@@ -52,6 +52,11 @@ def export(
     Raises:
         BertZhError: The format is not known, the pipeline can't have it, or something else is
             at `output`.
+
+    Examples:
+        >>> made = export("training/model-best", Path("bert"), "checkpoint")
+        >>> (made / "model.safetensors").exists()
+        True
     """
     if format not in FORMATS:
         raise BertZhError(f"--format {format!r} is not known: take one of {', '.join(FORMATS)}")

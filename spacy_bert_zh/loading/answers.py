@@ -43,6 +43,12 @@ def answer_all(nlp: Language, texts: Sequence[str]) -> list[Answer | None]:
 
     Returns:
         An answer for each text, None where the pipeline fails on it.
+
+    Examples:
+        >>> from spacy_bert_zh.loading import load_pipeline
+        >>> nlp = load_pipeline("training/model-best")
+        >>> [list(answer.scores) for answer in answer_all(nlp, ["好吃", "难吃"])]
+        [['neg', 'pos'], ['neg', 'pos']]
     """
     answers = _try(nlp, texts)
     if answers is not None:

@@ -84,6 +84,11 @@ def load_pipeline(pipeline: str | Path, overrides: dict[str, Any] | None = None)
 
     Raises:
         BertZhError: There is none, or it can't be used; the line says what is wrong with it.
+
+    Examples:
+        >>> nlp = load_pipeline("training/model-best")
+        >>> list(nlp("这家店很好吃").cats)
+        ['neg', 'pos']
     """
     # As spaCy looks for it: a package before a folder.
     if Path(pipeline).exists() and not is_package(str(pipeline)):
@@ -148,6 +153,10 @@ def given_labels(nlp: Language, cats: dict[str, float]) -> list[str]:
 
     Of a classifier with exclusive labels the best one; of another all whose score reaches its
     threshold, perhaps none.
+
+    Examples:
+        >>> given_labels(load_pipeline("training/model-best"), {"neg": 0.2, "pos": 0.8})
+        ['pos']
     """
     given: list[str] = []
     for pipe in textcats(nlp):
@@ -164,6 +173,10 @@ def find_textcat(nlp: Language, name: str | None) -> TextCategorizer:
 
     Raises:
         BertZhError: There is none, or several.
+
+    Examples:
+        >>> find_textcat(load_pipeline("training/model-best"), None).labels
+        ('neg', 'pos')
     """
     pipes = {pipe.name: pipe for pipe in textcats(nlp)}
     if name in pipes:
@@ -200,11 +213,13 @@ def take_apart(pipe: TextCategorizer) -> Parts:
     table = None
     if linear is not None:
         table = model.attrs["linear_rate"] * to_numpy(linear.get_param("W"))
+    weights, bias = map(to_numpy, plain_weights(head))
     return Parts(
         checkpoint,
         shim.settings.as_dict(),
         list(pipe.labels),
-        *map(to_numpy, plain_weights(head)),
+        weights,
+        bias,
         not model.attrs["multi_label"],
         table,
         linear.attrs["ngram_size"] if linear is not None else 0,

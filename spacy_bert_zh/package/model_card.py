@@ -1,6 +1,6 @@
 """The README.md of a packaged pipeline: a model card in the Hugging Face style."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import srsly
@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 from thinc.api import Config
 
 import spacy_bert_zh
+from spacy_bert_zh.markdown import render_table
 from spacy_bert_zh.pieces import describe_reading
 from spacy_bert_zh.untrusted import Strict
 
@@ -188,11 +189,11 @@ def _data(report: dict[str, Any]) -> str:
         blocks.append(f"Rejected: {reasons}.")
     if splits := report.get("splits"):
         totals = ["all", *(split.get("rows", "") for split in splits.values())]
-        table = [
+        body = [
             [label, *(split.get("labels", {}).get(label, 0) for split in splits.values())]
             for label in report.get("labels", [])
         ]
-        blocks.append(_table(["", *splits], [totals, *table]))
+        blocks.append(render_table(["", *splits], [totals, *body]))
     return "\n\n".join(blocks)
 
 
@@ -204,7 +205,7 @@ def _metrics(metrics: dict[str, Any]) -> str:
     if classes := metrics.get("classes"):
         columns = ("precision", "recall", "f1", "support")
         rows = ([label, *map(row.get, columns)] for label, row in classes.items())
-        blocks.append(_table(["", *columns], rows))
+        blocks.append(render_table(["", *columns], rows))
     return "\n\n".join(filter(None, blocks))
 
 
@@ -243,15 +244,3 @@ def _scores(metrics: dict[str, Any]) -> dict[str, float]:
     macro = metrics.get("averages", {}).get("macro", {})
     scores = {"Accuracy": metrics.get("accuracy"), "Macro F1": macro.get("f1")}
     return {title: value for title, value in scores.items() if value is not None}
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    lines = [map(_cell, header), ["---", *["---:"] * (len(header) - 1)]]
-    lines += [map(_cell, row) for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.3f}"
-    return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")

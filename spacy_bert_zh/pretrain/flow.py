@@ -8,18 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tokenizers import Tokenizer
 from wasabi import msg
 
-from spacy_bert_zh.checkpoint import Checkpoint, load_checkpoint, load_tokenizer, pieces_of
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import check_apart, claim, whole, workshop
 from spacy_bert_zh.pretrain.options import Options
-from spacy_bert_zh.pretrain.vocabulary import DEFAULT_SIZE, read_vocabulary, train_vocabulary
 from spacy_bert_zh.reading import STDIN
 
-if TYPE_CHECKING:
-    from spacy_bert_zh.pretrain.worker import Lesson
+if TYPE_CHECKING:  # the door is light
+    from tokenizers import Tokenizer
 
 # What stands in OUTPUT.work.
 WORK = ("vocab-*.json", "data-*", "checkpoint.safetensors", "metrics.jsonl")
@@ -69,25 +66,20 @@ def _pretrain(corpus: Path, output: Path, work: Path, options: Options, restart:
     from spacy_bert_zh.pretrain.network import MaskedBert
     from spacy_bert_zh.pretrain.optimization import build_accelerator
     from spacy_bert_zh.pretrain.output import Record, describe_hardware, write_checkpoint
-    from spacy_bert_zh.pretrain.prepare import PARTS, fingerprint, prepare
+    from spacy_bert_zh.pretrain.prepare import fingerprint, prepare
     from spacy_bert_zh.pretrain.state import check_same_run, remove_state
-    from spacy_bert_zh.pretrain.teacher import teach
+    from spacy_bert_zh.pretrain.teacher import load_teacher, teach
     from spacy_bert_zh.pretrain.training import Training
-    from spacy_bert_zh.pretrain.vectors import Vectors
 
     accelerator = build_accelerator(options)
-    teacher = load_checkpoint(str(options.teacher)) if options.teacher else None
+    teacher = load_teacher(options) if options.teacher else None
     with accelerator.main_process_first():
         if accelerator.is_main_process and restart:
             remove_state(work)
         tokenizer = _tokenizer(corpus, options, work)
-        data = prepare(corpus, tokenizer, options, work, _lesson(teacher, options))
+        data = prepare(corpus, tokenizer, options, work, teacher.lesson if teacher else None)
     if teacher:
-        for part in PARTS:
-            teach(data.folder / part, teacher, accelerator)
-        accelerator.wait_for_everyone()
-        first = Vectors(data.folder / PARTS[0], len(data.train))
-        data.vectors = first, Vectors(data.folder / PARTS[1], len(data.held_out), first.mean)
+        data.vectors = teach(data, teacher.checkpoint, accelerator)
     settings = _settings(options, fingerprint(corpus, options, tokenizer.to_str()))
     check_same_run(work, settings)
     width = data.vectors[0].width if data.vectors[0] else 0
@@ -105,8 +97,10 @@ def _pretrain(corpus: Path, output: Path, work: Path, options: Options, restart:
     return output
 
 
-def _tokenizer(corpus: Path, options: Options, work: Path) -> Tokenizer:
+def _tokenizer(corpus: Path, options: Options, work: Path) -> "Tokenizer":
+    from spacy_bert_zh.checkpoint import load_tokenizer, pieces_of
     from spacy_bert_zh.pretrain.prepare import corpus_texts, fingerprint
+    from spacy_bert_zh.pretrain.vocabulary import DEFAULT_SIZE, read_vocabulary, train_vocabulary
 
     if options.checkpoint:
         tokenizer = load_tokenizer(options.checkpoint)
@@ -127,15 +121,6 @@ def _tokenizer(corpus: Path, options: Options, work: Path) -> Tokenizer:
     return read_vocabulary(cached)
 
 
-def _lesson(teacher: Checkpoint | None, options: Options) -> "Lesson | None":
-    from spacy_bert_zh.pretrain.worker import Lesson
-
-    if teacher is None:
-        return None
-    most = int(teacher.config["max_position_embeddings"])
-    return Lesson(teacher.tokenizer.to_str(), options.teacher_prefix, most, options.length - 2)
-
-
 def _settings(options: Options, data: str) -> dict[str, Any]:
     """What two halves of one run must have in common."""
     free = ("workers", "save_every", "log_every", "half", "compile")
@@ -143,7 +128,7 @@ def _settings(options: Options, data: str) -> dict[str, Any]:
     return json.loads(json.dumps({**settings, "data": data}, default=str))
 
 
-def _model(tokenizer: Tokenizer, options: Options) -> Any:
+def _model(tokenizer: "Tokenizer", options: Options) -> Any:
     import torch
 
     from spacy_bert_zh.pretrain.network import load_model, new_model

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.reading import TextOptions
 
 PRECISIONS = ("auto", "fp32", "bf16")
 OPTIMIZERS = ("adamw", "muon")
@@ -17,52 +18,48 @@ PRESETS: dict[str, dict[str, Any]] = {
     "base": {"layers": 12, "hidden_size": 768, "heads": 12, "steps": 500_000, "learn_rate": 2e-4},
 }
 SIZES = ("layers", "hidden_size", "heads", "max_positions")
+BY_PRESET = {*SIZES, *PRESETS["nano"]}
+"""Options that a preset or a checkpoint decides on where they aren't given."""
 # Weights that know the language already are easily lost at the rates of a beginning.
 FURTHER_RATE = 1e-4
 
 
 @dataclass(frozen=True)
-class Options:
-    """How to read, mask and learn.
+class Options(TextOptions):
+    """How to read, mask and learn; how to find the texts as in `reading.TextOptions`.
 
     Args:
-        format: Format of the corpus, one of `convert`'s that has texts.
-        encoding: Encoding of the input; None detects it for each file.
-        delimiter: csv, tsv: as in `convert`.
-        quotes: csv, tsv: as in `convert`.
-        escape: csv, tsv: as in `convert`.
-        sheet: xlsx: as in `convert`.
-        text_columns: Columns or keys of the text; empty detects.
+        format: Format of the corpus: text, jsonl, ccnet, sogou, or any other of convert's.
         checkpoint: Go on from this checkpoint folder, with its sizes and vocabulary.
         teacher: Learn from the vectors that this checkpoint folder has of whole texts, beside
             masked language modelling; the pupil keeps its own vocabulary and size.
         teacher_prefix: What the teacher wants in front of every text, such as "query: ".
-        vocabulary: A ``vocab.txt`` or ``tokenizer.json``; None trains one.
+        vocabulary: A vocab.txt or tokenizer.json; else one is trained.
         vocab_size: Pieces of a vocabulary trained here. With `vocabulary` given, its lines
             are kept and the corpus' most frequent other pieces added up to this; 0 takes it
             as it is.
         words: Whether frequent words are pieces of a vocabulary trained here.
-        layers: Transformer layers.
-        hidden_size: Width; the feed-forward layers are four times as wide.
-        heads: Attention heads.
-        max_positions: The longest document the model can ever read, in pieces.
+        layers: Transformer layers; else the preset's.
+        hidden_size: Width, else the preset's; the feed-forward layers are four times as wide.
+        heads: Attention heads; else the preset's.
+        max_positions: The longest document the model can ever read, in pieces; else 512.
         length: Pieces of a training row.
         batch_size: Rows of a step, over all processes.
-        steps: Steps of training.
+        steps: Steps of training; else the preset's.
         optimizer: "adamw", or "muon": Muon (Jordan et al. 2024) for the matrices of the
             layers, AdamW for the rest.
-        learn_rate: At its highest, after the warm-up.
+        learn_rate: Rate at its highest, after the warm-up; else the preset's.
         warmup: Share of the steps in which the rate rises.
-        weight_decay: Decoupled, of the matrices.
-        dropout: While pretraining; the saved config says 0.1, for fine-tuning.
+        weight_decay: Decay of the weights, decoupled, of the matrices.
+        dropout: Dropout while pretraining; the saved config says 0.1, for fine-tuning.
         mask_rate: Share of the pieces to predict.
-        ngrams: How often 1, 2, … words are masked at once.
+        ngrams: How often 1, 2, … words are masked at once, e.g. 0.4,0.3,0.2,0.1; else always 1.
         similar: Files of lines "character similar-characters": replace by these (MacBERT).
         exclude: Folders of DocBins, as `convert` writes them, whose texts must not be learnt.
         held_out: Share of the documents kept for measuring.
-        seed: Of every random choice.
+        seed: Seed of every random choice.
         precision: "bf16", "fp32", or "auto": bf16 where the hardware has it.
-        compile: Use torch.compile; None does where it pays, on a GPU.
+        compile: Use torch.compile; else where it pays, on a GPU.
         workers: Processes that prepare data.
         save_every: Steps between checkpoints.
         log_every: Steps between lines in metrics.jsonl.
@@ -70,12 +67,6 @@ class Options:
     """
 
     format: str = "text"
-    encoding: str | None = None
-    delimiter: str | None = None
-    quotes: bool | None = None
-    escape: str | None = None
-    sheet: str | None = None
-    text_columns: tuple[str, ...] = ()
     checkpoint: Path | None = None
     teacher: Path | None = None
     teacher_prefix: str = ""
@@ -147,10 +138,19 @@ def make_options(
 
     Raises:
         BertZhError: An option has no meaning, or contradicts another.
+
+    Examples:
+        >>> options = make_options("mini", steps=2_000, ngrams="0.4,0.3,0.2,0.1")
+        >>> options.layers, options.steps, options.ngrams
+        (4, 2000, (0.4, 0.3, 0.2, 0.1))
     """
     if preset not in PRESETS:
         raise BertZhError(f"--preset {preset} is unknown: choose one of {', '.join(PRESETS)}")
-    given = {name: value for name, value in others.items() if value is not None}
+    given = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in others.items()
+        if value is not None
+    }
     preset_values = dict(PRESETS[preset])
     if given.get("checkpoint"):
         if sizes := [f"--{n.replace('_', '-')}" for n in SIZES if n in given]:

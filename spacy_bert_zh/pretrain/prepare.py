@@ -6,13 +6,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
@@ -25,7 +24,16 @@ from spacy_bert_zh.pretrain.packing import Corpus
 from spacy_bert_zh.pretrain.vectors import Vectors
 from spacy_bert_zh.pretrain.worker import Block, Lesson, Worker
 from spacy_bert_zh.reading import Options as ReadingOptions
-from spacy_bert_zh.reading import Reject, Row, Source, fault, get_format, make_cleaner, size
+from spacy_bert_zh.reading import (
+    Reject,
+    Row,
+    Source,
+    TextOptions,
+    fault,
+    get_format,
+    make_cleaner,
+    size,
+)
 from spacy_bert_zh.untrusted import read_json
 
 MOST_UNKNOWN = 0.01
@@ -77,16 +85,8 @@ def corpus_texts(corpus: Path, options: Options, counts: Counter[str]) -> Iterat
 
 
 def _reading(options: Options) -> ReadingOptions:
-    return ReadingOptions(
-        format=options.format,
-        encoding=options.encoding,
-        delimiter=options.delimiter,
-        quotes=options.quotes,
-        escape=options.escape,
-        sheet=options.sheet,
-        text_columns=options.text_columns,
-        unlabelled=True,
-    )
+    given = {field.name: getattr(options, field.name) for field in fields(TextOptions)}
+    return ReadingOptions(**given, unlabelled=True)
 
 
 def prepare(

