@@ -176,6 +176,8 @@ def _masking(options: Options) -> str:
         parts.append("; n-grams " + "/".join(f"{share:g}" for share in options.ngrams))
     if options.similar:
         parts.append("; similar characters in place of [MASK]")
+    if options.teacher:
+        parts.append(f"; beside them the vectors of whole texts that {options.teacher.name} has")
     return "".join(parts)
 
 

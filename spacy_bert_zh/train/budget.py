@@ -10,6 +10,8 @@ from spacy.language import Language
 from spacy.training import Example
 from thinc.api import Optimizer
 
+from spacy_bert_zh.train.resume import models
+
 WARM_UP, MEASURED = 2, 8
 """Steps before the clock runs, and while it does."""
 SHARE = 0.9
@@ -44,7 +46,7 @@ def affordable_steps(
     Returns:
         At least 1.
     """
-    before, state = nlp.to_bytes(), random.getstate()
+    before, state = [(model, model.to_bytes()) for _, model in models(nlp)], random.getstate()
     batches = list(islice(batcher(train), WARM_UP + MEASURED))
     start = time.perf_counter()
     for number, batch in enumerate(batches):
@@ -58,7 +60,8 @@ def affordable_steps(
     start = time.perf_counter()
     nlp.evaluate(sample)
     evaluation = (time.perf_counter() - start) / len(sample) * len(some)
-    nlp.from_bytes(before)
+    for model, weights in before:
+        model.from_bytes(weights)
     random.setstate(state)
     left = SHARE * 60 * minutes - evaluations * evaluation
     return max(int(left / step), 1)

@@ -76,8 +76,8 @@ def train(
 
     Raises:
         BertZhError: The config, a path in it, the GPU or the checkpoint is not usable, or something
-            else is where the output belongs; or the best pipeline is that of step 0, or no better
-            than the best answer that never changes. All has been written in this last case.
+            else is where the output belongs; or the best pipeline is no better than the best answer
+            that never changes. All has been written in this last case.
     """
     config = load_training_config(config_path, overrides or {})
     with readable_errors(config_path):
@@ -90,6 +90,11 @@ def train(
         check_apart(path, _inputs(config.interpolate()))
     with claim("train", *folders, folder=True), claim("train", *files, folder=False):
         best = _train(config_path, config, output, use_gpu, resume, minutes)
+    if best["step"] == 0:
+        msg.warn(
+            "The best pipeline is that of step 0, whose head alone has learnt: fine-tuning made "
+            "it no better on the dev corpus"
+        )
     if not force:
         check_record(str(output / loop.DIR_MODEL_BEST), best)
     return output / loop.DIR_MODEL_BEST

@@ -16,6 +16,7 @@ import spacy
 from thinc.api import Config
 
 from spacy_bert_zh.checkpoint import find_settings, find_tokenizer
+from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import read_shards
 
 ENGINES = ("spacy_bert_zh.TorchBackbone.", "spacy_bert_zh.KerasBackbone.")
@@ -23,14 +24,18 @@ ENGINES = ("spacy_bert_zh.TorchBackbone.", "spacy_bert_zh.KerasBackbone.")
 FACTORIES = ("bert_textcat", "bert_textcat_multilabel")
 LEARN_RATE = "training.optimizer.learn_rate"
 
+BASE = 85_000_000
+"""Weights of a BERT of base size, without its embeddings."""
 SAMPLE = 2_000
 """Texts whose length is looked at."""
 COVERED = 0.95
 """Share of the texts that should fit into one window."""
 LENGTHS = (32, 64, 128)
 """Windows to choose from: a longer text is read in several."""
-EPOCHS = (2.0, 20.0)
+EPOCHS = (2.0, 10.0)
 """The fewest and the most."""
+MANY = 30_000
+"""Texts from which a network learns at its full rate."""
 
 Overrides = dict[str, Any]
 
@@ -79,54 +84,86 @@ class Recipe:
         )
 
 
-def choose_recipe(facts: Facts) -> Recipe:
+def choose_recipe(facts: Facts, steps: int | None = None) -> Recipe:
     """Choose how to fine-tune.
 
-    Few texts are read more often and in smaller batches. The rate falls with the size of the
-    network: 5e-4 for the BERT that ships, 3e-5 for one of base size (Devlin et al. 2019, appendix
-    A.3), in between along a straight line of logarithms.
+    Few texts are read more often, in smaller batches and at a lower rate. The rate also falls with
+    the size of the network: 5e-4 for the BERT that ships, 3e-5 for one of base size (Devlin et al.
+    2019, appendix A.3), in between along a straight line of logarithms.
 
     Args:
         facts: Of the corpus and the network.
+        steps: So many, and not what would fit.
 
     Examples:
         >>> facts = Facts(13_881, Counter(neg=6_900, pos=6_981), [40] * 99, 3_159_040)
         >>> print(choose_recipe(facts))
-        2,324 steps of 32 (5.36 epochs), rate 0.0005, windows of 64 pieces, because 13,881 texts \
+        2,329 steps of 32 (5.37 epochs), rate 0.00041, windows of 64 pieces, because 13,881 texts \
 of 2 labels, 95% of them up to 40 pieces, a network of 3.2 million weights
     """
     longest = sorted(facts.pieces)[math.ceil(COVERED * len(facts.pieces)) - 1]
     max_length = next((length for length in LENGTHS if longest <= length), LENGTHS[-1])
     batch_size = 16 if facts.texts < 3_000 else 32
     epochs = min(max(2 * math.sqrt(100_000 / facts.texts), EPOCHS[0]), EPOCHS[1])
+    steps = steps or math.ceil(epochs * facts.texts / batch_size)
+    epochs = steps * batch_size / facts.texts
     because = (
         f"{facts.texts:,} texts of {len(facts.labels)} labels, {COVERED:.0%} of them up to "
         f"{longest} pieces, a network of {facts.weights / 1e6:.1f} million weights"
     )
-    steps = math.ceil(epochs * facts.texts / batch_size)
-    return Recipe(max_length, batch_size, epochs, steps, _rate(facts.weights), because)
+    return Recipe(max_length, batch_size, epochs, steps, _rate(facts), because)
 
 
-def _rate(weights: int) -> float:
-    small, base = (3.16e6, 5e-4), (85e6, 3e-5)
+def _rate(facts: Facts) -> float:
+    small, base = (3.16e6, 5e-4), (BASE, 3e-5)
     slope = math.log(base[1] / small[1]) / math.log(base[0] / small[0])
-    rate = small[1] * (weights / small[0]) ** slope
-    return float(f"{min(max(rate, 1e-5), small[1]):.2g}")
+    rate = min(small[1] * (facts.weights / small[0]) ** slope, small[1])
+    rate *= min(facts.texts / MANY, 1.0) ** 0.25
+    return float(f"{max(rate, 1e-5):.2g}")
+
+
+def fit_recipe(config: Config, given: Overrides) -> tuple[Config, Recipe | None]:
+    """Fit a config to its corpus, if its section ``recipe`` says so.
+
+    Args:
+        config: Not interpolated.
+        given: What the user says about it, by dotted name: that holds, but for a 0.
+
+    Returns:
+        The config, and what was chosen; None if nothing was.
+
+    Raises:
+        BertZhError: A 0 asks for a fit, and the config doesn't.
+    """
+    plain = config.interpolate()
+    names = [n for n, c in plain["components"].items() if c.get("factory") in FACTORIES]
+    facts = None
+    if plain.get("recipe", {}).get("fit") and names:
+        facts = find_facts(plain, names[0])
+    if facts is None:
+        _check_given(given)
+        return config, None
+    steps = given.get(f"{LEARN_RATE}.total_steps") or given.get("training.max_steps")
+    recipe = choose_recipe(facts, steps or None)
+    config = config.copy()
+    for key, value in make_overrides(recipe, names[0]).items():
+        if not given.get(key) and _has(plain, key):
+            _set(config, key, value)
+    return config, recipe
 
 
 def find_facts(config: Config, name: str) -> Facts | None:
-    """Look at what a config is about to learn from; None if that isn't shards and a BERT of ours.
+    """Look at what a config is about to learn from; None if that isn't shards of documents.
+
+    A network that can't be looked at counts as one of base size.
 
     Args:
         config: Interpolated.
         name: Of the text classifier.
     """
     corpus = config["corpora"].get(config["training"]["train_corpus"].partition(".")[2], {})
-    backbone = config["components"][name].get("model", {}).get("backbone", {})
-    if "path" not in corpus or not backbone.get("@architectures", "").startswith(ENGINES):
+    if "path" not in corpus:
         return None
-    checkpoint = backbone.get("name"), backbone.get("revision", "main")
-    settings, tokenizer = find_settings(*checkpoint), find_tokenizer(*checkpoint)
     labels: Counter[str] = Counter()
     texts: list[str] = []
     docs = read_shards(spacy.blank("zh"), Path(corpus["path"]))
@@ -136,36 +173,27 @@ def find_facts(config: Config, name: str) -> Facts | None:
     if not texts:
         return None
     some = random.Random(0).sample(texts, min(SAMPLE, len(texts)))
-    lengths = [len(encoding.ids) + 2 for encoding in tokenizer.encode_batch_fast(some)]
-    width, inner = settings["hidden_size"], settings["intermediate_size"]
-    weights = settings["num_hidden_layers"] * width * (4 * width + 2 * inner)
-    return Facts(len(texts), labels, lengths, weights)
+    backbone = config["components"][name].get("model", {}).get("backbone", {})
+    if not backbone.get("@architectures", "").startswith(ENGINES):
+        return Facts(len(texts), labels, [len(text) + 2 for text in some], BASE)
+    checkpoint = backbone.get("name"), backbone.get("revision", "main")
+    encodings = find_tokenizer(*checkpoint).encode_batch_fast(some, add_special_tokens=False)
+    lengths = [len(encoding.ids) + 2 for encoding in encodings]
+    return Facts(len(texts), labels, lengths, _count_weights(find_settings(*checkpoint)))
 
 
-def fit_recipe(config: Config, given: Overrides) -> tuple[Config, Recipe | None]:
-    """Fit a config to its corpus, if its section ``recipe`` says so.
+def _count_weights(settings: dict[str, Any]) -> int:
+    width, inner = int(settings["hidden_size"]), int(settings["intermediate_size"])
+    return int(settings["num_hidden_layers"]) * width * (4 * width + 2 * inner)
 
-    Args:
-        config: Not interpolated.
-        given: What the user says about it, by dotted name: that holds.
 
-    Returns:
-        The config, and what was chosen; None if nothing was.
-    """
-    plain = config.interpolate()
-    names = [n for n, c in plain["components"].items() if c.get("factory") in FACTORIES]
-    if not plain.get("recipe", {}).get("fit") or not names:
-        return config, None
-    facts = find_facts(plain, names[0])
-    if facts is None:
-        return config, None
-    recipe = choose_recipe(facts)
-    wanted = make_overrides(recipe, names[0])
-    known = {key for key in wanted if key not in given and _has(plain, key)}
-    config = config.copy()
-    for key in known:
-        set_value(config, key, wanted[key])
-    return config, recipe
+def _check_given(given: Overrides) -> None:
+    for key, value in given.items():
+        if key.startswith(LEARN_RATE) and value == 0:
+            raise BertZhError(
+                f"{key} = 0 asks for one that fits the corpus, which this config doesn't: give "
+                "a number, or add a section [recipe] with fit = true to the config"
+            )
 
 
 def make_overrides(recipe: Recipe, name: str) -> Overrides:
@@ -180,8 +208,7 @@ def make_overrides(recipe: Recipe, name: str) -> Overrides:
     }
 
 
-def set_value(config: dict[str, Any], key: str, value: Any) -> None:
-    """Change a value by its dotted name; the sections are there."""
+def _set(config: dict[str, Any], key: str, value: Any) -> None:
     *sections, last = key.split(".")
     for section in sections:
         config = config[section]

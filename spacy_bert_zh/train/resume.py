@@ -41,7 +41,7 @@ class TrainingState:
         """Write weights, optimizer and random states to `folder`, whole or not at all."""
         with made(folder, "train") as part:
             part.mkdir()
-            for name, model in _models(nlp):
+            for name, model in models(nlp):
                 (part / f"{name}.model").write_bytes(model.to_bytes())
             tensors, counts = _optimizer_to_arrays(nlp, optimizer)
             save_file(tensors | _random_arrays(), part / "state.safetensors")
@@ -77,7 +77,7 @@ class TrainingState:
 
     def restore(self, folder: Path, nlp: Language, optimizer: Optimizer) -> None:
         """Put weights, optimizer and random states back."""
-        for name, model in _models(nlp):
+        for name, model in models(nlp):
             model.from_bytes((folder / f"{name}.model").read_bytes())
         state = json.loads((folder / "state.json").read_text("utf-8"))
         tensors = load_file(folder / "state.safetensors")
@@ -95,7 +95,8 @@ def read_steps(folder: Path) -> int | None:
     return Config().from_str(text)["training"]["max_steps"] or None
 
 
-def _models(nlp: Language) -> Iterator[tuple[str, Model[Any, Any]]]:
+def models(nlp: Language) -> Iterator[tuple[str, Model[Any, Any]]]:
+    """Names and models of the components that learn."""
     for name, pipe in nlp.pipeline:
         model = getattr(pipe, "model", None)
         if getattr(pipe, "is_trainable", False) and isinstance(model, Model):
@@ -110,7 +111,7 @@ class _Names:
     """
 
     def __init__(self, nlp: Language) -> None:
-        nodes = [(f"{n}/{i}", x) for n, model in _models(nlp) for i, x in enumerate(model.walk())]
+        nodes = [(f"{n}/{i}", x) for n, model in models(nlp) for i, x in enumerate(model.walk())]
         self.layers = {
             (node.id, parameter): f"{name}|{parameter}"
             for name, node in nodes
@@ -148,7 +149,7 @@ def _optimizer_from_arrays(
     nlp: Language, optimizer: Optimizer, tensors: dict[str, np.ndarray], counts: dict[str, int]
 ) -> None:
     names = _Names(nlp)
-    ops = next(_models(nlp))[1].ops
+    ops = next(models(nlp))[1].ops
     for full, value in tensors.items():
         moment, _, name = full.partition("|")
         if moment in _MOMENTS:
