@@ -1,0 +1,107 @@
+"""How good answers are, for `accuracy.py`: measures are scikit-learn's."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import spacy
+from numpy.typing import NDArray
+from spacy.tokens import Doc, DocBin
+
+from spacy_bert_zh import evaluate
+from spacy_bert_zh.loading import find_textcat, load_pipeline
+
+Array = NDArray[Any]
+
+
+def measure_svm(train: Path, test: Path, exclusive: bool) -> dict[str, float]:
+    """A linear SVM on TF-IDF of one to three characters."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.multiclass import OneVsRestClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.svm import LinearSVC
+
+    features = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), sublinear_tf=True)
+    svm = LinearSVC() if exclusive else OneVsRestClassifier(LinearSVC())
+    model = make_pipeline(features, svm)
+    (texts, truth), (others, gold) = pairs(train), pairs(test)
+    model.fit(texts, truth.argmax(1) if exclusive else truth)
+    found = model.decision_function(others)
+    if not exclusive:
+        return scores_of(gold, found > 0)
+    if found.ndim == 1:
+        found = np.stack([-found, found], axis=1)
+    return scores_of(gold, one_hot(found))
+
+
+def measure_pipeline(pipeline: Path, train: Path, test: Path, exclusive: bool) -> dict[str, float]:
+    """A trained pipeline; thresholds, where labels need them, from its training texts."""
+    scores, gold = predict(pipeline, test)
+    if exclusive:
+        return {**scores_of(gold, one_hot(scores)), "ece": calibration_error(scores, gold)}
+    own, truth = predict(pipeline, train)
+    return scores_of(gold, scores >= best_thresholds(own, truth))
+
+
+def predict(pipeline: Path, corpus: Path) -> tuple[Array, Array]:
+    """Scores and truths of a converted split, both of shape (texts, labels)."""
+    nlp = load_pipeline(pipeline)
+    found = evaluate.predict(nlp, find_textcat(nlp, None), corpus)
+    return found.scores, found.gold > 0
+
+
+def scores_of(gold: Array, given: Array) -> dict[str, float]:
+    """Accuracy (all labels of a text right) and macro F1."""
+    from sklearn.metrics import accuracy_score, f1_score
+
+    macro = f1_score(gold, given, average="macro", zero_division=0)
+    return {"accuracy": float(accuracy_score(gold, given)), "macro_f1": float(macro)}
+
+
+def calibration_error(scores: Array, gold: Array, bins: int = 15) -> float:
+    """Expected calibration error of the best label (Guo et al. 2017, eq. 3), 15 equal bins."""
+    surest, right = scores.max(1), gold[np.arange(len(gold)), scores.argmax(1)] > 0
+    places = np.minimum((surest * bins).astype(int), bins - 1)
+    gaps = [abs(surest[places == b].sum() - right[places == b].sum()) for b in range(bins)]
+    return float(sum(gaps) / len(scores))
+
+
+def best_thresholds(scores: Array, gold: Array) -> Array:
+    """For each label the threshold of the best F1."""
+    from sklearn.metrics import precision_recall_curve
+
+    found = []
+    for column, truth in zip(scores.T, gold.T, strict=True):
+        precision, recall, thresholds = precision_recall_curve(truth, column)
+        f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+        found.append(thresholds[f1[:-1].argmax()])
+    return np.asarray(found)
+
+
+def pairs(folder: Path) -> tuple[list[str], Array]:
+    """Texts of a converted split, and their labels; shape (texts, labels)."""
+    docs, labels = read_docs(folder), labels_of(folder)
+    rows = [[doc.cats.get(label, 0.0) for label in labels] for doc in docs]
+    return [doc.text for doc in docs], np.asarray(rows) > 0.5
+
+
+def labels_of(folder: Path) -> list[str]:
+    """The labels of a converted split."""
+    return sorted(read_docs(folder)[0].cats)
+
+
+def one_hot(scores: Array) -> Array:
+    """True for the first of the highest values in each row."""
+    return np.asarray(np.arange(scores.shape[1]) == scores.argmax(1)[:, None])
+
+
+def read_docs(folder: Path) -> list[Doc]:
+    """The documents of a converted split."""
+    vocab = spacy.blank("zh").vocab
+    files = sorted(folder.glob("*.spacy"))
+    return [doc for file in files for doc in DocBin().from_disk(file).get_docs(vocab)]
+
+
+def label_of(doc: Doc) -> str:
+    """The one label of a document."""
+    return max(doc.cats, key=doc.cats.__getitem__)
