@@ -69,8 +69,9 @@ def start(
     """Let the head of a model start as a logistic regression on the vectors as they are.
 
     A head that starts from nothing sends noise into the backbone until it has learnt something
-    (Kumar et al. 2022, arXiv 2202.10054: linear probing, then fine-tuning). A head that sees
-    vectors as they are stays as it is.
+    (Kumar et al. 2022, arXiv 2202.10054: linear probing, then fine-tuning). One that sees vectors
+    as they are starts from nothing, and so does one whose vectors are all the same, as those of a
+    shared transformer that hasn't read the texts yet.
 
     Args:
         model: Initialised, with the references "backbone" and "output_layer".
@@ -82,6 +83,8 @@ def start(
     if not head.has_param("scale") or not docs:
         return
     vectors = model.get_ref("backbone").predict(docs)
+    if not _spread(vectors).any():
+        return
     _set_scale(head, vectors)
     rate = float(
         head.attrs["head_rate"]
@@ -95,10 +98,18 @@ def start(
         head.finish_update(optimizer)
 
 
+def _spread(vectors: Floats2d) -> Floats1d:
+    """Standard deviations, 0 where it is only rounding; shape (width,)."""
+    spread = cast(Any, vectors).std(axis=0)
+    return cast(Floats1d, spread * (spread > _SMALLEST * max(float(spread.max()), _SMALLEST)))
+
+
 def _set_scale(head: Model[Floats2d, Floats2d], vectors: Floats2d) -> None:
     """Remember the mean of vectors, and what brings them to a length of about 1."""
-    spread = cast(Any, vectors).std(axis=0)
-    known = spread > _SMALLEST * max(float(spread.max()), _SMALLEST)
+    spread = cast(Any, _spread(vectors))
+    if not spread.any():  # one text, or always the same: nothing is known
+        spread = spread + 1.0
+    known = spread > 0
     scale = known / head.ops.xp.where(known, spread, 1.0) / math.sqrt(vectors.shape[1])
     head.set_param("mean", head.ops.asarray1f(vectors.mean(axis=0)))
     head.set_param("scale", head.ops.asarray1f(scale))
@@ -124,8 +135,6 @@ def _init(model: Model[Floats2d, Floats2d], X: Any = None, Y: Any = None) -> Non
     model.set_param("b", bias)
     if "scale" in model.param_names:
         _set_scale(model, model.ops.alloc2f(1, width) if X is None else X)
-        if not cast(Floats1d, model.get_param("scale")).any():  # one text, or always the same
-            model.set_param("scale", model.ops.alloc1f(width) + 1 / math.sqrt(width))
 
 
 def _forward(

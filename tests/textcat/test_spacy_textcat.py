@@ -21,6 +21,9 @@ OTHERWISE = {
     "test_issue5551[textcat_config5]": MODEL,
     "test_no_resize[bert_textcat-textcat_config4]": MODEL,
     "test_textcat_configs[bert_textcat-train_data3-textcat_config3]": MODEL,
+    # It repeats texts and scores in different orders, which before the first step makes no
+    # difference in spaCy. Here it does: the head starts as a logistic regression.
+    "test_issue9904": "comparison failed",
     # The loss is the cross-entropy, spaCy's the mean of squares.
     "test_textcat_loss[False-0.125]": "== 0.125",
 }
