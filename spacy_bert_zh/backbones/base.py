@@ -184,7 +184,7 @@ class BackboneShim(Shim):
 def depth(name: str, layers: int) -> int:
     """How deep a tensor of `transformers.BertModel` sits: 0 embeddings, 1 the first layer, …"""
     parts = name.split(".")
-    if parts[0] == "embeddings":
+    if parts[0] in ("embeddings", "embeddings_project"):
         return 0
     if parts[0] == "encoder":
         return int(parts[2]) + 1

@@ -15,7 +15,12 @@ from spacy_bert_zh.checkpoint.saving import (
     write_lines,
     write_tokenizer,
 )
-from spacy_bert_zh.checkpoint.shapes import check_shapes, expected_shapes, network_settings
+from spacy_bert_zh.checkpoint.shapes import (
+    check_shapes,
+    embedded_width,
+    expected_shapes,
+    network_settings,
+)
 from spacy_bert_zh.checkpoint.tensors import check_finite
 from spacy_bert_zh.checkpoint.tokenizer import load_tokenizer, read_tokenizer
 
@@ -24,6 +29,7 @@ __all__ = [
     "Checkpoint",
     "check_finite",
     "check_shapes",
+    "embedded_width",
     "expected_shapes",
     "find_tokenizer",
     "holds_graph",

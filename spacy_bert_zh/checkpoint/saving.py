@@ -6,6 +6,7 @@ from pathlib import Path
 
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
+from tokenizers.decoders import Metaspace
 from tokenizers.decoders import WordPiece as WordPieceDecoder
 from tokenizers.processors import BertProcessing
 
@@ -14,6 +15,7 @@ from spacy_bert_zh.checkpoint.folder import Checkpoint
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 # transformers may build BERT's own tokenizer from vocab.txt alone, which would cut words up.
 _CLASSES = {"WordPiece": "BertTokenizer"}
+_ELECTRA = ("embeddings", "encoder.")
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
@@ -29,6 +31,9 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     weights = checkpoint.weights
     masked = any(name.startswith("cls.") for name in weights)
     architecture = "BertForMaskedLM" if masked else "BertModel"
+    if checkpoint.config.get("model_type") == "electra":  # it has no head of that name
+        architecture, masked = "ElectraModel", False
+        weights = {name: tensor for name, tensor in weights.items() if name.startswith(_ELECTRA)}
     if masked:
         weights = {k if k.startswith("cls.") else f"bert.{k}": v for k, v in weights.items()}
     config = {**checkpoint.config, "architectures": [architecture]}
@@ -48,9 +53,11 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None
     complete = Tokenizer.from_str(tokenizer.to_str())
     cls, sep = ((piece, complete.token_to_id(piece)) for piece in ("[CLS]", "[SEP]"))
     complete.post_processor = BertProcessing(sep, cls)
-    complete.decoder = WordPieceDecoder()
-    complete.save(str(folder / "tokenizer.json"))
     plain = json.loads(tokenizer.to_str())
+    complete.decoder = (
+        Metaspace() if "Metaspace" in str(plain["pre_tokenizer"]) else WordPieceDecoder()
+    )
+    complete.save(str(folder / "tokenizer.json"))
     normalizer = plain["normalizer"] or {}
     # Only pretraining needs [MASK]: some vocabularies lack it.
     special = [piece for piece in SPECIAL if tokenizer.token_to_id(piece) is not None]
