@@ -17,6 +17,7 @@ from spacy_bert_zh.backbones.settings import Backbone, Pooling, Settings
 from spacy_bert_zh.checkpoint import Checkpoint, check_shapes, expected_shapes, load_checkpoint
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import Documents, Encoded, PieceEncoder
+from spacy_bert_zh.untrusted import shorten_text
 
 
 def build_backbone(engine: str, shim: BackboneShim, name: str | None, revision: str) -> Backbone:
@@ -90,15 +91,26 @@ class BackboneShim(Shim):
                 f"Backbone: max_length = {self.settings.max_length}, but the checkpoint has "
                 f"only {positions} positions"
             )
-        self._model = self.build(checkpoint)
-        # The weights live in the network from here on.
-        self._checkpoint = replace(checkpoint, weights={})
-        self._encoder = PieceEncoder(
+        if self.settings.prefix is not None:
+            checkpoint = checkpoint.with_prefix(self.settings.prefix)
+        encoder = PieceEncoder(
             checkpoint.tokenizer,
             self.settings.max_length,
             self.settings.shared,
             self.settings.max_windows,
+            checkpoint.prefix,
         )
+        if encoder.room <= self.settings.shared:
+            raise BertZhError(
+                f"Backbone: the prefix {shorten_text(checkpoint.prefix)!r} takes "
+                f"{len(encoder.front)} of max_length = {self.settings.max_length} word pieces, "
+                f"which leaves no room for a text (stride = {self.settings.shared}): take a "
+                "greater max_length or a shorter prefix"
+            )
+        self._model = self.build(checkpoint)
+        # The weights live in the network from here on.
+        self._checkpoint = replace(checkpoint, weights={})
+        self._encoder = encoder
 
     @abstractmethod
     def build(self, checkpoint: Checkpoint) -> Any:

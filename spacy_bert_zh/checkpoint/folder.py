@@ -5,13 +5,14 @@ reads what any other wrote.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import srsly
 from numpy.typing import NDArray
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from tokenizers import Tokenizer
@@ -51,6 +52,16 @@ class Checkpoint:
     config: dict[str, Any]
     tokenizer: Tokenizer
     weights: dict[str, NDArray[Any]]
+
+    @property
+    def prefix(self) -> str:
+        """What its network expects in front of each text, such as E5's "query: "."""
+        return self.config.get("prefix") or ""
+
+    def with_prefix(self, prefix: str) -> "Checkpoint":
+        """The same with another prefix, or with none (an empty one)."""
+        rest = {name: value for name, value in self.config.items() if name != "prefix"}
+        return replace(self, config={**rest, "prefix": prefix} if prefix else rest)
 
     def to_bytes(self) -> bytes:
         """Serialise config, tokenizer and weights (as safetensors); never pickle."""
@@ -207,7 +218,18 @@ def _read_config(folder: Path) -> dict[str, Any]:
     config = read_json(path)
     # A path of the machine that made it, written by some versions of transformers.
     config.pop("_name_or_path", None)
+    prompts = folder / "config_sentence_transformers.json"
+    if not config.get("prefix") and prompts.exists():
+        told = checked(_Prompts, read_json(prompts), prompts)
+        config["prefix"] = told.prompts.get(told.default_prompt_name or "")
     return config
+
+
+class _Prompts(Strict):
+    """What is read of a ``config_sentence_transformers.json``."""
+
+    prompts: dict[str, str | None] = Field(default={})
+    default_prompt_name: str | None = None
 
 
 # Of the heads of pretraining, the one of masked language modelling stays.
