@@ -14,7 +14,13 @@ from thinc.api import Model, Shim
 from thinc.types import Floats2d
 
 from spacy_bert_zh.backbones.settings import Backbone, Pooling, Settings
-from spacy_bert_zh.checkpoint import Checkpoint, check_shapes, expected_shapes, load_checkpoint
+from spacy_bert_zh.checkpoint import (
+    Checkpoint,
+    check_shapes,
+    expected_shapes,
+    load_checkpoint,
+    trim,
+)
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import Documents, Encoded, PieceEncoder
 from spacy_bert_zh.untrusted import shorten_text
@@ -41,7 +47,10 @@ def _init(
     shim = model.shims[0]
     assert isinstance(shim, BackboneShim)
     if not shim.is_filled:
-        shim.fill(load_checkpoint(name, revision))
+        checkpoint = load_checkpoint(name, revision)
+        if shim.settings.prefix is not None:
+            checkpoint = checkpoint.with_prefix(shim.settings.prefix)
+        shim.fill(trim(checkpoint, rule) if (rule := shim.settings.trim) else checkpoint)
     model.set_dim("nO", shim.width)
 
 

@@ -36,6 +36,7 @@ class Settings:
     layer_decay: float = 1.0
     gradient_checkpointing: bool = False
     prefix: str | None = None
+    trim: str | None = None
 
     def __post_init__(self) -> None:
         if self.max_length < 3:

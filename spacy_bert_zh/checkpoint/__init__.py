@@ -23,6 +23,7 @@ from spacy_bert_zh.checkpoint.shapes import (
 )
 from spacy_bert_zh.checkpoint.tensors import check_finite
 from spacy_bert_zh.checkpoint.tokenizer import load_tokenizer, read_tokenizer
+from spacy_bert_zh.checkpoint.trim import trim
 
 __all__ = [
     "SPECIAL",
@@ -40,6 +41,7 @@ __all__ = [
     "pieces_of",
     "read_tokenizer",
     "save_checkpoint",
+    "trim",
     "unpack",
     "write_lines",
     "write_tokenizer",

@@ -32,7 +32,7 @@ def write_tokenizer(folder: Path, names: dict[str, str]) -> int:
         pieces += ["##a", "##b"]
         (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", "utf-8")
         return len(pieces)
-    pieces += ["▁", "米饭", "▁味道", "不错"]
+    pieces += ["▁", "米饭", "▁味道", "不错", "▁слово", "한글"]
     cls, sep = ({"SpecialToken": {"id": names[role], "type_id": 0}} for role in ("cls", "sep"))
     template = [cls, {"Sequence": {"id": "A", "type_id": 0}}, sep]
     special = {

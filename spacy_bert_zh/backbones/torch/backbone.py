@@ -41,6 +41,7 @@ def build_torch_backbone_v1(
     layer_decay: float = 1.0,
     gradient_checkpointing: bool = False,
     prefix: str | None = None,
+    trim: str | None = None,
 ) -> Backbone:
     """Build a BERT backbone in torch; its weights come with `initialize` or `from_bytes`.
 
@@ -64,6 +65,9 @@ def build_torch_backbone_v1(
             every window and count in `max_length`. None is what the checkpoint says (``prefix``
             in ``config.json``, or the default prompt of ``config_sentence_transformers.json``),
             else nothing; an empty one is nothing. It is stored with the weights.
+        trim: Leave pieces out when the checkpoint is read, and their embeddings: "zh" those with
+            words of scripts that Chinese texts don't use, the path of a text file those that its
+            lines don't use. For tokenizers of many languages, see `checkpoint.trim`.
 
     Returns:
         Documents to floats of shape (documents, hidden size).
@@ -87,6 +91,7 @@ def build_torch_backbone_v1(
         layer_decay=layer_decay,
         gradient_checkpointing=gradient_checkpointing,
         prefix=prefix,
+        trim=trim,
     )
     return build_backbone("torch", TorchShim(settings), name, revision)
 
