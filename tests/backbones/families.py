@@ -10,7 +10,7 @@ import transformers
 from transformers import AutoModel
 
 from spacy_bert_zh.checkpoint import load_tokenizer
-from tests.conftest import TEXTS, make_rows
+from tests.conftest import TEXTS, make_docs, make_rows
 
 CHARACTERS = sorted({c for text, _ in make_rows(400) for c in text})
 BERT = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
@@ -62,6 +62,7 @@ def write_tokenizer(folder: Path, names: dict[str, str]) -> int:
     }
     (folder / "tokenizer.json").write_text(json.dumps(whole), "utf-8")
     told = {f"{role}_token": name for role, name in names.items()}
+    told["tokenizer_class"] = "PreTrainedTokenizerFast"
     (folder / "tokenizer_config.json").write_text(json.dumps(told), "utf-8")
     return len(pieces)
 
@@ -105,3 +106,23 @@ def vectors_of(network: Any, folder: Path, pooling: str, length: int = 32) -> np
         pooled = {"cls": states[0], "mean": states.mean(0)}
         rows.append(found.pooler_output[0] if pooling == "pooler" else pooled[pooling])
     return torch.stack(rows).numpy()
+
+
+def built(engine: Any, folder: Path, pooling: str, **settings: Any) -> Any:
+    """A backbone with a folder's weights, which reads what `vectors_of` reads."""
+    model = engine(str(folder), max_length=32, max_windows=1, pooling=pooling, **settings)
+    model.initialize()
+    return model
+
+
+def assert_same_vectors(engine: Any, kind: str, folder: Path) -> None:
+    """Whether an engine's vectors are those of `transformers`, before and after it was stored."""
+    network = write_family(kind, folder)
+    for pooling in ("cls", "mean", "pooler")[: 2 if kind == "electra" else 3]:  # it has no pooler
+        expected = vectors_of(network, folder, pooling)
+        model = built(engine, folder, pooling)
+        found = model.predict(make_docs())
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+        again = engine(None, max_length=32, max_windows=1, pooling=pooling)
+        again.from_bytes(model.to_bytes())
+        np.testing.assert_array_equal(again.predict(make_docs()), found)

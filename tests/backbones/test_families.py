@@ -1,4 +1,4 @@
-"""BERT's relatives in torch and in ONNX: vectors as `transformers` has them."""
+"""BERT's relatives in torch: vectors as `transformers` has them."""
 
 from pathlib import Path
 from typing import Any
@@ -7,55 +7,21 @@ import numpy as np
 import pytest
 from transformers import AutoModel, AutoTokenizer
 
-from spacy_bert_zh.backbones.onnx.backbone import build_onnx_backbone_v1
-from spacy_bert_zh.backbones.onnx.graph import build_graph
-from spacy_bert_zh.backbones.onnx.quantize import quantize
 from spacy_bert_zh.backbones.torch.backbone import build_torch_backbone_v1
 from spacy_bert_zh.checkpoint import load_checkpoint, save_checkpoint
-from tests.backbones.families import FAMILIES, vectors_of, write_family
+from tests.backbones.families import FAMILIES, assert_same_vectors, built, vectors_of, write_family
 from tests.conftest import TEXTS, make_docs
 
-ENGINES = [build_torch_backbone_v1, build_onnx_backbone_v1]
-
-
-def backbone(engine: Any, folder: Path, pooling: str, **settings: Any) -> Any:
-    model = engine(str(folder), max_length=32, max_windows=1, pooling=pooling, **settings)
-    model.initialize()
-    return model
-
-
-@pytest.mark.parametrize("pooling", ["cls", "mean", "pooler"])
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("kind", FAMILIES)
-def test_vectors_are_those_of_transformers(
-    kind: str, engine: Any, pooling: str, tmp_path: Path
-) -> None:
-    if (kind, pooling) == ("electra", "pooler"):
-        pytest.skip("an ELECTRA has no pooler")
-    network = write_family(kind, tmp_path)
-    expected = vectors_of(network, tmp_path, pooling)
-    model = backbone(engine, tmp_path, pooling)
-    np.testing.assert_allclose(model.predict(make_docs()), expected, rtol=0, atol=1e-5)
-    again = engine(None, max_length=32, max_windows=1, pooling=pooling)
-    again.from_bytes(model.to_bytes())
-    np.testing.assert_array_equal(again.predict(make_docs()), model.predict(make_docs()))
-
 
 @pytest.mark.parametrize("kind", FAMILIES)
-def test_eight_bits_stay_close(kind: str, tmp_path: Path) -> None:
-    write_family(kind, tmp_path)
-    checkpoint = load_checkpoint(str(tmp_path))
-    model = backbone(build_onnx_backbone_v1, tmp_path, "mean")
-    exact = model.predict(make_docs())
-    small = quantize(build_graph(checkpoint, "mean", "int8"))
-    model.shims[0].exchange(checkpoint, small.SerializeToString())
-    assert 0 < abs(model.predict(make_docs()) - exact).max() < 0.2
+def test_vectors_are_those_of_transformers(kind: str, tmp_path: Path) -> None:
+    assert_same_vectors(build_torch_backbone_v1, kind, tmp_path)
 
 
 @pytest.mark.parametrize("kind", FAMILIES)
 def test_all_of_it_learns(kind: str, tmp_path: Path) -> None:
     write_family(kind, tmp_path)
-    model = backbone(build_torch_backbone_v1, tmp_path, "cls", layer_decay=0.5)
+    model = built(build_torch_backbone_v1, tmp_path, "cls", layer_decay=0.5)
     vectors, backprop = model.begin_update(make_docs())
     backprop(np.random.default_rng(0).normal(size=vectors.shape).astype("float32"))
     learnt = {}
