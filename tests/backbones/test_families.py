@@ -5,10 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from transformers import AutoModel, AutoTokenizer
+import torch
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
 from spacy_bert_zh.backbones.torch.backbone import build_torch_backbone_v1
 from spacy_bert_zh.checkpoint import load_checkpoint, save_checkpoint
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.pretrain.network import load_model
 from tests.backbones.families import FAMILIES, assert_same_vectors, built, vectors_of, write_family
 from tests.conftest import TEXTS, make_docs
 
@@ -50,3 +53,21 @@ def test_what_is_exported_is_read_by_transformers(kind: str, tmp_path: Path) -> 
     assert [ours(text)["input_ids"] for text in TEXTS] == [
         theirs(text)["input_ids"] for text in TEXTS
     ]
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "xlm-roberta", "ernie"])
+def test_pretraining_goes_on_from_it(kind: str, tmp_path: Path) -> None:
+    write_family(kind, tmp_path)
+    theirs = AutoModelForMaskedLM.from_config(AutoConfig.from_pretrained(tmp_path)).eval()
+    theirs.save_pretrained(tmp_path)
+    ours, has_head = load_model(tmp_path, 0.0)
+    ids = torch.tensor([[5, 9, 4, 7]])
+    with torch.inference_mode():
+        found, expected = ours.eval()(ids).logits, theirs(ids).logits
+    assert has_head and abs(found - expected).max() < 1e-5
+
+
+def test_pretraining_an_electra_is_refused(tmp_path: Path) -> None:
+    write_family("electra", tmp_path)
+    with pytest.raises(BertZhError, match="is an ELECTRA, which has no head"):
+        load_model(tmp_path, 0.0)
