@@ -14,9 +14,16 @@ from thinc.api import Model, Shim
 from thinc.types import Floats2d
 
 from spacy_bert_zh.backbones.settings import Backbone, Pooling, Settings
-from spacy_bert_zh.checkpoint import Checkpoint, check_shapes, expected_shapes, load_checkpoint
+from spacy_bert_zh.checkpoint import (
+    Checkpoint,
+    check_shapes,
+    expected_shapes,
+    load_checkpoint,
+    trim,
+)
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import Documents, Encoded, PieceEncoder
+from spacy_bert_zh.untrusted import shorten_text
 
 
 def build_backbone(engine: str, shim: BackboneShim, name: str | None, revision: str) -> Backbone:
@@ -40,7 +47,10 @@ def _init(
     shim = model.shims[0]
     assert isinstance(shim, BackboneShim)
     if not shim.is_filled:
-        shim.fill(load_checkpoint(name, revision))
+        checkpoint = load_checkpoint(name, revision)
+        if shim.settings.prefix is not None:
+            checkpoint = checkpoint.with_prefix(shim.settings.prefix)
+        shim.fill(trim(checkpoint, rule) if (rule := shim.settings.trim) else checkpoint)
     model.set_dim("nO", shim.width)
 
 
@@ -90,15 +100,26 @@ class BackboneShim(Shim):
                 f"Backbone: max_length = {self.settings.max_length}, but the checkpoint has "
                 f"only {positions} positions"
             )
-        self._model = self.build(checkpoint)
-        # The weights live in the network from here on.
-        self._checkpoint = replace(checkpoint, weights={})
-        self._encoder = PieceEncoder(
+        if self.settings.prefix is not None:
+            checkpoint = checkpoint.with_prefix(self.settings.prefix)
+        encoder = PieceEncoder(
             checkpoint.tokenizer,
             self.settings.max_length,
             self.settings.shared,
             self.settings.max_windows,
+            checkpoint.prefix,
         )
+        if encoder.room <= self.settings.shared:
+            raise BertZhError(
+                f"Backbone: the prefix {shorten_text(checkpoint.prefix)!r} takes "
+                f"{len(encoder.front)} of max_length = {self.settings.max_length} word pieces, "
+                f"which leaves no room for a text (stride = {self.settings.shared}): take a "
+                "greater max_length or a shorter prefix"
+            )
+        self._model = self.build(checkpoint)
+        # The weights live in the network from here on.
+        self._checkpoint = replace(checkpoint, weights={})
+        self._encoder = encoder
 
     @abstractmethod
     def build(self, checkpoint: Checkpoint) -> Any:
@@ -184,7 +205,7 @@ class BackboneShim(Shim):
 def depth(name: str, layers: int) -> int:
     """How deep a tensor of `transformers.BertModel` sits: 0 embeddings, 1 the first layer, …"""
     parts = name.split(".")
-    if parts[0] == "embeddings":
+    if parts[0] in ("embeddings", "embeddings_project"):
         return 0
     if parts[0] == "encoder":
         return int(parts[2]) + 1

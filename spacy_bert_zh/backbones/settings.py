@@ -35,6 +35,8 @@ class Settings:
     freeze_layers: int = 0
     layer_decay: float = 1.0
     gradient_checkpointing: bool = False
+    prefix: str | None = None
+    trim: str | None = None
 
     def __post_init__(self) -> None:
         if self.max_length < 3:

@@ -16,15 +16,22 @@ from spacy_bert_zh.checkpoint.saving import (
     write_lines,
     write_tokenizer,
 )
-from spacy_bert_zh.checkpoint.shapes import check_shapes, expected_shapes, network_settings
+from spacy_bert_zh.checkpoint.shapes import (
+    check_shapes,
+    embedded_width,
+    expected_shapes,
+    network_settings,
+)
 from spacy_bert_zh.checkpoint.tensors import check_finite
 from spacy_bert_zh.checkpoint.tokenizer import load_tokenizer, read_tokenizer
+from spacy_bert_zh.checkpoint.trim import trim
 
 __all__ = [
     "SPECIAL",
     "Checkpoint",
     "check_finite",
     "check_shapes",
+    "embedded_width",
     "expected_shapes",
     "find_settings",
     "find_tokenizer",
@@ -36,6 +43,7 @@ __all__ = [
     "pieces_of",
     "read_tokenizer",
     "save_checkpoint",
+    "trim",
     "unpack",
     "write_lines",
     "write_tokenizer",

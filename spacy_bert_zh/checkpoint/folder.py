@@ -5,17 +5,19 @@ reads what any other wrote.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import srsly
 from numpy.typing import NDArray
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from tokenizers import Tokenizer
 
+from spacy_bert_zh.checkpoint.families import Plan, plain_name, plan
 from spacy_bert_zh.checkpoint.shapes import check_shapes, complete, expected_shapes
 from spacy_bert_zh.checkpoint.tensors import Tensor, check_finite, find_tensors
 from spacy_bert_zh.checkpoint.tokenizer import load_tokenizer, parse_tokenizer
@@ -28,6 +30,8 @@ _FILES = [
     "vocab.txt",
     "tokenizer.json",
     "tokenizer_config.json",
+    "special_tokens_map.json",
+    "config_sentence_transformers.json",
     "*.safetensors",
     "*.safetensors.index.json",
 ]
@@ -48,6 +52,16 @@ class Checkpoint:
     config: dict[str, Any]
     tokenizer: Tokenizer
     weights: dict[str, NDArray[Any]]
+
+    @property
+    def prefix(self) -> str:
+        """What its network expects in front of each text, such as E5's "query: "."""
+        return self.config.get("prefix") or ""
+
+    def with_prefix(self, prefix: str) -> "Checkpoint":
+        """The same with another prefix, or with none (an empty one)."""
+        rest = {name: value for name, value in self.config.items() if name != "prefix"}
+        return replace(self, config={**rest, "prefix": prefix} if prefix else rest)
 
     def to_bytes(self) -> bytes:
         """Serialise config, tokenizer and weights (as safetensors); never pickle."""
@@ -145,7 +159,7 @@ def _message(data: bytes) -> _Message:
 
 
 def load_checkpoint(name: str | None, revision: str = "main") -> Checkpoint:
-    """Read a BERT, BERT-wwm, RoBERTa-wwm or MacBERT checkpoint.
+    """Read a checkpoint of BERT or of one of its relatives, see `families`.
 
     Args:
         name: A local folder, or else a name on the Hugging Face hub (the only case in
@@ -153,17 +167,16 @@ def load_checkpoint(name: str | None, revision: str = "main") -> Checkpoint:
         revision: Branch, tag or commit on the hub.
 
     Raises:
-        BertZhError: Something is missing in the folder, or damaged, or it isn't a BERT.
+        BertZhError: Something is missing in the folder, or damaged, or it isn't one of these.
     """
     folder = EMBEDDED if name is None else _locate(name, revision)
     config = _read_config(folder)
+    tensors = _find_weights(folder)
+    way = plan(config, tensors, folder / "config.json")
     tokenizer = load_tokenizer(folder)
-    _check_vocabulary(tokenizer, config, folder)
-    tensors = _find_weights(folder, config)
-    weights = {key: tensor.read() for key, tensor in tensors.items()}
-    for key, tensor in tensors.items():
-        check_finite(key, weights[key], tensor.path)
-    return Checkpoint({**config, "model_type": "bert"}, tokenizer, weights)
+    _check_vocabulary(tokenizer, way.config, folder)
+    config, weights = way.finish(_read_weights(folder, tensors, way))
+    return Checkpoint(config, tokenizer, weights)
 
 
 def find_tokenizer(name: str | None, revision: str = "main") -> Tokenizer:
@@ -207,52 +220,52 @@ def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.exists():
         raise BertZhError(f"No config.json in {folder}: not a checkpoint folder")
-    config = complete(read_json(path), path)
+    config = read_json(path)
     # A path of the machine that made it, written by some versions of transformers.
     config.pop("_name_or_path", None)
+    prompts = folder / "config_sentence_transformers.json"
+    if not config.get("prefix") and prompts.exists():
+        told = checked(_Prompts, read_json(prompts), prompts)
+        config["prefix"] = told.prompts.get(told.default_prompt_name or "")
     return config
 
 
+class _Prompts(Strict):
+    """What is read of a ``config_sentence_transformers.json``."""
+
+    prompts: dict[str, str | None] = Field(default={})
+    default_prompt_name: str | None = None
+
+
 # Of the heads of pretraining, the one of masked language modelling stays.
-_PARTS = ("embeddings.", "encoder.", "pooler.", "cls.predictions.")
+_PARTS = ("embeddings.", "embeddings_project.", "encoder.", "pooler.", "cls.predictions.")
 _TIED = "cls.predictions.decoder.weight"  # the word embeddings once more
 
 
-def _find_weights(folder: Path, config: dict[str, Any]) -> dict[str, Tensor]:
+def _find_weights(folder: Path) -> dict[str, Tensor]:
     tensors = find_tensors(folder)
     if not tensors and not list(folder.glob("*.safetensors")):
         raise BertZhError(_no_weights(folder))
-    if _is_roberta(config, list(tensors)):
-        raise BertZhError(f"{folder} holds a RoBERTa with its own layout, not a BERT")
-    named = {_plain_name(key): tensor for key, tensor in tensors.items()}
+    return tensors
+
+
+def _read_weights(folder: Path, tensors: dict[str, Tensor], way: Plan) -> dict[str, NDArray[Any]]:
+    named = {plain_name(key, way.family): tensor for key, tensor in tensors.items()}
     wanted = {
         key: tensor for key, tensor in named.items() if key.startswith(_PARTS) and key != _TIED
     }
-    expected = expected_shapes(config)
     shapes = {key: tensor.shape for key, tensor in wanted.items()}
-    check_shapes(shapes, expected, f"{folder}: {_MISFIT[0].lower()}{_MISFIT[1:]}")
-    for key in expected:
+    check_shapes(shapes, way.shapes, f"{folder}: {_MISFIT[0].lower()}{_MISFIT[1:]}")
+    for key in way.shapes:
         if not wanted[key].is_float:
             raise BertZhError(
                 f"{wanted[key].path}: the weights {key} are {wanted[key].dtype}: only floats of "
                 "16, 32 and 64 bits are read, no quantised checkpoints"
             )
-    return {key: tensor for key, tensor in wanted.items() if tensor.is_float}
-
-
-def _is_roberta(config: dict[str, Any], keys: list[str]) -> bool:
-    """Whether positions are counted as in RoBERTa (Liu et al. 2019), from the padding id up."""
-    if any(key.startswith(("bert.", "roberta.")) for key in keys):
-        return any(key.startswith("roberta.") for key in keys)
-    return config.get("model_type") == "roberta" and config.get("pad_token_id") == 1
-
-
-def _plain_name(key: str) -> str:
-    """The name in `transformers.BertModel` of a tensor with an older or longer name."""
-    key = key.removeprefix("bert.").replace("predictions.decoder.bias", "predictions.bias")
-    return key.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
-        "LayerNorm.beta", "LayerNorm.bias"
-    )
+    weights = {key: tensor.read() for key, tensor in wanted.items() if tensor.is_float}
+    for key, values in weights.items():
+        check_finite(key, values, wanted[key].path)
+    return weights
 
 
 def _no_weights(folder: Path) -> str:

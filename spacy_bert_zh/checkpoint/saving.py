@@ -6,14 +6,17 @@ from pathlib import Path
 
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
+from tokenizers.decoders import Metaspace
 from tokenizers.decoders import WordPiece as WordPieceDecoder
-from tokenizers.processors import BertProcessing
+from tokenizers.processors import BertProcessing, TemplateProcessing
 
 from spacy_bert_zh.checkpoint.folder import Checkpoint
+from spacy_bert_zh.pieces import PieceEncoder
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 # transformers may build BERT's own tokenizer from vocab.txt alone, which would cut words up.
 _CLASSES = {"WordPiece": "BertTokenizer"}
+_ELECTRA = ("embeddings", "encoder.")
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
@@ -29,6 +32,9 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     weights = checkpoint.weights
     masked = any(name.startswith("cls.") for name in weights)
     architecture = "BertForMaskedLM" if masked else "BertModel"
+    if checkpoint.config.get("model_type") == "electra":  # it has no head of that name
+        architecture, masked = "ElectraModel", False
+        weights = {name: tensor for name, tensor in weights.items() if name.startswith(_ELECTRA)}
     if masked:
         weights = {k if k.startswith("cls.") else f"bert.{k}": v for k, v in weights.items()}
     config = {**checkpoint.config, "architectures": [architecture]}
@@ -40,17 +46,27 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     write_tokenizer(checkpoint.tokenizer, folder, positions)
 
 
-def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None:
+def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int, prefix: str = "") -> None:
     """Write ``tokenizer.json``, ``tokenizer_config.json`` and ``vocab.txt``.
 
     transformers' `AutoTokenizer` then adds [CLS] and [SEP] and puts pieces together again.
+
+    Args:
+        tokenizer: The tokenizer.
+        folder: Where to.
+        max_length: Pieces that the network reads at once.
+        prefix: Is put in front of each text, too.
     """
     complete = Tokenizer.from_str(tokenizer.to_str())
     cls, sep = ((piece, complete.token_to_id(piece)) for piece in ("[CLS]", "[SEP]"))
     complete.post_processor = BertProcessing(sep, cls)
-    complete.decoder = WordPieceDecoder()
-    complete.save(str(folder / "tokenizer.json"))
+    if prefix:
+        complete.post_processor = _template(PieceEncoder(tokenizer, max_length, 0, 0, prefix))
     plain = json.loads(tokenizer.to_str())
+    complete.decoder = (
+        Metaspace() if "Metaspace" in str(plain["pre_tokenizer"]) else WordPieceDecoder()
+    )
+    complete.save(str(folder / "tokenizer.json"))
     normalizer = plain["normalizer"] or {}
     # Only pretraining needs [MASK]: some vocabularies lack it.
     special = [piece for piece in SPECIAL if tokenizer.token_to_id(piece) is not None]
@@ -65,6 +81,27 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None
     text = json.dumps(settings, indent=2) + "\n"
     (folder / "tokenizer_config.json").write_text(text, "utf-8")
     write_lines(pieces_of(tokenizer), folder / "vocab.txt")
+
+
+def _template(encoder: PieceEncoder) -> TemplateProcessing:
+    """Puts [CLS] and the prefix before a text's pieces, and [SEP] behind them."""
+    if not encoder.is_apart:
+        print(
+            f"tokenizer.json splits a text in another way than with {encoder.prefix!r} in front of "
+            "it: put a space or a full stop at the end of the prefix for equal scores"
+        )
+    tokenizer = encoder.tokenizer
+    front = {
+        "id": "prefix",
+        "ids": encoder.front,
+        "tokens": [tokenizer.id_to_token(id) for id in encoder.front],
+    }
+    ends = [(piece, tokenizer.token_to_id(piece)) for piece in ("[CLS]", "[SEP]")]
+    return TemplateProcessing(
+        single="[CLS] prefix $A [SEP]",
+        pair="[CLS] prefix $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[*ends, front],
+    )
 
 
 def write_lines(lines: Iterable[str], path: Path) -> None:

@@ -35,6 +35,10 @@ class Settings(Strict):
     pad_token_id: Annotated[int, Field(ge=0)] | None = 0
     position_embedding_type: Literal["absolute"] = "absolute"
     is_decoder: Literal[False] = False
+    # Of the embeddings, in an ELECTRA.
+    embedding_size: Size | None = None
+    # What stands in front of each text.
+    prefix: Annotated[str, StringConstraints(max_length=1_000)] | None = None
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
@@ -60,35 +64,50 @@ def complete(config: dict[str, Any], where: Path | str) -> dict[str, Any]:
     Raises:
         BertZhError: It is of another network, or a value can't be right.
     """
-    # Checkpoints named "roberta-wwm" are BERTs, and some say "roberta".
-    if (kind := config.get("model_type", "bert")) not in ("bert", "roberta"):
+    # The two that engines know, and what earlier versions have stored.
+    if (kind := config.get("model_type", "bert")) not in ("bert", "roberta", "electra"):
         raise BertZhError(f"{where} describes a {shorten(kind)} model, not a BERT")
-    return {**config, **checked(Settings, config, where).model_dump()}
+    if kind != "electra":  # where it would mean nothing
+        config = {name: value for name, value in config.items() if name != "embedding_size"}
+    settings = checked(Settings, config, where).model_dump()
+    said = {name: value for name, value in settings.items() if value is not None or name in config}
+    return {**config, **said}
 
 
 def network_settings(config: dict[str, Any]) -> dict[str, Any]:
     """The keys that shape the network, without all that others wrote into the file."""
-    return {name: config[name] for name in Settings.model_fields if name in config}
+    names = Settings.model_fields.keys() - {"prefix"}
+    return {name: value for name, value in config.items() if name in names}
+
+
+def embedded_width(config: dict[str, Any]) -> int:
+    """The length of a piece's embedding: the hidden size, but for an ELECTRA."""
+    return int(config.get("embedding_size") or config["hidden_size"])
 
 
 def expected_shapes(config: dict[str, Any], pooler: bool = False) -> dict[str, Shape]:
     """Names and shapes of the weights that a BERT has, as in `transformers.BertModel`.
+
+    Where the embeddings are narrower, ``embeddings_project`` follows, as in `ElectraModel`.
 
     Args:
         config: What `complete` returns.
         pooler: Whether its pooler belongs to it.
     """
     width, inner = config["hidden_size"], config["intermediate_size"]
+    embedded = embedded_width(config)
     tables = {
         "word": config["vocab_size"],
         "token_type": config["type_vocab_size"],
         "position": config["max_position_embeddings"],
     }
     shapes: dict[str, Shape]
-    shapes = {f"embeddings.{k}_embeddings.weight": (n, width) for k, n in tables.items()}
-    norms, linear = ["embeddings.LayerNorm"], dict[str, tuple[int, int]]()
+    shapes = {f"embeddings.{k}_embeddings.weight": (n, embedded) for k, n in tables.items()}
+    norms, linear = {"embeddings.LayerNorm": embedded}, dict[str, tuple[int, int]]()
+    if embedded != width:
+        linear["embeddings_project"] = (width, embedded)
     for layer in (f"encoder.layer.{n}" for n in range(config["num_hidden_layers"])):
-        norms += [f"{layer}.attention.output.LayerNorm", f"{layer}.output.LayerNorm"]
+        norms |= {f"{layer}.{part}.LayerNorm": width for part in ("attention.output", "output")}
         for part in ("self.query", "self.key", "self.value", "output.dense"):
             linear[f"{layer}.attention.{part}"] = (width, width)
         linear[f"{layer}.intermediate.dense"] = (inner, width)
@@ -97,8 +116,8 @@ def expected_shapes(config: dict[str, Any], pooler: bool = False) -> dict[str, S
         linear["pooler.dense"] = (width, width)
     for name, shape in linear.items():
         shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
-    for name in norms:
-        shapes |= {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+    for name, size in norms.items():
+        shapes |= {f"{name}.weight": (size,), f"{name}.bias": (size,)}
     return shapes
 
 

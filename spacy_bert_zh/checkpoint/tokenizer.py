@@ -6,7 +6,7 @@ comes. So each step and each of its values is checked before `tokenizers` sees i
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 from tokenizers import Tokenizer
@@ -15,6 +15,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from spacy_bert_zh.checkpoint.charsmap import check_charsmap
+from spacy_bert_zh.checkpoint.roles import find_roles, new_names, rename
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.untrusted import (
     Closed,
@@ -198,7 +199,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """Read the word-piece tokenizer of a BERT checkpoint folder.
 
     Takes ``tokenizer.json``, or builds BERT's own steps (Devlin et al. 2019) around
-    ``vocab.txt``, lower-casing as ``tokenizer_config.json`` says (yes, if it doesn't).
+    ``vocab.txt``, lower-casing as ``tokenizer_config.json`` says (yes, if it doesn't). Special
+    pieces have BERT's names afterwards, see `roles`.
 
     Args:
         folder: A checkpoint in the Hugging Face layout.
@@ -211,12 +213,20 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         return read_tokenizer(whole)
     if vocab.exists():
         return _from_vocabulary(vocab, folder / "tokenizer_config.json")
-    raise BertZhError(f"No vocabulary in {folder}: expected vocab.txt or tokenizer.json")
+    way_out = ""
+    if any(folder.glob("*.model")):
+        way_out = (
+            '; make the latter of the SentencePiece model once: python -c "from transformers '
+            f"import AutoTokenizer; AutoTokenizer.from_pretrained('{folder}')"
+            f".save_pretrained('{folder}')\""
+        )
+    raise BertZhError(f"No vocabulary in {folder}: expected vocab.txt or tokenizer.json{way_out}")
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
-    """Read a ``tokenizer.json``, see `parse_tokenizer`."""
-    return parse_tokenizer(read_text(path), path)
+    """Read a ``tokenizer.json`` and the roles of its special pieces; see `parse_tokenizer`."""
+    parts = parse_json(read_text(path), path)
+    return _parsed(rename(parts, find_roles(path.parent, parts)), path)
 
 
 def parse_tokenizer(text: str, where: Path | str) -> Tokenizer:
@@ -229,7 +239,10 @@ def parse_tokenizer(text: str, where: Path | str) -> Tokenizer:
     Raises:
         BertZhError: It has a step that is not known, or no special pieces.
     """
-    parts = parse_json(text, where)
+    return _parsed(parse_json(text, where), where)
+
+
+def _parsed(parts: dict[str, Any], where: Path | str) -> Tokenizer:
     model = parts.get("model")
     if isinstance(model, dict):  # older versions say no type
         model.setdefault("type", "WordPiece" if isinstance(model.get("vocab"), dict) else None)
@@ -268,6 +281,8 @@ def _from_vocabulary(path: Path, settings_path: Path) -> Tokenizer:
     lines = read_text(path).rstrip("\n").split("\n")
     given = read_json(settings_path) if settings_path.exists() else {}
     settings = checked(_Settings, given, settings_path)
+    names = new_names(set(lines), find_roles(path.parent))
+    lines = [names.get(line, line) for line in lines]
     vocab: dict[str, int] = {}
     for number, line in enumerate(lines):
         if len(line) > 256:

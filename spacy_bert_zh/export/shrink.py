@@ -110,7 +110,8 @@ def _samples(nlp: Language, parts: Parts, dev: Path) -> list[Inputs]:
     if not docs:
         raise BertZhError(f"The corpus {dev} holds no text: convert it again")
     tokenizer, given = parts.checkpoint.tokenizer, parts.settings
-    encoder = PieceEncoder(tokenizer, given["max_length"], given["stride"], given["max_windows"])
+    length, stride, most = (given[name] for name in ("max_length", "stride", "max_windows"))
+    encoder = PieceEncoder(tokenizer, length, stride, most, parts.checkpoint.prefix)
     encoded = encoder(docs, budget=PIECES, most_padding=MOST_PADDING)
     padded = [pad(batch) for batch in encoded.batches]
     return [{"input_ids": ids, "attention_mask": real.astype(np.int64)} for ids, real in padded]

@@ -6,6 +6,7 @@ Uses `tokenizers` alone, so that every engine (torch, Keras, ONNX) shares it.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ if hasattr(os, "register_at_fork") and "TOKENIZERS_PARALLELISM" not in os.enviro
         before=lambda: os.environ.update(TOKENIZERS_PARALLELISM="false"),
         after_in_parent=lambda: os.environ.pop("TOKENIZERS_PARALLELISM", None),
     )
+
+# What texts begin with, of each kind that tokenizers treat in their own way.
+_BEGINNINGS = ("好", "这家店", "a", "Word", "1", "，", "-", "[", "#")
 
 Reading = dict[str, int]
 """How many ``pieces`` a document has, how many are read (``pieces_read``), and the ``windows``."""
@@ -104,12 +108,35 @@ class PieceEncoder:
         stride: Pieces that consecutive windows share (the meaning that Hugging Face
             tokenizers give the word).
         max_windows: Windows read of one document; 0 reads them all.
+        prefix: What stands in front of each text, such as E5's "query: ". Its word pieces begin
+            every window, also those after a text's first, and count in `max_length`.
     """
 
     tokenizer: Tokenizer
     max_length: int
     stride: int
     max_windows: int = 0
+    prefix: str = ""
+
+    @cached_property
+    def front(self) -> list[int]:
+        """The prefix's word pieces."""
+        # A space at its end belongs to the text, or is nothing.
+        return list(self.tokenizer.encode(self.prefix.rstrip(), add_special_tokens=False).ids)
+
+    @property
+    def room(self) -> int:
+        """Word pieces of a text that a window has room for."""
+        return self.max_length - 2 - len(self.front)
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether texts have the same word pieces with the prefix in front of them as without."""
+
+        def ids(text: str) -> list[int]:
+            return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
+
+        return all(ids(self.prefix + text) == self.front + ids(text) for text in _BEGINNINGS)
 
     def __call__(
         self,
@@ -119,7 +146,7 @@ class PieceEncoder:
         most_padding: int | None = None,
         is_train: bool = False,
     ) -> Encoded:
-        """Encode documents; a document without any piece is one window [CLS], [SEP].
+        """Encode documents; one without any piece is one window [CLS], prefix, [SEP].
 
         Args:
             docs: The documents; only their texts are read.
@@ -129,16 +156,19 @@ class PieceEncoder:
         """
         cls, sep = (self.tokenizer.token_to_id(piece) for piece in ("[CLS]", "[SEP]"))
         encodings = self.tokenizer.encode_batch_fast(
-            [doc.text for doc in docs], add_special_tokens=False
+            [self.prefix + doc.text for doc in docs], add_special_tokens=False
         )
         rows: dict[Any, list[int]] = {}
         owned: list[tuple[Any, int]] = []
         readings: list[Reading] = []
         for i, encoding in enumerate(encodings):
-            ids = encoding.ids
-            spans = windows(len(ids), self.max_length - 2, self.stride, self.max_windows)
+            # Where the text goes on with the prefix's last word, that stays as it is there.
+            shared = _shared(self.front, encoding.ids)
+            ids = encoding.ids[shared:]
+            spans = windows(len(ids), self.room, self.stride, self.max_windows)
             for start, end in spans:
-                window = tuple(ids[start:end])
+                front = self.front if start else self.front[:shared]
+                window = (*front, *ids[start:end])
                 key = len(owned) if is_train else window
                 rows[key] = [cls, *window, sep]
                 owned.append((key, i))
@@ -154,6 +184,12 @@ class PieceEncoder:
             np.asarray([doc for _, doc in owned], dtype=np.int64),
             readings,
         )
+
+
+def _shared(left: Sequence[int], right: Sequence[int]) -> int:
+    """How many of their first numbers are the same."""
+    pairs = zip(left, right, strict=False)
+    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(left), len(right)))
 
 
 def pad(batch: Batch) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

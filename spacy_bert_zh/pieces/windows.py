@@ -41,7 +41,7 @@ def pieces_read(backbone: dict[str, Any]) -> int | None:
             given, they are those of our backbones.
 
     Returns:
-        The number; None if it reads all of any text.
+        The number, with those of a prefix; None if it reads all of any text.
     """
     if not _is_whole(backbone) or not (windows := backbone.get("max_windows", MAX_WINDOWS)):
         return None
@@ -69,9 +69,11 @@ def describe_reading(component: dict[str, Any]) -> str | None:
     backbone: Any = model.get("backbone") if isinstance(model, dict) else None
     if not isinstance(model, dict) or not _is_whole(backbone):
         return None
+    prefix = backbone.get("prefix")
+    among = f" (with {prefix!r} in front of each window)" if prefix else ""
     sentence = (
-        f"The BERT reads {backbone['max_length']} word pieces at a time, a longer text in several "
-        "windows"
+        f"The BERT reads {backbone['max_length']} word pieces at a time{among}, a longer text in "
+        "several windows"
     )
     if (most := pieces_read(backbone)) is None:
         return f"{sentence}, to its end."

@@ -132,6 +132,11 @@ def load_model(folder: Path, dropout: float) -> tuple[BertForMaskedLM, bool]:
         BertZhError: The folder is no checkpoint of a BERT.
     """
     checkpoint = load_checkpoint(str(folder))
+    if checkpoint.config["model_type"] == "electra":
+        raise BertZhError(
+            f"{folder} is an ELECTRA, which has no head of masked language modelling over its "
+            "narrow embeddings: pretrain a BERT, RoBERTa or ERNIE"
+        )
     model = BertForMaskedLM(_settings(network_settings(checkpoint.config), dropout))
     head = {name: tensor for name, tensor in checkpoint.weights.items() if name.startswith("cls.")}
     wanted = {name: tuple(t.shape) for name, t in model.state_dict().items() if name in HEAD}

@@ -33,7 +33,8 @@ class Options(TextOptions):
         checkpoint: Go on from this checkpoint folder, with its sizes and vocabulary.
         teacher: Learn from the vectors that this checkpoint folder has of whole texts, beside
             masked language modelling; the pupil keeps its own vocabulary and size.
-        teacher_prefix: What the teacher wants in front of every text, such as "query: ".
+        teacher_prefix: What the teacher wants in front of every text, such as "query: "; else
+            what its folder says.
         vocabulary: A vocab.txt or tokenizer.json; else one is trained.
         vocab_size: Pieces of a vocabulary trained here. With `vocabulary` given, its lines
             are kept and the corpus' most frequent other pieces added up to this; 0 takes it

@@ -51,7 +51,8 @@ def load_teacher(options: Options) -> Teacher:
     checkpoint = load_checkpoint(str(options.teacher))
     most = int(checkpoint.config["max_position_embeddings"])
     tokenizer = checkpoint.tokenizer.to_str()
-    lesson = Lesson(tokenizer, options.teacher_prefix, most, options.length - 2)
+    prefix = options.teacher_prefix or checkpoint.config.get("prefix") or ""
+    lesson = Lesson(tokenizer, prefix, most, options.length - 2)
     return Teacher(checkpoint, lesson)
 
 

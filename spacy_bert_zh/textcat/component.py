@@ -159,6 +159,8 @@ def _default_config(exclusive_classes: bool, threshold: float, scorer: str) -> d
         "freeze_layers": 0,
         "layer_decay": 1.0,
         "gradient_checkpointing": False,
+        "prefix": None,
+        "trim": None,
     }
     model = {
         "@architectures": "spacy_bert_zh.BertTextCatEnsemble.v2",

@@ -25,8 +25,9 @@ from spacy_bert_zh.checkpoint.tokenizer import load_tokenizer
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.export.savedmodel.ngrams import TextNgrams
 from spacy_bert_zh.export.savedmodel.pieces import TextPieces
-from spacy_bert_zh.pieces.encoder import EMBEDDED, windows
+from spacy_bert_zh.pieces.encoder import EMBEDDED, PieceEncoder, windows
 from spacy_bert_zh.textcat.ngrams import ngram_features
+from tests.conftest import TEXTS, make_docs
 from tests.pieces.test_texts import ODD
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -115,6 +116,26 @@ def same(request: pytest.FixtureRequest, checkpoint: Path) -> Cut:
         assert windows_of(cut(tf.constant(texts, tf.string))) == expected
 
     return check
+
+
+def test_a_prefix_begins_every_window(checkpoint: Path) -> None:
+    tokenizer = load_tokenizer(checkpoint)
+    encoder = PieceEncoder(tokenizer, 9, 1, 0, "ab: ")
+    docs = make_docs([*TEXTS, "好" * 40])
+    encoded = encoder(docs, is_train=True)
+    cut = TextPieces(tokenizer, 9, 1, 0, "ab: ")
+    rows = [
+        tuple(part.tolist())
+        for batch in encoded.batches
+        for part in np.split(batch.ids, np.cumsum(batch.lengths)[:-1])
+    ]
+    expected = [
+        (doc, list(rows[window]))
+        for doc, window in zip(encoded.docs.tolist(), encoded.windows.tolist(), strict=True)
+    ]
+    assert windows_of(cut(tf.constant([doc.text for doc in docs]))) == expected
+    with pytest.raises(BertZhError, match="can't put the prefix 'ab' in front"):
+        TextPieces(tokenizer, 9, 1, 0, "ab")
 
 
 def windows_of(found: Any) -> list[tuple[int, list[int]]]:

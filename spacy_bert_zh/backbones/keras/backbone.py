@@ -47,6 +47,8 @@ def build_keras_backbone_v1(
     freeze_layers: int = 0,
     layer_decay: float = 1.0,
     gradient_checkpointing: bool = False,
+    prefix: str | None = None,
+    trim: str | None = None,
 ) -> Backbone:
     """Build a BERT backbone in Keras; the arguments are those of `TorchBackbone`.
 
@@ -80,6 +82,8 @@ def build_keras_backbone_v1(
         freeze_layers=freeze_layers,
         layer_decay=layer_decay,
         gradient_checkpointing=gradient_checkpointing,
+        prefix=prefix,
+        trim=trim,
     )
     return build_backbone("keras", KerasShim(settings), name, revision)
 

@@ -14,6 +14,7 @@ from keras import ops
 
 from spacy_bert_zh.backbones.keras.packing import Packing, Padded
 from spacy_bert_zh.backbones.settings import Pooling
+from spacy_bert_zh.checkpoint import embedded_width
 from spacy_bert_zh.errors import BertZhError
 
 _ACTIVATIONS = {
@@ -34,7 +35,7 @@ class Embeddings(keras.layers.Layer):
 
     def __init__(self, config: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        width, dtype = config["hidden_size"], kwargs.get("dtype")
+        width, dtype = embedded_width(config), kwargs.get("dtype")
         self.words = _table(config["vocab_size"], width, config, "words", dtype)
         self.positions = _table(
             config["max_position_embeddings"], width, config, "positions", dtype
@@ -52,8 +53,8 @@ class Embeddings(keras.layers.Layer):
 
     def call(self, ids: Any, places: Any, training: bool = False) -> Any:
         """Ids of any shape, and the place of each in its window, to vectors (…, width)."""
-        first = self.segments(ops.zeros((1,), dtype="int32"))
-        vectors = self.words(ids) + self.positions(places) + first
+        first = self.segments(ops.zeros((1,), dtype="int32"))  # (1, width)
+        vectors = self.words(ids) + self.positions(places) + first  # (…, width)
         return self.dropout(self.norm(vectors), training=training)
 
 
@@ -97,17 +98,21 @@ class SelfAttention(keras.layers.Layer):
         Returns:
             Shaped like the rows, or (windows, 1, width).
         """
-        q = self.query(packing.first(rows) if first_only else rows)
+        q = self.query(packing.first(rows) if first_only else rows)  # (…, width)
+        # (windows, length or 1, heads, width of a head)
         q = self._split(q if first_only else packing.pad(q))
+        # Both (windows, length, heads, width of a head).
         k, v = (self._split(packing.pad(part(rows))) for part in (self.key, self.value))
-        seen = real[:, None, None, :]
+        seen = real[:, None, None, :]  # (windows, 1, 1, length)
         if training and self.rate:
+            # (windows, heads, length or 1, length)
             scores = ops.einsum("bqhd,bkhd->bhqk", q, k) / math.sqrt(q.shape[-1])
             weights = ops.softmax(ops.where(seen, scores, -1e9), axis=-1)
             found = ops.einsum("bhqk,bkhd->bqhd", self.dropout(weights, training=True), v)
         else:
             found = ops.dot_product_attention(q, k, v, mask=seen)
-        shape = ops.shape(found)
+        shape = ops.shape(found)  # (windows, length or 1, heads, width of a head)
+        # (windows, length or 1, width)
         found = ops.reshape(found, (shape[0], shape[1], self.heads * found.shape[3]))
         return self.output_dense(found if first_only else packing.pack(found))
 
@@ -150,10 +155,11 @@ class Block(keras.layers.Layer):
         training: bool = False,
     ) -> Any:
         """Rows to rows of the next layer, or to (windows, 1, width) of the first pieces alone."""
-        queries = packing.first(rows) if first_only else rows
+        queries = packing.first(rows) if first_only else rows  # (…, width)
         found = self.attention(
             rows, real, packing=packing, first_only=first_only, training=training
         )
+        # All (…, width), but for the inner ones: (…, intermediate).
         queries = self.attention_norm(queries + self.dropout(found, training=training))
         thought = self.outer(self.activation(self.inner(queries)))
         return self.norm(queries + self.dropout(thought, training=training))
@@ -204,6 +210,12 @@ class Bert(keras.Model):
             self.pooler = dense(config["hidden_size"], config, "pooler", dtype)
             self.pooler.build((None, config["hidden_size"]))
         self.embeddings.build((None, None))
+        self.embeddings_project = None
+        if (width := embedded_width(config)) != config["hidden_size"]:  # an ELECTRA
+            self.embeddings_project = dense(
+                config["hidden_size"], config, "embeddings_project", dtype
+            )
+            self.embeddings_project.build((None, width))
         for block in self.blocks:
             block.build((None, None, config["hidden_size"]))
         self.built = True
@@ -220,12 +232,15 @@ class Bert(keras.Model):
             Shape (windows, length, width), or (windows, 1, width) where only the first piece
             counts; undefined at padded pieces.
         """
-        real = _real(ids, lengths)
+        real = _real(ids, lengths)  # (windows, length)
         packing = Packing(real) if self.packed else Padded()
-        places = ops.broadcast_to(
+        places = ops.broadcast_to(  # (windows, length)
             ops.arange(ops.shape(ids)[1], dtype="int32")[None], ops.shape(ids)
         )
+        # (pieces, embedding size), or padded (windows, length, embedding size)
         rows = self.embeddings(packing.pack(ids), packing.pack(places), training=training)
+        if self.embeddings_project is not None:
+            rows = self.embeddings_project(rows)  # (…, width)
         first_only = False
         for block in self.blocks:
             first_only = self.pooling in ("cls", "pooler") and block is self.blocks[-1]
@@ -241,11 +256,12 @@ class Bert(keras.Model):
 
     def call(self, ids: Any, lengths: Any, training: bool = False) -> Any:
         """One float32 vector for each window, shape (windows, width); arguments of `encode`."""
-        hidden = self.encode(ids, lengths, training=training)
+        hidden = self.encode(ids, lengths, training=training)  # (windows, length or 1, width)
         if self.pooling == "mean":
+            # (windows, length, 1)
             real = ops.cast(_real(ids, lengths), "float32")[:, :, None]
             return ops.sum(ops.cast(hidden, "float32") * real, axis=1) / ops.sum(real, axis=1)
-        first = hidden[:, 0]
+        first = hidden[:, 0]  # (windows, width)
         if self.pooler is not None:
             first = ops.tanh(self.pooler(first))
         return ops.cast(first, "float32")

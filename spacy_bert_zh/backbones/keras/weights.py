@@ -63,6 +63,8 @@ def variables(network: Network) -> dict[str, Any]:
     for name, table in (("word", e.words), ("position", e.positions), ("token_type", e.segments)):
         found[f"embeddings.{name}_embeddings.weight"] = table.embeddings
     _name(found, "embeddings.LayerNorm", e.norm)
+    if bert.embeddings_project is not None:
+        _name(found, "embeddings_project", bert.embeddings_project)
     for i, block in enumerate(bert.blocks):
         parts = {
             "attention.self.query": block.attention.query,

@@ -37,6 +37,7 @@ def build_onnx_backbone_v1(
     pooling: Pooling = "mean",
     providers: Sequence[str] = ("CPUExecutionProvider",),
     threads: int = 1,
+    prefix: str | None = None,
 ) -> Backbone:
     """Build a BERT backbone that classifies by ONNX Runtime and can't learn; `export` makes one.
 
@@ -53,6 +54,7 @@ def build_onnx_backbone_v1(
         pooling: ``cls``, ``pooler`` or ``mean``.
         providers: ONNX Runtime's execution providers, the first one that can takes a node.
         threads: Of one computation; 0 takes all cores.
+        prefix: See `TorchBackbone`.
 
     Returns:
         Documents to floats of shape (documents, hidden size).
@@ -78,6 +80,7 @@ def build_onnx_backbone_v1(
         pooling=pooling,
         providers=tuple(providers),
         threads=threads,
+        prefix=prefix,
     )
     return build_backbone("onnx", OnnxShim(settings), name, revision)
 

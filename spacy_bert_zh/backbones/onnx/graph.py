@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 import spacy_bert_zh
 from spacy_bert_zh.backbones.base import check_weights
 from spacy_bert_zh.backbones.settings import Pooling
-from spacy_bert_zh.checkpoint import Checkpoint
+from spacy_bert_zh.checkpoint import Checkpoint, embedded_width
 from spacy_bert_zh.errors import BertZhError
 
 OPSET = 20
@@ -131,7 +131,9 @@ class Builder:
         table = self.weights[f"{prefix}.position_embeddings.weight"]
         table = table + self.weights[f"{prefix}.token_type_embeddings.weight"][0]
         positions = graph.add("Gather", graph.weight(f"{prefix}.positions", table), counts)
-        return self._norm(prefix, graph.add("Add", self._words(ids), positions))
+        rows = self._norm(prefix, graph.add("Add", self._words(ids), positions))
+        projects = embedded_width(self.config) != self.width  # an ELECTRA
+        return self._linear("embeddings_project", rows) if projects else rows
 
     def _words(self, ids: str) -> str:
         graph, table = self.graph, self.weights["embeddings.word_embeddings.weight"]

@@ -17,7 +17,7 @@ from spacy_bert_zh.checkpoint import write_tokenizer
 from spacy_bert_zh.loading import Parts, find_textcat
 
 ARCHITECTURE = "spacy_bert_zh.OnnxBackbone.v1"
-SETTINGS = ("max_length", "stride", "max_windows", "pooling")
+SETTINGS = ("max_length", "stride", "max_windows", "pooling", "prefix")
 
 
 def shorten(parts: Parts) -> Parts:
@@ -54,7 +54,7 @@ def save_plain(parts: Parts, model: Any, folder: Path) -> None:
 
     The graph takes ``input_ids`` and ``attention_mask`` of shape (texts, length), as the
     tokenizer gives them, and returns ``scores`` of shape (texts, labels). A text is cut off
-    where the first window ends.
+    where the first window ends; a prefix of the backbone is put in front of it by the tokenizer.
 
     Args:
         parts: Of the classifier, without n-grams.
@@ -66,7 +66,7 @@ def save_plain(parts: Parts, model: Any, folder: Path) -> None:
     labels = json.dumps(parts.labels, ensure_ascii=False) + "\n"
     (folder / "labels.json").write_text(labels, "utf-8")
     most = parts.settings["max_length"]
-    write_tokenizer(parts.checkpoint.tokenizer, folder, most)
+    write_tokenizer(parts.checkpoint.tokenizer, folder, most, parts.checkpoint.prefix)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_truncation(most)
     tokenizer.enable_padding(pad_id=tokenizer.token_to_id("[PAD]"))

@@ -40,6 +40,8 @@ def build_torch_backbone_v1(
     freeze_layers: int = 0,
     layer_decay: float = 1.0,
     gradient_checkpointing: bool = False,
+    prefix: str | None = None,
+    trim: str | None = None,
 ) -> Backbone:
     """Build a BERT backbone in torch; its weights come with `initialize` or `from_bytes`.
 
@@ -59,6 +61,13 @@ def build_torch_backbone_v1(
         layer_decay: Each layer learns this much slower than the one above it
             (Clark et al. 2020, ELECTRA, section 3.3); 1.0 is off.
         gradient_checkpointing: Train with less memory and about a third more time.
+        prefix: Stands in front of each text, such as "query: " for an E5; its word pieces begin
+            every window and count in `max_length`. None is what the checkpoint says (``prefix``
+            in ``config.json``, or the default prompt of ``config_sentence_transformers.json``),
+            else nothing; an empty one is nothing. It is stored with the weights.
+        trim: Leave pieces out when the checkpoint is read, and their embeddings: "zh" those with
+            words of scripts that Chinese texts don't use, the path of a text file those that its
+            lines don't use. For tokenizers of many languages, see `checkpoint.trim`.
 
     Returns:
         Documents to floats of shape (documents, hidden size).
@@ -81,6 +90,8 @@ def build_torch_backbone_v1(
         freeze_layers=freeze_layers,
         layer_decay=layer_decay,
         gradient_checkpointing=gradient_checkpointing,
+        prefix=prefix,
+        trim=trim,
     )
     return build_backbone("torch", TorchShim(settings), name, revision)
 

@@ -13,7 +13,7 @@ from torch import nn
 from spacy_bert_zh.backbones.base import check_weights, is_frozen
 from spacy_bert_zh.backbones.settings import Pooling
 from spacy_bert_zh.backbones.torch.packed import encode
-from spacy_bert_zh.checkpoint import Checkpoint, network_settings
+from spacy_bert_zh.checkpoint import Checkpoint, embedded_width, network_settings
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import Batch, Encoded
 from spacy_bert_zh.untrusted import one_line
@@ -69,6 +69,11 @@ class PooledBert(nn.Module):
         # The cache is for text generation; transformers 5 warns of it under checkpointing.
         settings = BertConfig(**network_settings(config), use_cache=False)
         self.bert = BertModel(settings, add_pooling_layer=pooling == "pooler")
+        if (width := embedded_width(config)) != settings.hidden_size:  # an ELECTRA
+            sizes = {"hidden_size": width, "num_attention_heads": 1}
+            narrow = BertConfig(**{**network_settings(config), **sizes})
+            self.bert.embeddings = type(self.bert.embeddings)(narrow)
+            self.bert.embeddings_project = nn.Linear(width, settings.hidden_size)
 
     def forward(self, encoded: Encoded) -> torch.Tensor:
         """Encode all windows; a document's vector is the mean over its windows.

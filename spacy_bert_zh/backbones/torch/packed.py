@@ -59,17 +59,21 @@ def group_windows(lengths: NDArray[np.int64], device: torch.device) -> list[Grou
 
 
 def embed(bert: Any, batch: Batch) -> torch.Tensor:
-    """The sum of piece, position and segment embeddings; shape (pieces, hidden size)."""
+    """The sum of piece, position and segment embeddings; shape (pieces, hidden size).
+
+    Those of an ELECTRA are narrower, and widened by a matrix (Clark et al. 2020, section 3.2).
+    """
     device = bert.device
-    starts = np.cumsum(batch.lengths) - batch.lengths
-    positions = np.arange(len(batch.ids)) - np.repeat(starts, batch.lengths)
-    ids = torch.from_numpy(batch.ids).to(device)[None]
-    vectors: torch.Tensor = bert.embeddings(
+    starts = np.cumsum(batch.lengths) - batch.lengths  # (windows,)
+    positions = np.arange(len(batch.ids)) - np.repeat(starts, batch.lengths)  # (pieces,)
+    ids = torch.from_numpy(batch.ids).to(device)[None]  # (1, pieces)
+    vectors: torch.Tensor = bert.embeddings(  # (1, pieces, embedding size)
         input_ids=ids,
         token_type_ids=torch.zeros_like(ids),
         position_ids=torch.from_numpy(positions).to(device)[None],
     )
-    return vectors[0]
+    project = getattr(bert, "embeddings_project", None)
+    return vectors[0] if project is None else _linear(project, vectors[0])  # (pieces, hidden)
 
 
 def encode(
@@ -87,8 +91,9 @@ def encode(
     Returns:
         Shape (pieces, hidden size), or (windows, hidden size) of the first pieces.
     """
-    hidden = embed(bert, batch)
+    hidden = embed(bert, batch)  # (pieces, hidden)
     groups = group_windows(batch.lengths, hidden.device)
+    # (windows,)
     starts = torch.from_numpy(np.cumsum(batch.lengths) - batch.lengths).to(hidden.device)
     layers = bert.encoder.layer
     for layer in layers:
@@ -103,19 +108,25 @@ def encode(
 def _layer(
     layer: Any, hidden: torch.Tensor, groups: list[Group], firsts: torch.Tensor | None
 ) -> torch.Tensor:
-    """One transformer layer; with `firsts` only their rows come out."""
+    """One transformer layer; with `firsts` only their rows come out.
+
+    "Rows" are the pieces, or with `firsts` the windows.
+    """
     attention, output = layer.attention.self, layer.attention.output
-    rows = hidden if firsts is None else hidden[firsts]
-    queries = _linear(attention.query, rows)
-    keys, values = _linear(attention.key, hidden), _linear(attention.value, hidden)
+    rows = hidden if firsts is None else hidden[firsts]  # (rows, hidden)
+    queries = _linear(attention.query, rows)  # (rows, hidden)
+    keys, values = _linear(attention.key, hidden), _linear(attention.value, hidden)  # (pieces, …)
     found = []
     for group in groups:
         own = group.pieces if firsts is None else group.windows
         found.append(_attend(attention, queries[own], keys, values, group, firsts is None))
-    context = found[0] if len(found) == 1 else torch.cat(found)
+    context = found[0] if len(found) == 1 else torch.cat(found)  # (rows, hidden)
+    # (rows, hidden)
     mixed = output.LayerNorm(output.dropout(_linear(output.dense, context)) + rows)
+    # (rows, intermediate)
     inner = _linear(layer.intermediate.dense, mixed, layer.intermediate.intermediate_act_fn)
     output = layer.output
+    # (rows, hidden)
     return output.LayerNorm(output.dropout(_linear(output.dense, inner)) + mixed)
 
 
@@ -177,10 +188,12 @@ def _attend(
     def heads(rows: torch.Tensor, length: int) -> torch.Tensor:
         if group.places is not None and length > 1:
             padded = rows.new_zeros(windows * length, rows.shape[1])
-            rows = padded.index_copy(0, group.places, rows)
+            rows = padded.index_copy(0, group.places, rows)  # (windows · length, hidden)
+        # (windows, heads, length, width of a head)
         return rows.view(windows, length, attention.num_attention_heads, -1).transpose(1, 2)
 
     length = group.longest if every else 1
+    # (windows, heads, length, width of a head)
     context = functional.scaled_dot_product_attention(
         heads(queries, length),
         heads(keys[group.pieces], group.longest),
@@ -188,5 +201,5 @@ def _attend(
         attn_mask=group.mask,
         dropout_p=attention.dropout.p if attention.training else 0.0,
     )
-    rows = context.transpose(1, 2).reshape(windows * length, -1)
+    rows = context.transpose(1, 2).reshape(windows * length, -1)  # (windows · length, hidden)
     return rows if group.places is None or not every else rows[group.places]

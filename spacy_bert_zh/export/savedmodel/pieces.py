@@ -25,6 +25,7 @@ from spacy_bert_zh.export.savedmodel.characters import (
     passed,
 )
 from spacy_bert_zh.export.savedmodel.segmentation import Unigram, WordPiece, codes_of
+from spacy_bert_zh.pieces import PieceEncoder
 
 
 class TextPieces(tf.Module):
@@ -35,13 +36,19 @@ class TextPieces(tf.Module):
         max_length: Pieces in a window, [CLS] and [SEP] included.
         stride: Pieces that consecutive windows share.
         max_windows: Windows read of one text; 0 reads them all.
+        prefix: Stands in front of each text; its pieces begin every window.
 
     Raises:
         BertZhError: The tokenizer has a step that isn't known here.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, max_length: int, stride: int, max_windows: int
+        self,
+        tokenizer: Tokenizer,
+        max_length: int,
+        stride: int,
+        max_windows: int,
+        prefix: str = "",
     ) -> None:
         super().__init__()
         parts = json.loads(tokenizer.to_str())
@@ -53,8 +60,15 @@ class TextPieces(tf.Module):
         self.normalized = Rewriting(normalizer.normalize_str if normalizer else str)
         self.words = Words()
         self.model: Any = _MODELS[parts["model"]["type"]](parts["model"], special)
-        self.cls, self.sep = (tokenizer.token_to_id(piece) for piece in ("[CLS]", "[SEP]"))
-        self.size, self.step, self.most = max_length - 2, max_length - 2 - stride, max_windows
+        encoder = PieceEncoder(tokenizer, max_length, stride, max_windows, prefix)
+        if not encoder.is_apart:
+            raise BertZhError(
+                f"TensorFlow can't put the prefix {prefix!r} in front of texts: it takes one that "
+                "ends with a space or a sign of punctuation"
+            )
+        cls, self.sep = (tokenizer.token_to_id(piece) for piece in ("[CLS]", "[SEP]"))
+        self.head = tf.constant([cls, *encoder.front], tf.int32)
+        self.size, self.step, self.most = encoder.room, encoder.room - stride, max_windows
 
     def __call__(self, texts: Any) -> tuple[Any, Any, Any]:
         """Encode UTF-8 strings; a text without any piece is one window [CLS], [SEP].
@@ -80,14 +94,16 @@ class TextPieces(tf.Module):
         nth = tf.range(tf.size(owners)) - tf.gather(tf.cumsum(numbers, exclusive=True), owners)
         lengths = tf.minimum(tf.gather(counts, owners) - nth * self.step, self.size)[:, None]
         begins = tf.gather(tf.cumsum(counts, exclusive=True), owners) + nth * self.step
-        # Column 0 is for [CLS], the one after the last piece for [SEP].
-        columns = tf.range(tf.maximum(tf.reduce_max(lengths), 0) + 2)
-        inside = (columns > 0) & (columns <= lengths)
-        places = tf.where(inside, begins[:, None] + columns - 1, tf.size(ids))
+        # First columns are for [CLS] and the prefix, the one after the last piece for [SEP].
+        first = tf.size(self.head)
+        columns = tf.range(tf.maximum(tf.reduce_max(lengths), 0) + first + 1)
+        inside = (columns >= first) & (columns < lengths + first)
+        places = tf.where(inside, begins[:, None] + columns - first, tf.size(ids))
         pieces = tf.gather(tf.concat([ids, [0]], axis=0), places)
-        pieces = tf.where(columns == 0, self.cls, pieces)
-        pieces = tf.where(columns == lengths + 1, self.sep, pieces)
-        return pieces, lengths[:, 0] + 2, owners
+        head = tf.gather(self.head, tf.minimum(columns, first - 1))
+        pieces = tf.where(columns < first, head, pieces)
+        pieces = tf.where(columns == lengths + first, self.sep, pieces)
+        return pieces, lengths[:, 0] + first + 1, owners
 
 
 class SpelledOut(tf.Module):

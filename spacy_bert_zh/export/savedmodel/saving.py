@@ -41,8 +41,10 @@ class Served(tf.Module):
         self.pieces: Any = None
         self.ngrams: Any = None
         if strings:
-            limits = (settings[name] for name in ("max_length", "stride", "max_windows"))
-            self.pieces = TextPieces(parts.checkpoint.tokenizer, *limits)
+            tokenizer, prefix = parts.checkpoint.tokenizer, parts.checkpoint.prefix
+            names = ("max_length", "stride", "max_windows")
+            length, stride, most = (settings[name] for name in names)
+            self.pieces = TextPieces(tokenizer, length, stride, most, prefix)
             if parts.ngrams is not None:
                 self.ngrams = TextNgrams(parts.ngrams, parts.ngram_size)
         self.functions: dict[str, Any] = {}
@@ -107,7 +109,8 @@ def save_model(parts: Parts, folder: Path, strings: bool) -> None:
     extra.mkdir()
     text = json.dumps(parts.labels, ensure_ascii=False) + "\n"
     (extra / "labels.json").write_text(text, "utf-8")
-    write_tokenizer(parts.checkpoint.tokenizer, extra, parts.settings["max_length"])
+    most, prefix = parts.settings["max_length"], parts.checkpoint.prefix
+    write_tokenizer(parts.checkpoint.tokenizer, extra, most, prefix)
 
 
 def save_keras(parts: Parts, path: Path) -> None:
@@ -121,6 +124,8 @@ def save_keras(parts: Parts, path: Path) -> None:
             "This pipeline adds n-grams of the text to its BERT, a .keras file reads ids alone: "
             "take --format savedmodel, or train with configs/tensorflow.cfg"
         )
+    if prefix := parts.checkpoint.prefix:
+        print(f"A .keras file reads ids: whoever makes them puts {prefix!r} in front of each text")
     model = Classifier(
         parts.checkpoint.config,
         parts.labels,
