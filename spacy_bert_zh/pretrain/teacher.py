@@ -51,7 +51,7 @@ def load_teacher(options: Options) -> Teacher:
     checkpoint = load_checkpoint(str(options.teacher))
     most = int(checkpoint.config["max_position_embeddings"])
     tokenizer = checkpoint.tokenizer.to_str()
-    prefix = options.teacher_prefix or checkpoint.config.get("prefix") or ""
+    prefix = options.teacher_prefix or checkpoint.prefix
     lesson = Lesson(tokenizer, prefix, most, options.length - 2)
     return Teacher(checkpoint, lesson)
 
