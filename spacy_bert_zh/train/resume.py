@@ -87,12 +87,11 @@ class TrainingState:
         _restore_random_arrays(tensors)
 
 
-def read_steps(folder: Path) -> int | None:
-    """How many steps the run of a checkpoint was to have; None where there is no whole one."""
+def read_config(folder: Path) -> Config | None:
+    """The config of the run that left a checkpoint; None where there is no whole one."""
     if not folder.exists() or not intact(folder):
         return None
-    text = json.loads((folder / "state.json").read_text("utf-8"))["config"]
-    return Config().from_str(text)["training"]["max_steps"] or None
+    return Config().from_str(json.loads((folder / "state.json").read_text("utf-8"))["config"])
 
 
 def models(nlp: Language) -> Iterator[tuple[str, Model[Any, Any]]]:

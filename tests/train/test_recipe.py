@@ -1,6 +1,9 @@
 """A recipe that fits the corpus, and a training that keeps to a time."""
 
 import json
+import subprocess
+import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ from thinc.api import Config
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.train import train
-from spacy_bert_zh.train.budget import describe_budget, shorten
+from spacy_bert_zh.train.budget import Budget, describe_budget, shorten
 from spacy_bert_zh.train.config import load_training_config
 from spacy_bert_zh.train.recipe import EPOCHS, LENGTHS, Facts, choose_recipe, fit_recipe
 from tests.conftest import REPOSITORY
@@ -104,7 +107,8 @@ def test_a_time_limit_shortens_schedule_and_warm_up() -> None:
     plain: dict[str, Any] = {"max_steps": 900, "optimizer": {"learn_rate": 0.001}}
     shorten(plain, 50)
     assert plain["max_steps"] == 50
-    assert describe_budget(50, 900, 2) == "2 minutes have room for 50 of 900 steps (--minutes)"
+    budget = Budget(50, 10)
+    assert describe_budget(budget, 900, 2) == "2 minutes have room for 50 of 900 steps (--minutes)"
 
 
 def test_a_training_keeps_to_its_time(
@@ -118,3 +122,26 @@ def test_a_training_keeps_to_its_time(
     assert "0.05 minutes have room for" in " ".join(capsys.readouterr().out.split())
     lines = (tmp_path / "out" / "metrics.jsonl").read_text("utf-8").splitlines()
     assert json.loads(lines[-1])["step"] < 5_000
+
+
+def test_a_training_cut_off_keeps_to_the_length_it_began_with(
+    train_args: list[str], tmp_path: Path
+) -> None:
+    """Another machine, or a busier one, would have room for another number of steps."""
+    config = REPOSITORY / "configs" / "torch.cfg"
+    overrides = {**parse_config_overrides(list(train_args)), STEPS: 100_000}
+    del overrides["training.eval_frequency"]
+    given = [str(word) for key, value in overrides.items() for word in (f"--{key}", value)]
+    words = ["train", config, "-o", tmp_path, "--minutes", "0.1", *given]
+    command = [sys.executable, "-m", "spacy_bert_zh", *map(str, words)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    state = tmp_path / "checkpoint" / "state.json"
+    deadline = time.monotonic() + 120
+    while not state.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    begun = Config().from_str(json.loads(state.read_text("utf-8"))["config"])
+    train(config, tmp_path, overrides=overrides, resume=True, minutes=5)
+    lines = (tmp_path / "metrics.jsonl").read_text("utf-8").splitlines()
+    assert json.loads(lines[-1])["step"] == begun["training"]["max_steps"]
