@@ -121,6 +121,8 @@ class PieceEncoder:
     @cached_property
     def front(self) -> list[int]:
         """The prefix's word pieces."""
+        if not self.prefix:
+            return []
         # A space at its end belongs to the text, or is nothing.
         return list(self.tokenizer.encode(self.prefix.rstrip(), add_special_tokens=False).ids)
 

@@ -132,7 +132,7 @@ def test_the_head_at_masked_places_is_the_head_everywhere(network):
     arrays = mask_rows(rows, [[0, i] for i in range(len(rows.ids))], 0.15, (1.0,), REPLACEMENTS)
     batch = {name: torch.from_numpy(array) for name, array in arrays.items()}
     with torch.inference_mode():
-        loss, found = network(**batch)
+        loss, found, _ = network(**batch)
         hidden = network.encode(batch["ids"], batch["positions"], batch["documents"])
         everywhere = network.model.cls(hidden).flatten(0, 1)
     labels = torch.full((everywhere.shape[0],), IGNORED)
