@@ -269,6 +269,7 @@ def _name(error: OSError, temporary: Path, path: Path) -> None:
 def _put_file(temporary: Path, path: Path, command: str) -> None:
     """Replace a file such that the record knows whichever is there when the process is killed."""
     with _locked(path.with_name(RECORD), command, PATIENCE):
+        mend(path.with_name(RECORD))  # a run may have been killed while it wrote that
         record = Record.read(path.parent)
         record.add(temporary, path.name, command)
         _write_record(record, path.parent)

@@ -240,3 +240,13 @@ def test_a_folder_that_lost_something_is_not_intact(tmp_path: Path) -> None:
     assert not files.intact(tmp_path / "out")
     (tmp_path / "out" / "inner" / "model").unlink()
     assert not files.intact(tmp_path / "out")
+
+
+def test_what_a_run_killed_at_its_record_left_is_gone_after_the_next(tmp_path: Path) -> None:
+    """Such as the record of a file that was about to be made."""
+    left = tmp_path / f".{files.RECORD}.host.1.{renaming.PART}"
+    left.write_text("{", "utf-8")
+    target = tmp_path / "metrics.jsonl"
+    with files.claim("train", target, folder=False), files.made(target, "train") as part:
+        part.write_text("1", "utf-8")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [files.RECORD, "metrics.jsonl"]
