@@ -51,7 +51,14 @@ def pretrain(corpus: Path, output: Path, options: Options, restart: bool = False
         raise BertZhError("pretrain reads its corpus again when it goes on: give a file or folder")
     output = Path(os.path.abspath(output))
     work = output.with_name(f"{output.name}.work")
-    inputs = [corpus, options.checkpoint, options.vocabulary, *options.similar, *options.exclude]
+    inputs = [
+        corpus,
+        options.checkpoint,
+        options.teacher,
+        options.vocabulary,
+        *options.similar,
+        *options.exclude,
+    ]
     for path in (output, work):
         check_apart(path, [path for path in inputs if path is not None])
     with ExitStack() as stack:

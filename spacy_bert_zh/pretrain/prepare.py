@@ -108,7 +108,7 @@ def prepare(
     Raises:
         BertZhError: The corpus is empty, or the vocabulary doesn't fit it.
     """
-    further = [asdict(lesson), str(options.teacher)] if lesson else []
+    further = [asdict(lesson), _weights(options.teacher)] if lesson and options.teacher else []
     folder = work / f"data-{fingerprint(corpus, options, tokenizer.to_str(), *further)}"
     if not (folder / "counts.json").exists():
         counts: Counter[str] = Counter()
@@ -120,6 +120,12 @@ def prepare(
             (part / "counts.json").write_text(json.dumps(counts, indent=2) + "\n", "utf-8")
     train, held_out = (_load(folder / part) for part in PARTS)
     return Prepared(folder, train, held_out, read_json(folder / "counts.json"))
+
+
+def _weights(teacher: Path) -> list[tuple[str, int, int]]:
+    """What changes with a teacher's weights: its vectors are of no use then."""
+    files = [(file, file.stat()) for file in sorted(teacher.glob("*.safetensors"))]
+    return [(str(file), stat.st_size, stat.st_mtime_ns) for file, stat in files]
 
 
 def fingerprint(corpus: Path, options: Options, *further: Any) -> str:

@@ -1,6 +1,5 @@
 """What both of our components are: scores, annotations, rehearsal."""
 
-import random
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, cast
@@ -13,7 +12,7 @@ from thinc.types import Floats2d
 
 from spacy_bert_zh.pieces import Documents, Reading
 from spacy_bert_zh.textcat.class_weights import ClassWeights
-from spacy_bert_zh.textcat.head import start
+from spacy_bert_zh.textcat.head import draw, start
 from spacy_bert_zh.textcat.loss import Loss
 
 FIRST, SAMPLE = 20_000, 2_048
@@ -43,9 +42,7 @@ class BertTextCat(Loss):
         """Let a head of ours start from what the vectors tell at once; see `head.start`."""
         if not self.model.has_ref("output_layer") or not self.model.has_ref("backbone"):
             return
-        examples = list(islice(get_examples(), FIRST))
-        if len(examples) > SAMPLE:
-            examples = random.Random(0).sample(examples, SAMPLE)
+        examples = draw(islice(get_examples(), FIRST), SAMPLE)
         truths, known = self._examples_to_truth(examples)
         ops = self.model.ops
         arrays = [ops.asarray2f(cast(Floats2d, array)) for array in (truths, known)]

@@ -1,8 +1,9 @@
 """The linear head on a backbone's vectors, and how it starts."""
 
 import math
-from collections.abc import Callable
-from typing import Any, cast
+import random
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
 
 from spacy.tokens import Doc
 from thinc.api import Adam, Model
@@ -11,7 +12,10 @@ from thinc.types import Floats1d, Floats2d, FloatsXd
 from spacy_bert_zh.textcat.attributes import Factor
 
 START_STEPS, START_RATE, START_PENALTY = 150, 0.3, 1 / 3
-"""Of the logistic regression that a head starts as; the penalty was chosen on shop reviews."""
+"""Of the logistic regression that a head starts as; the penalty was chosen on shop reviews
+and on parts of training texts."""
+
+Item = TypeVar("Item")
 
 # A label added to a trained softmax starts improbable, so the others keep their scores.
 _NEW_LABEL_BIAS = -10.0
@@ -61,6 +65,20 @@ def plain_weights(head: Model[Floats2d, Floats2d]) -> tuple[Floats2d, Floats1d]:
         return W, b
     W = W * _factors(head)
     return W, b - W @ head.get_param("mean")
+
+
+def draw(items: Iterable[Item], size: int) -> list[Item]:
+    """So many of the items, each as likely as any other, never more in memory; always the same.
+
+    All of them, in their order, if there are no more (algorithm R, Vitter 1985).
+    """
+    choose, drawn = random.Random(0), list[Item]()
+    for number, item in enumerate(items):
+        if number < size:
+            drawn.append(item)
+        elif (place := choose.randrange(number + 1)) < size:
+            drawn[place] = item
+    return drawn
 
 
 def start(

@@ -1,6 +1,8 @@
 """Learning from a teacher: its vectors on disk, what the pupil is told, what comes of it."""
 
 import json
+import os
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -165,3 +167,17 @@ def test_a_prefix_without_a_teacher_is_one_line() -> None:
 
 def test_vectors_of_nothing() -> None:
     assert Vectors(Path("nowhere"), 0).width == 0
+
+
+def test_a_teacher_with_other_weights_is_asked_again(
+    text: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "teacher"
+    shutil.copytree(checkpoint, own)
+    options = tiny(teacher=own)
+    teacher = teaching.load_teacher(options)
+    tokenizer = teacher.checkpoint.tokenizer
+    first = prepare(text, tokenizer, options, tmp_path, teacher.lesson).folder
+    assert prepare(text, tokenizer, options, tmp_path, teacher.lesson).folder == first
+    os.utime(own / "model.safetensors", (1, 1))
+    assert prepare(text, tokenizer, options, tmp_path, teacher.lesson).folder != first

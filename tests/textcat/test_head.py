@@ -17,7 +17,7 @@ from spacy_bert_zh.textcat import (
     build_ngram_linear_v1,
     plain_weights,
 )
-from spacy_bert_zh.textcat.head import build_head, resized_head, start
+from spacy_bert_zh.textcat.head import build_head, draw, resized_head, start
 from tests.conftest import make_examples
 
 LABELS, WIDTH = 3, 8
@@ -150,3 +150,12 @@ def test_the_component_starts_it_and_saves_it(checkpoint: Path, tmp_path: Path) 
     W, b = plain_weights(pipe.model.get_ref("output_layer"))
     np.testing.assert_array_equal(parts.weights, W)
     np.testing.assert_array_equal(parts.bias, b)
+
+
+@given(st.lists(st.integers(), max_size=40), st.integers(1, 10))
+def test_a_draw_is_the_same_each_time_and_whole_where_it_can_be(items: list, size: int) -> None:
+    drawn = draw(iter(items), size)
+    assert drawn == draw(iter(items), size)
+    assert len(drawn) == min(size, len(items))
+    assert len(items) > size or drawn == items
+    assert not set(drawn) - set(items)
