@@ -36,7 +36,7 @@ run() { python -m torch.distributed.run --nproc_per_node "${PROCESSES:-2}" -m sp
 # don't outweigh the rest in a short training.
 sample "$work/corpus" multi_hot weibo_hot zhihu_hot v2ex sspai_feed small_prose fcc_zh \
   xwlb:4 laws:8 lctt:4
-# The teacher is dear: half a million of its vectors take an hour on two cores.
+# The teacher is dear: two hundred thousand of its vectors take half an hour on two cores.
 sample "$work/taught" multi_hot:3 weibo_hot:31 zhihu_hot:26 v2ex:16 sspai_feed:5 small_prose:6 \
   fcc_zh:10 xwlb:165 laws:123 lctt:31
 

@@ -1,7 +1,7 @@
 """A recipe that fits the corpus: length, batch, rate and steps from what there is to learn from.
 
-Its numbers were compared with others on shop reviews (online_shopping_10_cats) and on headlines from
-the training texts of THUCNews, never on a text that a published figure is measured on.
+Its numbers were compared with others on shop reviews (online_shopping_10_cats) and on headlines
+from the training texts of THUCNews, never on a text that a published figure is measured on.
 """
 
 import math
