@@ -127,8 +127,9 @@ BELOW = {
     "backbones": {*BASE, "loading"},
     "reading": {"files"},
     "evaluate": {*BASE, "loading", "textcat", "backbones", "reading"},
+    "trust": {"loading", "textcat", "evaluate"},
 } | {
-    command: {*BASE, "loading", "textcat", "backbones", "reading", "evaluate"}
+    command: {*BASE, "loading", "textcat", "backbones", "reading", "evaluate", "trust"}
     for command in COMMANDS - {"evaluate"}
 }
 

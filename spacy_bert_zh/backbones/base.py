@@ -62,15 +62,16 @@ def _forward(
     if not docs:
         return model.ops.alloc2f(0, shim.width), lambda dY: []
     encoded = shim.encode(docs, is_train)
+    found, backprop = shim(encoded, is_train)
+    vectors = model.ops.asarray2f(cast(Floats2d, found))
     if isinstance(docs, Documents):
-        docs.readings = encoded.readings
-    vectors, backprop = shim(encoded, is_train)
+        docs.readings, docs.vectors = encoded.readings, vectors
 
     def backward(dY: Floats2d) -> list[Doc]:
         backprop(dY)
         return []
 
-    return model.ops.asarray2f(cast(Floats2d, vectors)), backward
+    return vectors, backward
 
 
 class BackboneShim(Shim):

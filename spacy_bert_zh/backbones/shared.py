@@ -12,6 +12,7 @@ from thinc.types import Floats2d
 
 from spacy_bert_zh.backbones.settings import Backbone
 from spacy_bert_zh.errors import BertZhError, missing_extra
+from spacy_bert_zh.pieces import Documents
 
 
 def build_shared_backbone_v1(grad_factor: float = 1.0, upstream: str = "*") -> Backbone:
@@ -70,6 +71,8 @@ def _forward(
     for i, vectors in enumerate(tokens):
         if len(vectors):
             Y[i] = vectors.mean(axis=0)
+    if isinstance(docs, Documents):
+        docs.vectors = Y
 
     def backprop(dY: Floats2d) -> list[Doc]:
         xp = model.ops.xp

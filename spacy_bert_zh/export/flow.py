@@ -6,6 +6,7 @@ from spacy_bert_zh.checkpoint import save_checkpoint
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import owned
 from spacy_bert_zh.loading import Parts, find_textcat, load_pipeline, portable, take_apart
+from spacy_bert_zh.trust import own, refit
 
 ENGINES = {
     "torch": "spacy_bert_zh.TorchBackbone.v1",
@@ -112,6 +113,11 @@ def _export_onnx(
     pipe = find_textcat(nlp, name)
     parts = onnx_saving.shorten(take_apart(pipe))
     small = shrink(nlp, pipe, parts, precision, dev, force)
+    if dev is not None and precision != "fp32" and "calibration" in nlp.meta:
+        small.nlp.meta["calibration"] = refit(
+            small.nlp, own(find_textcat(small.nlp, pipe.name)), dev
+        )
+        print(f"Calibrated anew on {dev}")
     small.nlp.meta["export"] = small.facts(precision)
     if precision != "fp32" and not (small.comparison and small.passes):
         small.nlp.meta.pop("training", None)  # what the source learnt says nothing of this form

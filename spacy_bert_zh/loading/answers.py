@@ -3,11 +3,13 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from spacy.language import Language
 from spacy.tokens import Doc
 
 from spacy_bert_zh.loading.pipeline import given_labels, textcats
+from spacy_bert_zh.textcat import DECISION
 
 log = logging.getLogger(__name__)
 
@@ -21,11 +23,13 @@ class Answer:
         labels: Those that are given: of exclusive ones the best, of others all from the
             threshold on; may be none.
         reading: Pieces, pieces read and windows, where there is one text classifier and it is ours.
+        decision: What it decides, where it is calibrated as well; see `textcat.decision.decide`.
     """
 
     scores: dict[str, float]
     labels: list[str]
     reading: dict[str, int] | None
+    decision: dict[str, Any] | None = None
 
 
 def warm_up(nlp: Language) -> None:
@@ -69,10 +73,10 @@ def _try(nlp: Language, texts: Sequence[str]) -> list[Answer] | None:
 
 
 def _answer(nlp: Language, doc: Doc) -> Answer:
-    return Answer(dict(doc.cats), given_labels(nlp, doc.cats), _reading(nlp, doc))
-
-
-def _reading(nlp: Language, doc: Doc) -> dict[str, int] | None:
     pipes = textcats(nlp)
-    by_component: dict[str, dict[str, int]] = getattr(doc._, "bert_textcat", None) or {}
-    return by_component.get(pipes[0].name) if len(pipes) == 1 else None
+    by_component: dict[str, dict[str, Any]] = getattr(doc._, "bert_textcat", None) or {}
+    said = by_component.get(pipes[0].name, {}) if len(pipes) == 1 else {}
+    decision = {key: said[key] for key in DECISION if key in said}
+    reading = {key: value for key, value in said.items() if key not in decision}
+    given = given_labels(nlp, doc.cats)
+    return Answer(dict(doc.cats), given, reading or None, decision or None)

@@ -66,13 +66,15 @@ class Batch:
 
 
 class Documents(list[Doc]):
-    """A batch on its way through a model, on which a backbone leaves what it read of it.
+    """A batch on its way through a model, on which a backbone leaves what it made of it.
 
     Attributes:
         readings: One for each document, in their order; none where no backbone of ours read them.
+        vectors: Of the documents, shape (documents, width); None as well.
     """
 
     readings: Sequence[Reading] = ()
+    vectors: Any = None
 
 
 @dataclass(frozen=True)

@@ -119,11 +119,20 @@ def _read_all(texts: list[NDArray[Any]], read: Read, budget: int) -> NDArray[np.
 def _reader(checkpoint: Checkpoint, device: torch.device) -> tuple[Read, int]:
     """How the teacher reads a batch, and how many pieces it may have.
 
-    On a CPU the graph in eight bits is twice as fast as torch, and near enough.
+    On a CPU the graph in eight bits is twice as fast as torch, and near enough; but for one with
+    AMX, where torch in bfloat16 is 1.7 times as fast as that graph, and nearer.
     """
-    if device.type == "cpu" and find_spec("onnx") and find_spec("onnxruntime"):
+    is_cpu = device.type == "cpu"
+    half = not is_cpu or _has_amx()
+    if not half and find_spec("onnx") and find_spec("onnxruntime"):
         return _onnx_reader(checkpoint), CPU_PIECES
-    return _torch_reader(checkpoint, device), CPU_PIECES if device.type == "cpu" else GPU_PIECES
+    return _torch_reader(checkpoint, device, half), CPU_PIECES if is_cpu else GPU_PIECES
+
+
+def _has_amx() -> bool:
+    """Whether this CPU multiplies matrices in bfloat16; older versions of torch can't tell."""
+    ask = getattr(torch.cpu, "get_capabilities", None)
+    return bool(ask and ask().get("amx_bf16"))
 
 
 def _onnx_reader(checkpoint: Checkpoint) -> Read:
@@ -148,14 +157,13 @@ def _onnx_reader(checkpoint: Checkpoint) -> Read:
     return read
 
 
-def _torch_reader(checkpoint: Checkpoint, device: torch.device) -> Read:
+def _torch_reader(checkpoint: Checkpoint, device: torch.device, half: bool) -> Read:
     network = build_network(checkpoint, "mean").to(device).eval()
 
     def read(batch: Batch) -> NDArray[np.float32]:
         each = np.arange(len(batch))
         encoded = Encoded([batch], each, each, [{} for _ in each])
-        precise = device.type == "cpu"
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, not precise):
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, half):
             return np.asarray(network(encoded).float().cpu().numpy())
 
     return read

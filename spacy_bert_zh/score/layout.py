@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, count
 from typing import Any
 
+DECIDED = {"decision": "text", "why": "text", "unlike": "number", "set": "texts"}
+"""What a calibrated pipeline says, and the kind of these values."""
 _WHOLE = range(-(2**63), 2**63)
 _EXACT = range(-(2**53), 2**53 + 1)
 """Whole numbers that a floating-point number can be."""
@@ -21,6 +23,7 @@ class Layout:
         multilabel: Whether a row has any number of them.
         separator: What stands between several; no label holds it.
         text: Whether a row has its text.
+        decided: What a calibrated pipeline says beside; the kind of these values.
     """
 
     kept: dict[str, str]
@@ -28,9 +31,10 @@ class Layout:
     multilabel: bool
     separator: str
     text: bool
+    decided: dict[str, str] = field(default_factory=dict)
 
     def names(self) -> list[str]:
-        """The header: file, line, the input's columns, text, label, scores, error."""
+        """The header: file, line, the input's columns, text, label, decision, scores, error."""
         return ["file", "line", *self._renamed().values(), *self._ours()]
 
     def kinds(self) -> list[str]:
@@ -38,7 +42,8 @@ class Layout:
         label = "texts" if self.multilabel else "text"
         scores = ["number"] * len(self.labels)
         text = ["text"] * self.text
-        return ["text", "whole", *self.kept.values(), *text, label, *scores, "text"]
+        decided = self.decided.values()
+        return ["text", "whole", *self.kept.values(), *text, label, *decided, *scores, "text"]
 
     def values(self, row: dict[str, Any]) -> list[Any]:
         """The values of a row, in the order of the names and of their kinds."""
@@ -46,15 +51,18 @@ class Layout:
         kept = [_as(kind, columns.get(name)) for name, kind in self.kept.items()]
         text = [row.get("text")] * self.text
         given = row.get("labels" if self.multilabel else "label")
+        decided = [_listed(kind, row.get(name)) for name, kind in self.decided.items()]
         found = map(scores.get, self.labels)
-        return [row["file"], row["line"], *kept, *text, given, *found, row.get("error")]
+        return [row["file"], row["line"], *kept, *text, given, *decided, *found, row.get("error")]
 
     def cells(self, row: dict[str, Any]) -> list[Any]:
         """As `values`, with several labels in one text."""
+        first = 2 + len(self.kept) + self.text
+        last = first + 1 + len(self.decided)
         values = self.values(row)
-        at = 2 + len(self.kept) + self.text
-        if isinstance(values[at], list):
-            values[at] = self.separator.join(values[at])
+        for at in range(first, last):
+            if isinstance(values[at], list):
+                values[at] = self.separator.join(values[at])
         return values
 
     def notes(self, form: str) -> list[str]:
@@ -71,7 +79,7 @@ class Layout:
     def _ours(self) -> list[str]:
         label = "labels" if self.multilabel else "label"
         scores = [f"score_{name}" for name in self.labels]
-        return [*["text"] * self.text, label, *scores, "error"]
+        return [*["text"] * self.text, label, *self.decided, *scores, "error"]
 
     def _renamed(self) -> dict[str, str]:
         """The names of the input's columns, such that none is one of ours."""
@@ -92,7 +100,9 @@ def survey(rows: Iterable[dict[str, Any]]) -> Layout:
     kept: dict[str, set[str]] = {}
     labels: tuple[str, ...] = ()
     multilabel = text = False
+    decided: set[str] = set()
     for row in rows:
+        decided.update(DECIDED.keys() & row.keys())
         for name, value in row.get("columns", {}).items():
             kept.setdefault(name, set()).update(_kinds(value))
         if not labels:
@@ -100,7 +110,10 @@ def survey(rows: Iterable[dict[str, Any]]) -> Layout:
             multilabel = "labels" in row
         text = text or "text" in row
     kinds = {name: _common(found) for name, found in kept.items()}
-    return Layout(kinds, labels, multilabel, _separator(labels), text)
+    said = {name: DECIDED[name] for name in DECIDED if name in decided}
+    if multilabel and "decision" in said:
+        said["decision"] = "texts"
+    return Layout(kinds, labels, multilabel, _separator(labels), text, said)
 
 
 def _separator(labels: Iterable[str]) -> str:
@@ -125,6 +138,11 @@ def _common(kinds: set[str]) -> str:
     if kinds and kinds <= {"whole", "number"}:
         return "number"
     return "truth" if kinds == {"truth"} else "text"
+
+
+def _listed(kind: str, value: Any) -> Any:
+    """A decision as its column has it: where several labels can hold, "abstain" is one as well."""
+    return [value] if kind == "texts" and isinstance(value, str) else value
 
 
 def _as(kind: str, value: Any) -> Any:

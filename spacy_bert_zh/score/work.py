@@ -66,4 +66,5 @@ def _said(answer: Answer | None, exclusive: bool) -> dict[str, object]:
     if not all(map(math.isfinite, answer.scores.values())):
         return {"error": "the pipeline's scores of this text aren't numbers"}
     given = {"label": answer.labels[0]} if exclusive else {"labels": answer.labels}
-    return {**given, "scores": {k: round(v, 6) for k, v in answer.scores.items()}}
+    scores = {label: round(score, 6) for label, score in answer.scores.items()}
+    return {**given, **(answer.decision or {}), "scores": scores}

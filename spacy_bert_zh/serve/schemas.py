@@ -46,7 +46,11 @@ class Question(BaseModel):
     threshold: float | None = Field(
         None, ge=0, le=1, description="Labels with lower scores are left out of `labels`."
     )
-    explain: bool = Field(False, description="Also tell how much of each text was read.")
+    explain: bool = Field(
+        False,
+        description="Also tell how much of each text was read, and what a calibrated pipeline "
+        "decides.",
+    )
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
@@ -81,6 +85,18 @@ class Result(BaseModel):
     pieces: int | None = Field(None, description="Word pieces of the text.")
     pieces_read: int | None = Field(None, description="Those that the network has seen.")
     windows: int | None = Field(None, description="Overlapping parts that it was read in.")
+    decision: str | list[str] | None = Field(
+        None,
+        description="Of a calibrated pipeline: the label, or the labels where several can hold, "
+        '"abstain" where it isn\'t sure, "unknown" where the text is unlike those it learnt from.',
+    )
+    why: str | None = Field(
+        None, description='"sure", "unsure" or "unlike the training texts": what it decided by.'
+    )
+    unlike: float | None = Field(
+        None, description="Share of usual texts that are more like the training texts."
+    )
+    set: list[str] | None = Field(None, description="Labels that it can't rule out, best first.")
 
 
 class Reply(BaseModel):
@@ -171,5 +187,5 @@ def make_result(question: Question, answer: Answer) -> Result:
         for label, score in best
         if score >= (question.threshold or 0)
     ]
-    reading = answer.reading if question.explain and answer.reading else {}
-    return Result(labels=labels, given=answer.labels, **reading)
+    more = {**(answer.reading or {}), **(answer.decision or {})} if question.explain else {}
+    return Result(labels=labels, given=answer.labels, **more)

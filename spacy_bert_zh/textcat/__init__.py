@@ -5,19 +5,39 @@ from spacy_bert_zh.textcat.architectures import (
     build_bert_text_cat_ensemble_v2,
     build_bert_text_cat_v1,
     build_bert_text_cat_v2,
+    rescale,
 )
+from spacy_bert_zh.textcat.base import BertTextCat
 from spacy_bert_zh.textcat.component import make_bert_textcat, make_bert_textcat_multilabel
-from spacy_bert_zh.textcat.head import draw, plain_weights
+from spacy_bert_zh.textcat.decision import (
+    DECISION,
+    Abstention,
+    Novelty,
+    Rules,
+    Sets,
+    confidence,
+)
+from spacy_bert_zh.textcat.head import distances, draw, plain_weights, remember_known
 from spacy_bert_zh.textcat.ngrams import build_ngram_linear_v1
 
 __all__ = [
+    "DECISION",
+    "Abstention",
+    "BertTextCat",
+    "Novelty",
+    "Rules",
+    "Sets",
     "build_bert_text_cat_ensemble_v1",
     "build_bert_text_cat_ensemble_v2",
     "build_bert_text_cat_v1",
     "build_bert_text_cat_v2",
     "build_ngram_linear_v1",
+    "confidence",
+    "distances",
     "draw",
     "make_bert_textcat",
     "make_bert_textcat_multilabel",
     "plain_weights",
+    "remember_known",
+    "rescale",
 ]

@@ -157,6 +157,23 @@ def _build_ensemble(
     return model
 
 
+def rescale(model: Model[list[Doc], Floats2d], slopes: Any, shifts: Any) -> None:
+    """Multiply the logits of a trained model and add to them, by its weights alone.
+
+    Args:
+        model: Of one of the architectures here.
+        slopes: Factor of each label's logit; shape (labels,).
+        shifts: What is then added; shape (labels,).
+    """
+    head = model.get_ref("output_layer")
+    slopes, shifts = (model.ops.asarray1f(values) for values in (slopes, shifts))
+    head.set_param("W", head.get_param("W") * slopes[:, None])
+    head.set_param("b", head.get_param("b") * slopes + shifts)
+    if model.name == "bert_textcat_ensemble":
+        linear_model = model.layers[2]
+        linear_model.set_param("W", linear_model.get_param("W") * slopes)
+
+
 def _init_ensemble(model: Model[list[Doc], Floats2d], X: Any = None, Y: Any = None) -> None:
     vectors, head, linear_model = model.layers
     vectors.initialize(X=X)

@@ -10,9 +10,10 @@ from spacy.training import Example, validate_examples
 from thinc.api import Optimizer, set_dropout_rate, to_numpy
 from thinc.types import Floats2d
 
-from spacy_bert_zh.pieces import Documents, Reading
+from spacy_bert_zh.pieces import Documents
 from spacy_bert_zh.textcat.class_weights import ClassWeights
-from spacy_bert_zh.textcat.head import draw, start
+from spacy_bert_zh.textcat.decision import Rules, decide
+from spacy_bert_zh.textcat.head import distances, draw, start
 from spacy_bert_zh.textcat.loss import Loss
 
 FIRST, SAMPLE = 20_000, 2_048
@@ -22,8 +23,8 @@ if not Doc.has_extension("bert_textcat"):
     Doc.set_extension("bert_textcat", default=None)
 
 
-class _Readings(WeakKeyDictionary[Doc, Reading]):
-    """What was read of documents between `predict` and `set_annotations`."""
+class _Found(WeakKeyDictionary[Doc, Any]):
+    """What was found out about documents between `predict` and `set_annotations`."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Nothing of it is copied or saved."""
@@ -36,7 +37,7 @@ class BertTextCat(Loss):
     def configure(self, class_weights: ClassWeights | str, label_smoothing: float) -> None:
         """Check the settings, see `Configurable.configure`."""
         super().configure(class_weights, label_smoothing)
-        self._readings = _Readings()
+        self._readings, self._distances = _Found(), _Found()
 
     def start_head(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         """Let a head of ours start from what the vectors tell at once; see `head.start`."""
@@ -59,7 +60,24 @@ class BertTextCat(Loss):
             return self.model.ops.alloc2f(len(read), len(self.labels))
         scores = cast(Floats2d, self.model.predict(read))
         self._readings.update(zip(read, read.readings, strict=False))
+        if self._rules() and read.vectors is not None:
+            found = distances(self.model.get_ref("output_layer"), read.vectors)
+            if found is not None:
+                self._distances.update(zip(read, to_numpy(found).tolist(), strict=True))
         return scores
+
+    def _rules(self) -> Rules | None:
+        """What a calibrated component decides by."""
+        rules = self.cfg.get("decision")
+        return Rules.model_validate(rules) if rules else None
+
+    @property
+    def thresholds(self) -> dict[str, float] | None:
+        """From which score on each label is given; None where labels exclude each other."""
+        if self._exclusive:
+            return None
+        own, common = self.cfg.get("thresholds", {}), self.cfg["threshold"]
+        return {label: own.get(label, common) for label in self.labels}
 
     def _can_compute(self, docs: list[Doc]) -> bool:
         """Whether the model bears these documents: ours take any, others want a token."""
@@ -69,14 +87,19 @@ class BertTextCat(Loss):
     def set_annotations(self, docs: Iterable[Doc], scores: Floats2d) -> None:
         """Write the scores into ``doc.cats``, after one copy from the device for all of them.
 
-        What was read of a document goes into ``doc._.bert_textcat``, under the component's name.
+        What was read of a document goes into ``doc._.bert_textcat``, under the component's name;
+        of a calibrated component also what it decides, see `decision.decide`.
         """
-        labels = self.labels
+        labels, rules = self.labels, self._rules()
+        thresholds = list(self.thresholds.values()) if self.thresholds else None
         for doc, row in zip(docs, to_numpy(scores).tolist(), strict=True):
             doc.cats.update(zip(labels, row, strict=True))
-            reading = self._readings.pop(doc, None)
-            if reading and Doc.has_extension("bert_textcat"):
-                doc._.bert_textcat = {**(doc._.bert_textcat or {}), self.name: reading}
+            said = dict(self._readings.pop(doc, ()))
+            if rules and row:
+                distance = self._distances.pop(doc, None)
+                said |= decide(rules, labels, row, thresholds, distance)
+            if said and Doc.has_extension("bert_textcat"):
+                doc._.bert_textcat = {**(doc._.bert_textcat or {}), self.name: said}
 
     def rehearse(
         self,

@@ -17,6 +17,7 @@ from thinc.api import Model, to_numpy
 
 from spacy_bert_zh.checkpoint import check_finite
 from spacy_bert_zh.errors import BertZhError, wants_memory
+from spacy_bert_zh.textcat.decision import Rules, Score
 from spacy_bert_zh.untrusted import (
     Strict,
     check_msgpack,
@@ -44,6 +45,8 @@ class _Settings(Strict):
     class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(ge=0)]] | None = None
     label_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default={})
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    thresholds: dict[Label, Score] = Field(default={})
+    decision: Rules | None = None
 
 
 class Restoring(TextCategorizer):
@@ -102,7 +105,10 @@ class Restoring(TextCategorizer):
 
 
 def _check_settings(settings: dict[str, Any], where: Path | str) -> None:
-    labels = checked(_Settings, settings, where).labels
+    found = checked(_Settings, settings, where)
+    labels = found.labels
+    if strange := found.thresholds.keys() - set(labels):
+        raise BertZhError(f"{where} has a threshold for the label {shorten(min(strange))}")
     if len(set(labels)) < len(labels):
         twice = next(label for i, label in enumerate(labels) if label in labels[:i])
         raise BertZhError(f"{where} has the label {shorten(twice)} twice")
@@ -161,6 +167,9 @@ def _check_weights(model: Model[Any, Any], labels: list[str]) -> None:
     for name in ("mean", "scale"):
         if name in head.param_names:
             _check_shape(head, name, (width,))
+    if "whiten" in head.param_names:
+        _check_shape(head, "whiten", (width, width))
+        _check_shape(head, "centres", (len(head.get_param("centres")), width))
     for node in model.walk():
         if node.name == "ngram_linear":
             _check_shape(node, "W", (node.get_dim("nI"), len(labels)))

@@ -10,7 +10,8 @@ const bytes = (value) => new TextEncoder().encode(JSON.stringify(value)).length;
 
 /**
  * Classify rows: each gets `scores` (in the order of `run.labels`), the names of the labels that it
- * is `given`, and `reading`, or an `error`.
+ * is `given`, and `reading`, or an `error`; of a calibrated pipeline also the key of its `doubt`,
+ * if it has one, and the `set` of labels that it can't rule out.
  *
  * A run has the `name` of a pipeline, `labels` (a copy, for more may turn up), `limits`, and the
  * hooks of `ask` and `onRows`, which is told of the rows that are done.
@@ -66,7 +67,7 @@ function take({ name, waiting, size, limits }) {
   return part;
 }
 
-function fill(row, { labels, given, pieces, pieces_read: read, windows }, order) {
+function fill(row, { labels, given, pieces, pieces_read: read, windows, why, set }, order) {
   row.scores = [];
   row.given = given;
   for (const { label, score } of labels) {
@@ -74,6 +75,8 @@ function fill(row, { labels, given, pieces, pieces_read: read, windows }, order)
     row.scores[order.indexOf(label)] = score;
   }
   if (pieces !== undefined) row.reading = { pieces, read, windows };
+  row.doubt = { unsure: "unsure", "unlike the training texts": "unlike" }[why];
+  row.set = set;
 }
 
 /** Give the rows of a failed request an error, or another try in smaller or better company. */

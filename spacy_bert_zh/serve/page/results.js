@@ -37,10 +37,21 @@ function card(row, run, most) {
 }
 
 /** What the service says of a text, in plain words. */
-function verdict({ given }) {
-  if (!given.length) return say(make("p", "verdict quiet"), "noneGiven");
-  const names = quote("strong", "", given.join(", "));
-  return make("p", "verdict", say(make("span", "quiet"), "givenLabels"), " ", names);
+function verdict({ given, doubt, set }) {
+  const parts = [];
+  if (doubt) parts.push(say(make("p", "warning"), `${doubt}Whole`));
+  if (given.length) {
+    const names = quote(doubt ? "span" : "strong", "", given.join(", "));
+    const key = doubt ? "perhaps" : "givenLabels";
+    parts.push(make("p", "verdict", say(make("span", "quiet"), key), " ", names));
+  } else {
+    parts.push(say(make("p", "verdict quiet"), "noneGiven"));
+  }
+  if (set?.length > 1) {
+    const names = quote("span", "", set.join(", "));
+    parts.push(make("p", "verdict", say(make("span", "quiet"), "possible"), " ", names));
+  }
+  return make("div", "", ...parts);
 }
 
 function scores(row, run, most) {
@@ -48,7 +59,7 @@ function scores(row, run, most) {
     name: run.labels[i],
     share: row.scores[i] ?? 0,
     value: percent(row.scores[i] ?? 0),
-    strong: row.given.includes(run.labels[i]),
+    strong: !row.doubt && row.given.includes(run.labels[i]),
     tick: run.exclusive ? null : run.threshold,
   }));
   const few = items.slice(0, Math.max(most, row.given.length));
@@ -103,7 +114,7 @@ export function showTable(root, rows) {
     parts.push(say(make("p", "quiet"), "first", { shown: SHOWN, n: rows.length }));
   }
   root.replaceChildren(...parts);
-  const tally = { counts: new Map(), errors: 0, partial: 0, done: 0 };
+  const tally = { counts: new Map(), errors: 0, partial: 0, doubtful: 0, done: 0 };
   return (done) => {
     for (const row of done) {
       count(tally, row);
@@ -138,7 +149,9 @@ function fillRow(line, row) {
   }
   const names = row.given;
   label.append(names.length ? names.join(", ") : say(make("span", "quiet"), "none"));
-  if (isPartial(row)) label.append(say(make("span", "warning"), "partialMark"));
+  for (const mark of [isPartial(row) && "partialMark", row.doubt]) {
+    if (mark) label.append(say(make("span", "warning"), mark));
+  }
   score.append(percent(row.scores[ranked(row)[0]]));
 }
 
@@ -149,13 +162,14 @@ function count(tally, row) {
     return;
   }
   if (isPartial(row)) tally.partial += 1;
+  if (row.doubt) tally.doubtful += 1;
   const names = row.given;
   for (const name of names.length ? names : [null]) {
     tally.counts.set(name, (tally.counts.get(name) ?? 0) + 1);
   }
 }
 
-function summarize(root, { counts, errors, partial, done }) {
+function summarize(root, { counts, errors, partial, doubtful, done }) {
   const shown = (n) => `${n.toLocaleString("en")} (${percent(n / done)})`;
   const sorted = [...counts].sort((a, b) => b[1] - a[1]);
   const items = sorted.slice(0, SUMMARY).map(([name, n]) => ({
@@ -167,5 +181,6 @@ function summarize(root, { counts, errors, partial, done }) {
     root.append(say(make("p", "quiet"), "more", { n: sorted.length - SUMMARY }));
   }
   if (partial) root.append(say(make("p", "warning"), "partialCount", { n: partial }));
+  if (doubtful) root.append(say(make("p", "warning"), "doubtCount", { n: doubtful }));
   root.hidden = false;
 }

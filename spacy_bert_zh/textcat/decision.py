@@ -1,0 +1,134 @@
+"""What a calibrated component decides of a text: its labels, or that it can't tell."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from spacy_bert_zh.untrusted import Closed
+
+ABSTAIN, UNKNOWN = "abstain", "unknown"
+SURE, UNSURE, UNLIKE = "sure", "unsure", "unlike the training texts"
+
+DECISION = ("decision", "why", "unlike", "set")
+"""What `decide` tells."""
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Score = Annotated[float, Field(ge=0, le=1)]
+
+
+class Abstention(Closed):
+    """Answers that are not sure enough are not given.
+
+    Attributes:
+        right: The share of the answers that shall be right.
+        score: The least that an answer must have.
+    """
+
+    right: Share
+    score: Score
+
+
+class Sets(Closed):
+    """Sets of labels that hold the right one.
+
+    Attributes:
+        coverage: How often they shall.
+        score: The least that a label in a set has, but for the best one.
+    """
+
+    coverage: Share
+    score: Score
+
+
+class Novelty(Closed):
+    """Texts that are unlike those of the training.
+
+    Attributes:
+        known: The share of texts like those of the training that shall count as such.
+        distances: Quantiles of the distances of such texts, from the smallest to the largest.
+    """
+
+    known: Share
+    distances: Annotated[list[float], Field(min_length=2, max_length=10_001)]
+
+    @model_validator(mode="after")
+    def _ascend(self) -> Self:
+        if self.distances != sorted(self.distances):
+            raise ValueError("the distances must ascend")
+        return self
+
+    def share(self, distance: float) -> float:
+        """The share of known texts that are nearer, from 0 to 1."""
+        return bisect_left(self.distances, distance) / len(self.distances)
+
+
+class Rules(Closed):
+    """What a component decides by, as `calibrate` found it; nothing else holds.
+
+    Attributes:
+        abstention: When it says nothing.
+        sets: Which labels it can't rule out; of exclusive labels only.
+        novelty: Which texts it doesn't know the like of.
+    """
+
+    abstention: Abstention | None = None
+    sets: Sets | None = None
+    novelty: Novelty | None = None
+
+
+def confidence(scores: Sequence[float], given: Sequence[bool], exclusive: bool) -> float:
+    """How sure an answer is, between 0 and 1: of exclusive labels the best one's score.
+
+    Of others that of the least sure of all decisions: the score of a label that is given, 1 less
+    that of one that isn't.
+    """
+    if exclusive:
+        return max(scores)
+    pairs = zip(scores, given, strict=True)
+    return min(score if is_given else 1.0 - score for score, is_given in pairs)
+
+
+def decide(
+    rules: Rules,
+    labels: Sequence[str],
+    scores: Sequence[float],
+    thresholds: Sequence[float] | None,
+    distance: float | None,
+) -> dict[str, Any]:
+    """Decide on a text.
+
+    Args:
+        rules: What to decide by.
+        labels: Of the component.
+        scores: Of the labels.
+        thresholds: From which score on each label is given; None where labels exclude each other.
+        distance: From the training texts; None if it isn't known.
+
+    Returns:
+        ``decision``: a label, or a list where they don't exclude each other, "abstain" or
+        "unknown"; ``why``: "sure", "unsure", or "unlike the training texts"; where there are
+        rules for it also ``set``, the labels that can't be ruled out, best first, and
+        ``unlike``, the share of known texts that are nearer to the training texts.
+    """
+    best = max(scores)
+    if thresholds is None:
+        given = [score == best for score in scores]
+    else:
+        given = [score >= least for score, least in zip(scores, thresholds, strict=True)]
+    chosen = [label for label, is_given in zip(labels, given, strict=True) if is_given]
+    said: dict[str, Any] = {"decision": chosen[0] if thresholds is None else chosen, "why": SURE}
+    surest = confidence(scores, given, thresholds is None)
+    if rules.abstention and surest < rules.abstention.score:
+        said = {"decision": ABSTAIN, "why": UNSURE}
+    if rules.novelty and distance is not None:
+        share = rules.novelty.share(distance)
+        if share > rules.novelty.known:
+            said = {"decision": UNKNOWN, "why": UNLIKE}
+        said["unlike"] = round(share, 4)
+    if rules.sets:
+        least = min(rules.sets.score, best)
+        pairs = sorted(zip(scores, labels, strict=True), key=lambda pair: -pair[0])
+        said["set"] = [label for score, label in pairs if score >= least]
+    return said

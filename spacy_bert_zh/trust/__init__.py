@@ -1,0 +1,7 @@
+"""How far scores can be trusted: calibrated, decided by with a guarantee."""
+
+from spacy_bert_zh.trust.fit import fit, own, refit
+from spacy_bert_zh.trust.options import Aims
+from spacy_bert_zh.trust.scaling import FEWEST_TEXTS
+
+__all__ = ["FEWEST_TEXTS", "Aims", "fit", "own", "refit"]

@@ -1,0 +1,196 @@
+"""Fits what a text classifier says, and decides, to texts that it hasn't learnt from."""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from spacy.language import Language
+from spacy.pipeline import TextCategorizer
+from spacy.tokens import Doc
+from thinc.types import Floats2d
+
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.evaluate import (
+    Predictions,
+    calibration_error,
+    check_corpus,
+    predict,
+    read_shards,
+)
+from spacy_bert_zh.loading import is_exclusive
+from spacy_bert_zh.textcat import (
+    Abstention,
+    BertTextCat,
+    Novelty,
+    Rules,
+    Sets,
+    confidence,
+    distances,
+    draw,
+    remember_known,
+    rescale,
+)
+from spacy_bert_zh.trust.abstention import find_score
+from spacy_bert_zh.trust.novelty import find_distances, fit_gaussians
+from spacy_bert_zh.trust.options import Aims
+from spacy_bert_zh.trust.scaling import FEWEST_TEXTS, fit_logistic, fit_temperature
+from spacy_bert_zh.trust.sets import find_least
+from spacy_bert_zh.trust.thresholds import find_thresholds, read_aim
+
+SAMPLE = 20_000
+"""Training texts, drawn at random, that the distances start from."""
+_BATCH = 256
+
+
+def own(pipe: TextCategorizer) -> BertTextCat:
+    """A text classifier that can be calibrated: one of ours.
+
+    Raises:
+        BertZhError: It isn't, or has another architecture.
+    """
+    refs = pipe.model.ref_names
+    if isinstance(pipe, BertTextCat) and {"backbone", "output_layer"} <= set(refs):
+        return pipe
+    raise BertZhError(
+        f"The component '{pipe.name}' can't be calibrated: expected bert_textcat or "
+        "bert_textcat_multilabel with BertTextCat or BertTextCatEnsemble"
+    )
+
+
+def fit(
+    nlp: Language, pipe: BertTextCat, dev: Path, aims: Aims, train: Path | None = None
+) -> dict[str, Any]:
+    """Calibrate a text classifier in place.
+
+    Args:
+        nlp: Its pipeline.
+        pipe: The classifier.
+        dev: Texts that it hasn't learnt from: a ``.spacy`` file or a folder of them.
+        aims: What is asked for.
+        train: Texts that it has learnt from, to tell which are unlike them.
+
+    Returns:
+        What was found, for `meta.json` and for people. Fewer than `FEWEST_TEXTS` leave the scores
+        as they are, and then there is no word of a temperature or of slopes.
+
+    Raises:
+        BertZhError: An aim can't be reached, for one because the texts are too few.
+    """
+    aims.check(is_exclusive(pipe))
+    before = predict(nlp, pipe, dev)
+    facts: dict[str, Any] = {"texts": len(before.excerpts)}
+    if facts["texts"] >= FEWEST_TEXTS:
+        facts |= _scale(pipe, before)
+    if train is not None:
+        check_corpus(nlp, pipe, train)
+        _remember(pipe, _vectors(pipe, read_shards(nlp, train)))
+    after = predict(nlp, pipe, dev)
+    facts["calibration_error"] = [_error(before), _error(after)]
+    if aims.aim is not None:
+        found = find_thresholds(after.scores, after.gold, after.known, read_aim(aims.aim))
+        pipe.cfg["thresholds"] = dict(zip(after.labels, found.tolist(), strict=True))
+        facts |= {"aim": aims.aim, "thresholds": pipe.cfg["thresholds"]}
+    return facts | decide_by(nlp, pipe, dev, after, aims)
+
+
+def refit(nlp: Language, pipe: BertTextCat, dev: Path) -> dict[str, Any]:
+    """Fit a calibrated classifier anew after its network changed, by the aims it has.
+
+    Args:
+        nlp: Its pipeline.
+        pipe: The classifier, changed in place.
+        dev: Texts that it hasn't learnt from.
+
+    Returns:
+        As `fit`.
+
+    Raises:
+        BertZhError: The texts are too few, or an aim can't be reached.
+    """
+    rules = Rules.model_validate(pipe.cfg["decision"])
+    aims = Aims(
+        rules.abstention.right if rules.abstention else None,
+        rules.sets.coverage if rules.sets else None,
+        rules.novelty.known if rules.novelty else Aims.known,
+    )
+    return fit(nlp, pipe, dev, aims)
+
+
+def decide_by(
+    nlp: Language, pipe: BertTextCat, dev: Path, said: Predictions, aims: Aims
+) -> dict[str, Any]:
+    """Find the rules of a classifier whose scores are calibrated; what was found."""
+    facts: dict[str, Any] = {}
+    rules: dict[str, Any] = {}
+    if aims.right is not None:
+        surest, correct = _surest(pipe, said)
+        found = find_score(surest, correct, aims.right)
+        rules["abstention"] = Abstention(right=aims.right, score=found.score)
+        facts["right"] = {"asked": aims.right, **vars(found)}
+    if aims.coverage is not None:
+        least = find_least(said.scores, said.gold, aims.coverage)
+        rules["sets"] = Sets(coverage=aims.coverage, score=least)
+        sizes = np.maximum((said.scores >= least).sum(1), 1)
+        facts["sets"] = {"coverage": aims.coverage, "labels": float(sizes.mean())}
+    vectors, _ = _vectors(pipe, read_shards(nlp, dev))
+    far = distances(
+        pipe.model.get_ref("output_layer"), pipe.model.ops.asarray2f(cast(Floats2d, vectors))
+    )
+    # From fewer texts, nobody could tell what few of them are unlike.
+    if far is not None and len(vectors) * (1 - aims.known) >= 1 - 1e-9:
+        quantiles = find_distances(pipe.model.ops.to_numpy(far))
+        rules["novelty"] = Novelty(known=aims.known, distances=quantiles)
+        facts["known"] = aims.known
+    pipe.cfg["decision"] = Rules(**rules).model_dump(exclude_none=True)
+    return facts
+
+
+def _scale(pipe: BertTextCat, said: Predictions) -> dict[str, Any]:
+    """Let scores mean what they say; what it took."""
+    order = [said.labels.index(label) for label in pipe.labels]
+    ones = np.ones(len(order))
+    if is_exclusive(pipe):
+        temperature = fit_temperature(said.scores, said.gold)
+        slopes, shifts = ones / temperature, 0 * ones
+        facts: dict[str, Any] = {"temperature": temperature}
+    else:
+        found = fit_logistic(said.scores, said.gold, said.known)
+        slopes, shifts = (values[order] for values in found)
+        facts = {"slopes": slopes.tolist(), "shifts": shifts.tolist()}
+    rescale(pipe.model, slopes, shifts)
+    return facts
+
+
+def _surest(pipe: BertTextCat, said: Predictions) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """How sure each answer is, and whether it is right as a whole; shape (texts,) each."""
+    thresholds = pipe.thresholds
+    given = said.predicted.astype(bool)
+    if thresholds is not None:
+        given = said.scores >= np.asarray([thresholds[label] for label in said.labels])
+    exclusive = thresholds is None
+    pairs = zip(said.scores.tolist(), given.tolist(), strict=True)
+    surest = np.asarray([confidence(scores, mask, exclusive) for scores, mask in pairs])
+    return surest, (given == said.gold.astype(bool)).all(1)
+
+
+def _vectors(pipe: BertTextCat, docs: Iterator[Doc]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Vectors of texts, drawn if they are many, and which labels they have."""
+    backbone = pipe.model.get_ref("backbone")
+    some = iter(draw(docs, SAMPLE))
+    vectors, gold = [], []
+    while batch := list(islice(some, _BATCH)):
+        vectors.append(pipe.model.ops.to_numpy(backbone.predict(batch)))
+        gold += [[doc.cats.get(label, 0.0) > 0 for label in pipe.labels] for doc in batch]
+    return np.concatenate(vectors), np.asarray(gold)
+
+
+def _remember(pipe: BertTextCat, known: tuple[NDArray[Any], NDArray[Any]]) -> None:
+    gaussians = fit_gaussians(*known)
+    remember_known(pipe.model.get_ref("output_layer"), gaussians.centres, gaussians.whiten)
+
+
+def _error(said: Predictions) -> float:
+    return calibration_error(said.scores, said.gold, said.known, said.exclusive)
