@@ -16,6 +16,7 @@ from spacy_bert_zh.textcat.decision import (
     Rules,
     Sets,
     confidence,
+    rank,
 )
 from spacy_bert_zh.textcat.head import distances, draw, plain_weights, remember_known
 from spacy_bert_zh.textcat.ngrams import build_ngram_linear_v1
@@ -38,6 +39,7 @@ __all__ = [
     "make_bert_textcat",
     "make_bert_textcat_multilabel",
     "plain_weights",
+    "rank",
     "remember_known",
     "rescale",
 ]

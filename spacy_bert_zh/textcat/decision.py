@@ -2,9 +2,9 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field
 
 from spacy_bert_zh.untrusted import Closed
 
@@ -16,6 +16,17 @@ DECISION = ("decision", "why", "unlike", "set")
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Score = Annotated[float, Field(ge=0, le=1)]
+
+
+def _ascending(values: list[float]) -> list[float]:
+    if values != sorted(values):
+        raise ValueError("quantiles must ascend")
+    return values
+
+
+Quantiles = Annotated[
+    list[float], Field(min_length=2, max_length=10_001), AfterValidator(_ascending)
+]
 
 
 class Abstention(Closed):
@@ -43,25 +54,26 @@ class Sets(Closed):
 
 
 class Novelty(Closed):
-    """Texts that are unlike those of the training.
+    """Texts that are unlike those of the training: far from them, and their labels unsure.
+
+    Either alone tells less: what is far in a direction that no label depends on may be nothing
+    new, and what is unsure may lie between two labels. Their ranks among known texts are added.
 
     Attributes:
         known: The share of texts like those of the training that shall count as such.
         distances: Quantiles of the distances of such texts, from the smallest to the largest.
+        doubts: The same of how unsure their answers are, from 0 to 1.
+        sums: The same of the sum of both ranks.
     """
 
     known: Share
-    distances: Annotated[list[float], Field(min_length=2, max_length=10_001)]
+    distances: Quantiles
+    doubts: Quantiles
+    sums: Quantiles
 
-    @model_validator(mode="after")
-    def _ascend(self) -> Self:
-        if self.distances != sorted(self.distances):
-            raise ValueError("the distances must ascend")
-        return self
-
-    def share(self, distance: float) -> float:
-        """The share of known texts that are nearer, from 0 to 1."""
-        return bisect_left(self.distances, distance) / len(self.distances)
+    def share(self, distance: float, doubt: float) -> float:
+        """The share of known texts that are less strange, from 0 to 1."""
+        return rank(self.sums, rank(self.distances, distance) + rank(self.doubts, doubt))
 
 
 class Rules(Closed):
@@ -76,6 +88,11 @@ class Rules(Closed):
     abstention: Abstention | None = None
     sets: Sets | None = None
     novelty: Novelty | None = None
+
+
+def rank(quantiles: Sequence[float], value: float) -> float:
+    """The share of a distribution that lies below a value."""
+    return bisect_left(quantiles, value) / len(quantiles)
 
 
 def confidence(scores: Sequence[float], given: Sequence[bool], exclusive: bool) -> float:
@@ -110,7 +127,7 @@ def decide(
         ``decision``: a label, or a list where they don't exclude each other, "abstain" or
         "unknown"; ``why``: "sure", "unsure", or "unlike the training texts"; where there are
         rules for it also ``set``, the labels that can't be ruled out, best first, and
-        ``unlike``, the share of known texts that are nearer to the training texts.
+        ``unlike``, the share of known texts that are less strange.
     """
     best = max(scores)
     if thresholds is None:
@@ -123,7 +140,7 @@ def decide(
     if rules.abstention and surest < rules.abstention.score:
         said = {"decision": ABSTAIN, "why": UNSURE}
     if rules.novelty and distance is not None:
-        share = rules.novelty.share(distance)
+        share = rules.novelty.share(distance, 1.0 - surest)
         if share > rules.novelty.known:
             said = {"decision": UNKNOWN, "why": UNLIKE}
         said["unlike"] = round(share, 4)

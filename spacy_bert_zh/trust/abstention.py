@@ -15,6 +15,8 @@ GRID = np.unique(
     np.concatenate([1 - np.geomspace(1e-5, 0.5, 200), np.linspace(0, 0.5, 51)]).round(6)
 )
 """Scores that are tried, fixed before any text is seen; shape (tries,), ascending."""
+STARTS = (0.05, 0.2, 0.4, 0.6, 0.8)
+"""Shares of the texts that get an answer where a sequence of tests starts."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,11 @@ def find_score(surest: NDArray[Any], correct: NDArray[Any], right: float) -> Fou
     """Find the lowest score from which on answers are right often enough, with a guarantee.
 
     With a probability of `CONFIDENCE` over the texts drawn, at least the share `right` of all
-    answers with such a score is right. Scores are tried from the highest down, each by an exact
-    binomial test, until one fails: so all tests together err no more often than one (fixed
-    sequence testing, Angelopoulos et al. 2021, arXiv 2110.01052, section 2.3 and proposition 1).
-    How many texts reach a score tells nothing of whether they are right, so those that too few
-    reach are passed over.
+    answers with such a score is right. Scores are tried from a high one down, each by an exact
+    binomial test, until one fails: so the tests of a sequence together err no more often than one
+    of them (Learn then Test, Angelopoulos et al. 2021, arXiv 2110.01052, section 2.3). Several
+    sequences share the allowed error, since few texts alone seldom pass. How many texts reach a
+    score tells nothing of whether they are right, so this may decide where a sequence starts.
 
     Args:
         surest: How sure each answer is, between 0 and 1; shape (texts,).
@@ -52,28 +54,31 @@ def find_score(surest: NDArray[Any], correct: NDArray[Any], right: float) -> Fou
     """
     from scipy.stats import binom
 
-    needed = fewest(right)
-    best = None
-    for score in GRID[::-1].tolist():
-        reached = surest >= score
-        count, wrong = int(reached.sum()), int((reached & ~correct).sum())
-        if count < needed:
-            continue
-        if binom.cdf(wrong, count, 1 - right) > 1 - CONFIDENCE:
-            break
-        best = Found(score, count / len(surest), 1 - wrong / count)
-    if best is not None:
-        return best
-    raise BertZhError(_why(surest, correct, right, needed))
+    scores = GRID[::-1]
+    order = np.argsort(surest, kind="stable")
+    counts = len(surest) - np.searchsorted(surest[order], scores)  # of the texts that reach them
+    mistakes = np.concatenate([[0], np.cumsum(~correct[order[::-1]])])  # among the surest n
+    wrong = mistakes[counts]
+    passed = binom.cdf(wrong, counts, 1 - right) <= (1 - CONFIDENCE) / len(STARTS)
+    ends = []
+    for share in STARTS:
+        start = int(np.argmax(counts >= share * len(surest)))
+        length = int(np.argmin(np.append(passed[start:], False)))
+        ends += [start + length - 1] if length else []
+    if not ends:
+        raise BertZhError(_why(surest, correct, right))
+    lowest = max(ends)
+    count = int(counts[lowest])
+    return Found(float(scores[lowest]), count / len(surest), 1 - float(wrong[lowest]) / count)
 
 
 def fewest(right: float) -> int:
     """How many answers must all be right to show that this share of them is."""
-    return math.ceil(math.log(1 - CONFIDENCE) / math.log(right))
+    return math.ceil(math.log((1 - CONFIDENCE) / len(STARTS)) / math.log(right))
 
 
-def _why(surest: NDArray[Any], correct: NDArray[Any], right: float, needed: int) -> str:
-    texts = len(surest)
+def _why(surest: NDArray[Any], correct: NDArray[Any], right: float) -> str:
+    texts, needed = len(surest), fewest(right)
     if texts < needed:
         return (
             f"--right {right:g}: to promise it with {CONFIDENCE:.0%} confidence takes {needed:,} "

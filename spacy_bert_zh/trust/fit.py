@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.pipeline import TextCategorizer
 from spacy.tokens import Doc
-from thinc.types import Floats2d
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import (
@@ -24,7 +23,6 @@ from spacy_bert_zh.loading import is_exclusive
 from spacy_bert_zh.textcat import (
     Abstention,
     BertTextCat,
-    Novelty,
     Rules,
     Sets,
     confidence,
@@ -34,7 +32,7 @@ from spacy_bert_zh.textcat import (
     rescale,
 )
 from spacy_bert_zh.trust.abstention import find_score
-from spacy_bert_zh.trust.novelty import find_distances, fit_gaussians
+from spacy_bert_zh.trust.novelty import find_novelty, fit_gaussians
 from spacy_bert_zh.trust.options import Aims
 from spacy_bert_zh.trust.scaling import FEWEST_TEXTS, fit_logistic, fit_temperature
 from spacy_bert_zh.trust.sets import find_least
@@ -125,8 +123,8 @@ def decide_by(
     """Find the rules of a classifier whose scores are calibrated; what was found."""
     facts: dict[str, Any] = {}
     rules: dict[str, Any] = {}
+    surest, correct = _surest(pipe, said)
     if aims.right is not None:
-        surest, correct = _surest(pipe, said)
         found = find_score(surest, correct, aims.right)
         rules["abstention"] = Abstention(right=aims.right, score=found.score)
         facts["right"] = {"asked": aims.right, **vars(found)}
@@ -135,14 +133,10 @@ def decide_by(
         rules["sets"] = Sets(coverage=aims.coverage, score=least)
         sizes = np.maximum((said.scores >= least).sum(1), 1)
         facts["sets"] = {"coverage": aims.coverage, "labels": float(sizes.mean())}
-    vectors, _ = _vectors(pipe, read_shards(nlp, dev))
-    far = distances(
-        pipe.model.get_ref("output_layer"), pipe.model.ops.asarray2f(cast(Floats2d, vectors))
-    )
+    far = _distances(nlp, pipe, dev)
     # From fewer texts, nobody could tell what few of them are unlike.
-    if far is not None and len(vectors) * (1 - aims.known) >= 1 - 1e-9:
-        quantiles = find_distances(pipe.model.ops.to_numpy(far))
-        rules["novelty"] = Novelty(known=aims.known, distances=quantiles)
+    if far is not None and len(far) * (1 - aims.known) >= 1 - 1e-9:
+        rules["novelty"] = find_novelty(far, 1 - surest, aims.known)
         facts["known"] = aims.known
     pipe.cfg["decision"] = Rules(**rules).model_dump(exclude_none=True)
     return facts
@@ -185,6 +179,18 @@ def _vectors(pipe: BertTextCat, docs: Iterator[Doc]) -> tuple[NDArray[Any], NDAr
         vectors.append(pipe.model.ops.to_numpy(backbone.predict(batch)))
         gold += [[doc.cats.get(label, 0.0) > 0 for label in pipe.labels] for doc in batch]
     return np.concatenate(vectors), np.asarray(gold)
+
+
+def _distances(nlp: Language, pipe: BertTextCat, dev: Path) -> NDArray[Any] | None:
+    """How far texts are from those of the training, if the classifier knows; shape (texts,)."""
+    head, found = pipe.model.get_ref("output_layer"), []
+    docs = read_shards(nlp, dev)
+    while batch := list(islice(docs, _BATCH)):
+        far = distances(head, pipe.model.get_ref("backbone").predict(batch))
+        if far is None:
+            return None
+        found.append(pipe.model.ops.to_numpy(far))
+    return np.concatenate(found)
 
 
 def _remember(pipe: BertTextCat, known: tuple[NDArray[Any], NDArray[Any]]) -> None:

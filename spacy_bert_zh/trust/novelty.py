@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spacy_bert_zh.textcat import Novelty, rank
+
 GRID = 200
-"""Steps in which the distances of known texts are remembered."""
+"""Steps in which what is known of texts is remembered."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,19 @@ def fit_gaussians(vectors: NDArray[Any], gold: NDArray[Any]) -> Gaussians:
     return Gaussians((means @ whiten).astype(np.float32), whiten.astype(np.float32))
 
 
-def find_distances(distances: NDArray[Any]) -> list[float]:
-    """What `Novelty` remembers of the distances of known texts: their quantiles, ascending."""
-    return np.quantile(distances, np.linspace(0, 1, GRID + 1)).tolist()
+def find_novelty(distances: NDArray[Any], doubts: NDArray[Any], known: float) -> Novelty:
+    """What known texts look like.
+
+    Args:
+        distances: From the training texts; shape (texts,).
+        doubts: How unsure the answers to them are, from 0 to 1; shape (texts,).
+        known: The share of such texts that shall count as known.
+    """
+    far, unsure = _quantiles(distances), _quantiles(doubts)
+    pairs = zip(distances.tolist(), doubts.tolist(), strict=True)
+    sums = np.asarray([rank(far, distance) + rank(unsure, doubt) for distance, doubt in pairs])
+    return Novelty(known=known, distances=far, doubts=unsure, sums=_quantiles(sums))
+
+
+def _quantiles(values: NDArray[Any]) -> list[float]:
+    return np.quantile(values, np.linspace(0, 1, GRID + 1)).tolist()
