@@ -31,7 +31,7 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
             f"{sets['labels']:.2f} labels on average"
         )
     if known := facts.get("known"):
-        yield f"Texts farther from the training texts than {known:.4g} of these are called unknown"
+        yield f"Texts stranger than {known:.4g} of these are called unknown"
     if aim := facts.get("aim"):
         found = facts["thresholds"].values()
         yield f"Thresholds for {aim}: {len(found)} labels, {min(found):.2f} to {max(found):.2f}"

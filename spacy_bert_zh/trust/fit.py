@@ -84,7 +84,7 @@ def fit(
         facts |= _scale(pipe, before)
     if train is not None:
         check_corpus(nlp, pipe, train)
-        _remember(pipe, _vectors(pipe, read_shards(nlp, train)))
+        _remember(pipe, vectors_of(pipe, read_shards(nlp, train)))
     after = predict(nlp, pipe, dev)
     facts["calibration_error"] = [_error(before), _error(after)]
     if aims.aim is not None:
@@ -170,7 +170,7 @@ def _surest(pipe: BertTextCat, said: Predictions) -> tuple[NDArray[Any], NDArray
     return surest, (given == said.gold.astype(bool)).all(1)
 
 
-def _vectors(pipe: BertTextCat, docs: Iterator[Doc]) -> tuple[NDArray[Any], NDArray[Any]]:
+def vectors_of(pipe: BertTextCat, docs: Iterator[Doc]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Vectors of texts, drawn if they are many, and which labels they have."""
     backbone = pipe.model.get_ref("backbone")
     some = iter(draw(docs, SAMPLE))
