@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 BINS = 15
+CURVE = 101
+"""Points of the risk–coverage curve that are kept."""
 LEAST = float(np.finfo(np.float32).eps)
 """Scores are float32: one of 0 may be any below this, and its logarithm would be infinite."""
 ROUNDING = 1e-9
@@ -95,6 +97,20 @@ def calibration_error(claims: Claims) -> float:
     return float(np.abs(bin_sums(claims.scores - claims.holds)).sum() / max(len(claims), 1))
 
 
+def error_of_luck(claims: Claims) -> float:
+    """The calibration error that scores would have here on average if they meant what they say.
+
+    Even then the share that holds differs from the score in each bin, by a normal deviate whose
+    mean distance is sqrt(2 / pi) of its deviation (cf. Broecker & Smith 2007, *Increasing the
+    reliability of reliability diagrams*, on consistency).
+    """
+    first, shares = bin_shares(len(claims))
+    bins = first[:, None] + np.arange(shares.shape[1])
+    variances = shares**2 * (claims.scores * (1 - claims.scores))[:, None]
+    sums = np.bincount(bins.ravel(), np.maximum(variances, 0.0).ravel())
+    return float(np.sqrt(2 / np.pi * sums).sum() / max(len(claims), 1))
+
+
 def reliability_bins(claims: Claims) -> list[dict[str, float]]:
     """The points of a reliability diagram, by rising score: mean ``score``, share that ``holds``.
 
@@ -172,3 +188,35 @@ def coverage_at(claims: Claims, right: float) -> float:
     coverage, risk = risk_coverage(claims)
     enough = coverage[risk <= 1 - right + ROUNDING]
     return float(enough[-1]) if len(enough) else 0.0
+
+
+def measure_reliability(
+    claims: Claims, terms: dict[str, Floats], exclusive: bool
+) -> dict[str, Any]:
+    """All of this as ``metrics.json`` has it.
+
+    Where a text may have several labels there is no risk–coverage: an answer is a set of labels,
+    and no one score stands for it.
+
+    Args:
+        claims: What scores claim.
+        terms: ``brier`` and ``nll`` of each text, float (texts,).
+        exclusive: Whether labels exclude each other.
+    """
+    selective: dict[str, Any] = {"aurc": None, "coverage_at_99": None, "risk_coverage": None}
+    if exclusive:
+        coverage, risk = risk_coverage(claims)
+        chosen = np.unique(np.linspace(0, len(coverage) - 1, CURVE).round().astype(int))
+        points = zip(coverage[chosen].tolist(), risk[chosen].tolist(), strict=True)
+        selective = {
+            "aurc": area_under_risk(claims),
+            "coverage_at_99": coverage_at(claims, 0.99),
+            "risk_coverage": [{"coverage": c, "risk": r} for c, r in points],
+        }
+    return {
+        "ece": calibration_error(claims),
+        "ece_of_luck": error_of_luck(claims),
+        **{name: float(term.mean()) for name, term in terms.items()},
+        "bins": reliability_bins(claims),
+        **selective,
+    }

@@ -133,7 +133,7 @@ def is_exclusive(pipe: TextCategorizer) -> bool:
 
 
 def set_threshold(pipe: TextCategorizer, threshold: float) -> None:
-    """Let another score decide which labels are given.
+    """Let another score decide which labels are given, the same for all of them.
 
     Raises:
         BertZhError: The labels exclude each other, or it is no score.
@@ -146,6 +146,16 @@ def set_threshold(pipe: TextCategorizer, threshold: float) -> None:
     if not 0 <= threshold <= 1:
         raise BertZhError(f"--threshold {threshold:g}: a score is between 0 and 1")
     pipe.cfg["threshold"] = threshold
+    pipe.cfg.pop("thresholds", None)
+
+
+def thresholds_of(pipe: TextCategorizer) -> dict[str, float]:
+    """The score from which each label counts as given, where a text may have several.
+
+    A label's own (``cfg["thresholds"]``), or else the one for all.
+    """
+    own = pipe.cfg.get("thresholds") or {}
+    return {label: own.get(label, pipe.cfg["threshold"]) for label in pipe.labels}
 
 
 def given_labels(nlp: Language, cats: dict[str, float]) -> list[str]:
@@ -164,7 +174,8 @@ def given_labels(nlp: Language, cats: dict[str, float]) -> list[str]:
         if is_exclusive(pipe):
             given += [max(scores, key=scores.__getitem__)] if scores else []
         else:
-            given += [label for label, score in scores.items() if score >= pipe.cfg["threshold"]]
+            least = thresholds_of(pipe)
+            given += [label for label, score in scores.items() if score >= least[label]]
     return list(dict.fromkeys(given))
 
 

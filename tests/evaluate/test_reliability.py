@@ -17,6 +17,7 @@ from spacy_bert_zh.evaluate.reliability import (
     brier_terms,
     calibration_error,
     coverage_at,
+    error_of_luck,
     likelihood_terms,
     make_claims,
     reliability_bins,
@@ -158,3 +159,11 @@ def test_the_order_of_texts_is_nothing(rows: list[tuple[float, bool]], data: Any
         )
     assert measured[0] == measured[1]
     assert all(0 <= value <= 1 for value in measured[0][:3])
+
+
+def test_scores_that_mean_what_they_say_have_the_error_of_luck() -> None:
+    random = np.random.default_rng(0)
+    scores = random.uniform(0.5, 1, 600)
+    drawn = [claims(scores.tolist(), (random.random(600) < scores).tolist()) for _ in range(300)]
+    mean = np.mean([calibration_error(one) for one in drawn])
+    assert error_of_luck(drawn[0]) == pytest.approx(mean, rel=0.05)
