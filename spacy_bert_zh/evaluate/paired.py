@@ -103,11 +103,8 @@ def most_lost(lost: int, gained: int, texts: int) -> float:
 
     def excess(bound: float) -> float:
         """How far the loss lies below a bound, in deviations under it, beyond those asked for."""
-        b = -lost - gained + (2 * texts - lost + gained) * bound
-        c = -gained * bound * (1 - bound)
-        other = (sqrt(max(b * b - 8 * texts * c, 0.0)) - b) / (4 * texts)
-        variance = texts * (2 * other + bound * (1 - bound))
-        return texts * bound - (lost - gained) - z * sqrt(max(variance, 0.0))
+        deviation = _deviation(lost / texts, gained / texts, bound)
+        return bound - (lost - gained) / texts - z * deviation / sqrt(texts)
 
     low, high = (lost - gained) / texts + 1e-9, 1 - 1e-12  # at the ends the deviation may be 0
     if low >= high or excess(high) <= 0:
@@ -115,18 +112,27 @@ def most_lost(lost: int, gained: int, texts: int) -> float:
     return float(brentq(excess, low, high)) if excess(low) < 0 else low
 
 
+def _deviation(lost: float, gained: float, bound: float) -> float:
+    """The deviation of a text's loss if the true loss were `bound`; shares of the texts."""
+    b = -lost - gained + (2 - lost + gained) * bound
+    c = -gained * bound * (1 - bound)
+    likeliest = (sqrt(max(b * b - 8 * c, 0.0)) - b) / 4
+    return sqrt(max(2 * likeliest + bound * (1 - bound), 0.0))
+
+
 def texts_needed(differing: int, texts: int, margin: float) -> int:
     """Texts on which `most_lost` stays below a margin four times out of five, if nothing is lost.
 
-    n = (z_a + z_b)² ψ / margin² (Liu et al. 2002, *Tests for equivalence or non-inferiority for
-    paired binary data*), with z_a = 1.645, z_b = 0.84 and the share ψ of texts that exactly one
-    has right; and as many as it takes if no text differs.
+    n = (z_a s_0 + z_b √ψ)² / margin², with z_a = 1.645, z_b = 0.84, the share ψ of texts that
+    exactly one has right, and the deviation s_0 of a text's loss were it the margin (as for any
+    test of a mean; the deviation is that of Tango's equation 7).
     """
     from scipy.stats import norm
 
     a, b = float(norm.isf(LEVEL)), float(norm.isf(1 - POWER))
-    needed = (a + b) ** 2 * differing / texts / margin**2
-    return int(np.ceil(max(needed, a * a * (1 - margin) / margin)))
+    share = differing / texts
+    under = _deviation(share / 2, share / 2, margin)
+    return int(np.ceil((a * under + b * sqrt(share)) ** 2 / margin**2))
 
 
 def count_pairs(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[int, int]:
