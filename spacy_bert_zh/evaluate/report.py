@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 
 from spacy_bert_zh.evaluate.history import draw_history
 from spacy_bert_zh.evaluate.metrics import confusion_matrix
+from spacy_bert_zh.evaluate.page import make_environment
 from spacy_bert_zh.evaluate.predictions import Predictions
-from spacy_bert_zh.evaluate.table import score, span
-from spacy_bert_zh.plots import FONTS, bars, confusion_heatmap, square, to_svg
+from spacy_bert_zh.plots import bars, confusion_heatmap, square, to_svg
 
 PAIRS = 12
 EXAMPLES = 3  # texts for each confused pair
@@ -29,17 +28,9 @@ def render_report(
         predictions: What the metrics were computed from.
         history: That of the pipeline's training, if there is one.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("spacy_bert_zh.evaluate"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {"score": score, "span": span}
+    environment = make_environment("spacy_bert_zh.evaluate")
     order = rank_mistakes(predictions)
     return environment.get_template("report.html").render(
-        fonts=Markup(FONTS),
         metrics=metrics,
         classes_plot=plot_classes(metrics, predictions),
         lengths_plot=plot_lengths(metrics),
