@@ -66,7 +66,12 @@ setup(
     # The weights that ship stand in the repository's assets/ and travel inside the wheel.
     package_dir={"spacy_bert_zh.assets": "assets"},
     package_data={
-        "spacy_bert_zh": ["py.typed", "evaluate/templates/*.html", "serve/page/*"],
+        "spacy_bert_zh": [
+            "py.typed",
+            "compare/templates/*.html",
+            "evaluate/templates/*.html",
+            "serve/page/*",
+        ],
         "spacy_bert_zh.assets": ["*/*"],
     },
     install_requires=[

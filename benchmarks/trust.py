@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.evaluate import calibration_error, predict, read_shards
+from spacy_bert_zh.evaluate import calibration_error, make_claims, predict, read_shards
 from spacy_bert_zh.loading import find_textcat, load_pipeline
 from spacy_bert_zh.textcat import distances, remember_known
 from spacy_bert_zh.trust.abstention import find_score
@@ -85,7 +85,7 @@ def _cooled(scores: Array, gold: Array) -> Array:
 
 
 def _error(scores: Array, gold: Array) -> float:
-    return calibration_error(scores, gold, np.ones_like(gold, dtype=bool), True)
+    return calibration_error(make_claims(scores, gold, np.ones_like(gold, dtype=bool), True))
 
 
 def _calibration(scores: Array, gold: Array, halves: list[tuple[Array, Array]]) -> None:

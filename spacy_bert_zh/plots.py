@@ -163,6 +163,31 @@ def curves(series: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str) 
 
 
 @matplotlib.rc_context(STYLE)
+def square(points: Sequence[tuple[float, float]], x: str, y: str, diagonal: bool = False) -> Figure:
+    """Draw shares against shares.
+
+    Args:
+        points: From 0 to 1.
+        x: What the horizontal axis measures.
+        y: What the vertical axis measures.
+        diagonal: Draw where both are equal, and points that stand apart, on the whole square.
+    """
+    figure, axes = _axes(3.2, 3.2, left=0.6, bottom=0.5)
+    if diagonal:
+        axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
+        axes.set_ylim(0, 1.02)
+    marker = "o" if diagonal else None
+    axes.plot(*zip(*points, strict=True), color=ACCENT, marker=marker, markersize=4)
+    axes.set_xlim(0, 1.02)
+    if not diagonal:
+        axes.set_ylim(0, max(0.01, 1.1 * max(value for _, value in points)))
+    axes.set_xlabel(x)
+    axes.set_title(y, loc="left", fontsize=FONT_SIZE)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+@matplotlib.rc_context(STYLE)
 def panels(
     series: Mapping[str, Sequence[tuple[float, float]]], x: str, mark: float | None
 ) -> Figure:

@@ -1,8 +1,18 @@
 """`evaluate`: what a pipeline says of a corpus, in numbers and as a report."""
 
+from spacy_bert_zh.evaluate.bootstrap import answer_columns, answer_figures, interval, resample
 from spacy_bert_zh.evaluate.flow import evaluate
 from spacy_bert_zh.evaluate.history import METRICS, PICTURE, draw_history, make_line, write_history
 from spacy_bert_zh.evaluate.learnt import check_metrics, check_record
+from spacy_bert_zh.evaluate.page import make_environment
+from spacy_bert_zh.evaluate.paired import (
+    count_pairs,
+    holm,
+    mcnemar,
+    most_lost,
+    smallest_difference,
+    texts_needed,
+)
 from spacy_bert_zh.evaluate.predictions import (
     Predictions,
     check_corpus,
@@ -10,23 +20,35 @@ from spacy_bert_zh.evaluate.predictions import (
     predict,
     read_shards,
 )
-from spacy_bert_zh.evaluate.reliability import calibration_error
+from spacy_bert_zh.evaluate.reliability import calibration_error, make_claims
 from spacy_bert_zh.evaluate.table import print_table
 
 __all__ = [
     "METRICS",
     "PICTURE",
     "Predictions",
+    "answer_columns",
+    "answer_figures",
     "calibration_error",
     "check_corpus",
     "check_metrics",
     "check_record",
     "constant_of",
+    "count_pairs",
     "draw_history",
     "evaluate",
+    "holm",
+    "interval",
+    "make_claims",
+    "make_environment",
     "make_line",
+    "mcnemar",
+    "most_lost",
     "predict",
     "print_table",
     "read_shards",
+    "resample",
+    "smallest_difference",
+    "texts_needed",
     "write_history",
 ]

@@ -91,6 +91,7 @@ def describe(nlp: Language, pipe: TextCategorizer) -> dict[str, Any]:
         "factory": nlp.get_pipe_meta(pipe.name).factory,
         "exclusive": is_exclusive(pipe),
         "threshold": None if is_exclusive(pipe) else pipe.cfg["threshold"],
+        "thresholds": None if is_exclusive(pipe) else pipe.cfg.get("thresholds"),
         "reads": describe_reading(nlp.config.interpolate()["components"][pipe.name]),
         "labels": sorted(pipe.labels),
     }

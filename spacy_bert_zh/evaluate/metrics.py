@@ -1,12 +1,19 @@
-"""From what a pipeline said about a corpus to numbers; all of them are scikit-learn's."""
+"""From what a pipeline said about a corpus to numbers; those of answers are scikit-learn's."""
 
 from typing import Any
 
 import numpy as np
 
 from spacy_bert_zh.errors import missing_extra
+from spacy_bert_zh.evaluate.bootstrap import intervals
 from spacy_bert_zh.evaluate.learnt import best_constant
 from spacy_bert_zh.evaluate.predictions import Predictions
+from spacy_bert_zh.evaluate.reliability import (
+    brier_terms,
+    likelihood_terms,
+    make_claims,
+    measure_reliability,
+)
 
 try:
     from sklearn import metrics as sk
@@ -28,6 +35,9 @@ def measure(predictions: Predictions) -> dict[str, Any]:
     columns = zip(*(matrix.T for matrix in cells), strict=True)
     classes = [measure_class(*column) for column in columns]
     support = gold.sum(axis=0)
+    said = predictions.scores, gold, predictions.known, predictions.exclusive
+    claims = make_claims(*said)
+    terms = {"brier": brier_terms(*said), "nll": likelihood_terms(*said)}
     return {
         "accuracy": float(sk.accuracy_score(gold, predicted)),
         "averages": {
@@ -42,6 +52,8 @@ def measure(predictions: Predictions) -> dict[str, Any]:
         "classes": dict(zip(predictions.labels, classes, strict=True)),
         "confusion": count_confusions(predictions) if predictions.exclusive else None,
         "lengths": measure_lengths(predictions),
+        "reliability": measure_reliability(claims, terms, predictions.exclusive),
+        "intervals": intervals(predictions, claims, terms),
     }
 
 

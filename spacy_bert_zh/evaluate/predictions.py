@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate.learnt import best_constant
-from spacy_bert_zh.loading import is_exclusive, textcats
+from spacy_bert_zh.loading import is_exclusive, textcats, thresholds_of
 
 EXCERPT = 120  # characters of a text that are kept for the report
 
@@ -60,7 +60,10 @@ def predict(nlp: Language, pipe: TextCategorizer, corpus: Path) -> Predictions:
         lengths.append(len(doc.text))
     scores, exclusive = np.array(answers), is_exclusive(pipe)
     gold, known = find_gold(np.array(truths), exclusive)
-    predicted = one_hot(scores) if exclusive else (scores >= pipe.cfg["threshold"]) & known
+    if exclusive:
+        predicted = one_hot(scores)
+    else:
+        predicted = (scores >= list(thresholds_of(pipe).values())) & known
     order = np.argsort(pipe.labels)
     return Predictions(
         labels=sorted(pipe.labels),

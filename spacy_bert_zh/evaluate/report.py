@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 
 from spacy_bert_zh.evaluate.history import draw_history
 from spacy_bert_zh.evaluate.metrics import confusion_matrix
+from spacy_bert_zh.evaluate.page import make_environment
 from spacy_bert_zh.evaluate.predictions import Predictions
-from spacy_bert_zh.evaluate.table import score
-from spacy_bert_zh.plots import FONTS, bars, confusion_heatmap, to_svg
+from spacy_bert_zh.plots import bars, confusion_heatmap, square, to_svg
 
 PAIRS = 12
 EXAMPLES = 3  # texts for each confused pair
@@ -29,20 +28,14 @@ def render_report(
         predictions: What the metrics were computed from.
         history: That of the pipeline's training, if there is one.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("spacy_bert_zh.evaluate"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["score"] = score
+    environment = make_environment("spacy_bert_zh.evaluate")
     order = rank_mistakes(predictions)
     return environment.get_template("report.html").render(
-        fonts=Markup(FONTS),
         metrics=metrics,
         classes_plot=plot_classes(metrics, predictions),
         lengths_plot=plot_lengths(metrics),
+        reliability_plot=plot_reliability(metrics),
+        risk_plot=plot_risk(metrics),
         history_plot=Markup(draw_history(history)) if history else None,
         pairs=confused_pairs(predictions, order),
         mistakes=[describe_mistake(predictions, row) for row in order[:MISTAKES]],
@@ -67,6 +60,21 @@ def plot_lengths(metrics: dict[str, Any]) -> Markup:
     notes = [f"{one['accuracy']:.3f} ({one['texts']:,})" for one in bins]
     values = [one["accuracy"] for one in bins]
     return Markup(to_svg(bars(names, values, notes, "accuracy (texts)")))
+
+
+def plot_reliability(metrics: dict[str, Any]) -> Markup:
+    """The reliability diagram: score against the share that holds, beside the diagonal."""
+    points = [(one["score"], one["holds"]) for one in metrics["reliability"]["bins"]]
+    return Markup(to_svg(square(points, "score", "share that is right", diagonal=True)))
+
+
+def plot_risk(metrics: dict[str, Any]) -> Markup | None:
+    """The risk–coverage curve, where there is one."""
+    curve = metrics["reliability"]["risk_coverage"]
+    if curve is None:
+        return None
+    points = [(one["coverage"], one["risk"]) for one in curve]
+    return Markup(to_svg(square(points, "share answered", "share of these that is wrong")))
 
 
 def length_range(low: int, high: int) -> str:

@@ -17,19 +17,19 @@ def print_table(metrics: dict[str, Any]) -> None:
     table = Table("label", box=None, pad_edge=False)
     for name in ("P", "R", "F1", "texts"):
         table.add_column(name, justify="right")
-    averages = {f"{name} average": row for name, row in metrics["averages"].items()}
     for label, row in sorted(metrics["classes"].items()):
         table.add_row(*cells(label, row), str(row["support"]))
     table.add_section()
-    for label, row in averages.items():
-        table.add_row(*cells(label, row))
+    for name, row in metrics["averages"].items():
+        table.add_row(*cells(f"{name} average", row))
     console = Console(highlight=False)
     console.print(table)
-    macro = metrics["averages"]["macro"]
+    averages = metrics["averages"]
     console.print(
-        f"\naccuracy {metrics['accuracy']:.4f}, macro F1 {score(macro['f1'])}, "
+        f"\naccuracy {metrics['accuracy']:.4f}, macro F1 {score(averages['macro']['f1'])}, "
         f"{metrics['corpus']['texts']} texts"
     )
+    console.print(headline(metrics))
     if absent := metrics["absent"]:
         console.print(
             f"{len(absent)} of {len(metrics['pipeline']['labels'])} labels have no text here and "
@@ -40,3 +40,31 @@ def print_table(metrics: dict[str, Any]) -> None:
 def cells(label: str, row: dict[str, Any]) -> list[Text | str]:
     """The cells of a row. `Text` because a label such as ``[bold]`` isn't markup."""
     return [Text(label), *(score(row[key]) for key in ("precision", "recall", "f1"))]
+
+
+def span(ends: list[float]) -> str:
+    """An interval as people read it."""
+    return f"{ends[0]:.4f} to {ends[1]:.4f}"
+
+
+def headline(metrics: dict[str, Any]) -> Table:
+    """The figures that tell whether scores and differences can be trusted, with their intervals."""
+    found, ends = metrics["reliability"], metrics["intervals"]
+    averages = metrics["averages"]
+    rows = {
+        "accuracy": ("accuracy", metrics["accuracy"]),
+        "macro_f1": ("macro F1", averages["macro"]["f1"]),
+        "micro_f1": ("micro F1", averages["micro"]["f1"]),
+        "ece": ("expected calibration error", found["ece"]),
+        "brier": ("Brier score", found["brier"]),
+        "nll": ("negative log likelihood", found["nll"]),
+        "aurc": ("area under risk–coverage", found["aurc"]),
+        "coverage_at_99": ("answered at 99 % right", found["coverage_at_99"]),
+    }
+    table = Table("measure", box=None, pad_edge=False)
+    table.add_column("value", justify="right")
+    table.add_column(f"{ends['level']:.0%} of resamplings", justify="right")
+    for key, (name, value) in rows.items():
+        if value is not None:
+            table.add_row(name, score(value), span(ends[key]) if key in ends else "")
+    return table

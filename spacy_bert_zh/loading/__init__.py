@@ -11,6 +11,7 @@ from spacy_bert_zh.loading.pipeline import (
     set_threshold,
     take_apart,
     textcats,
+    thresholds_of,
     use_gpu,
 )
 from spacy_bert_zh.loading.portable import portable, portable_config, portable_meta
@@ -31,6 +32,7 @@ __all__ = [
     "set_threshold",
     "take_apart",
     "textcats",
+    "thresholds_of",
     "use_gpu",
     "warm_up",
 ]

@@ -17,7 +17,7 @@ from thinc.api import to_numpy
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError, wants_memory
 from spacy_bert_zh.loading.folders import check_folder
-from spacy_bert_zh.textcat import plain_weights
+from spacy_bert_zh.textcat import plain_weights, thresholds_of
 from spacy_bert_zh.untrusted import one_line
 
 
@@ -133,7 +133,7 @@ def is_exclusive(pipe: TextCategorizer) -> bool:
 
 
 def set_threshold(pipe: TextCategorizer, threshold: float) -> None:
-    """Let another score decide which labels are given.
+    """Let another score decide which labels are given, the same for all of them.
 
     Raises:
         BertZhError: The labels exclude each other, or it is no score.
@@ -146,6 +146,8 @@ def set_threshold(pipe: TextCategorizer, threshold: float) -> None:
     if not 0 <= threshold <= 1:
         raise BertZhError(f"--threshold {threshold:g}: a score is between 0 and 1")
     pipe.cfg["threshold"] = threshold
+    pipe.cfg.pop("thresholds", None)  # of single labels
+    pipe.cfg.pop("thresholds", None)
 
 
 def given_labels(nlp: Language, cats: dict[str, float]) -> list[str]:
@@ -164,7 +166,8 @@ def given_labels(nlp: Language, cats: dict[str, float]) -> list[str]:
         if is_exclusive(pipe):
             given += [max(scores, key=scores.__getitem__)] if scores else []
         else:
-            given += [label for label, score in scores.items() if score >= pipe.cfg["threshold"]]
+            least = thresholds_of(pipe)
+            given += [label for label, score in scores.items() if score >= least[label]]
     return list(dict.fromkeys(given))
 
 

@@ -16,12 +16,12 @@ LIMITS = """\
 - It was trained on Chinese text. On other languages, and on kinds of text that the data above
   doesn't hold (other topics, registers, lengths, times), expect lower scores: measure first.
 - Every text gets scores for these labels and no others, even if none of them fits.
-- Scores are not calibrated: 0.9 doesn't mean right nine times out of ten.
 - It repeats the biases of its pretraining texts and of whoever labelled its data. Don't let it
   decide about people alone."""
 
 
 Count = Annotated[int, Field(ge=0)]
+Ends = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
 class _Facts(Strict):
@@ -45,6 +45,18 @@ class _Class(_Facts):
 class _Pipeline(_Facts):
     threshold: float | None = None
     own_threshold: float | None = None
+    thresholds: dict[str, float] | None = None
+
+
+class _Reliability(_Facts):
+    ece: float | None = None
+
+
+class _Intervals(_Facts):
+    level: float = 0.95
+    accuracy: Ends | None = None
+    macro_f1: Ends | None = None
+    ece: Ends | None = None
 
 
 class Metrics(_Facts):
@@ -56,6 +68,8 @@ class Metrics(_Facts):
     accuracy: float | None = None
     averages: dict[str, _Class] = Field(default={})
     classes: dict[str, _Class] = Field(default={})
+    reliability: _Reliability = Field(default=_Reliability())
+    intervals: _Intervals = Field(default=_Intervals())
 
 
 class _Split(_Facts):
@@ -113,7 +127,7 @@ def render_model_card(
         "Metrics": _metrics(metrics) or "Not measured.",
         **({"Export": _export(meta["export"])} if "export" in meta else {}),
         "Licence": meta["license"] or "Not stated: ask the author before you use it.",
-        "Limits": "\n".join([*_windows(config), LIMITS]),
+        "Limits": "\n".join([*_windows(config), LIMITS, _calibration(metrics)]),
         "Versions": (
             f"Needs spaCy `{meta['spacy_version']}`; "
             f"packaged by spacy-bert-zh `{spacy_bert_zh.__version__}`."
@@ -198,7 +212,11 @@ def _data(report: dict[str, Any]) -> str:
 
 
 def _metrics(metrics: dict[str, Any]) -> str:
-    blocks = ["\n".join(f"- {title}: {value:.3f}" for title, value in _scores(metrics).items())]
+    lines = (
+        f"- {title}: {value:.3f}{_interval(metrics, title)}"
+        for title, value in _scores(metrics).items()
+    )
+    blocks = ["\n".join(lines)]
     if corpus := metrics.get("corpus"):
         blocks.insert(0, f"On {corpus.get('texts')} texts, `{corpus.get('name')}`:")
     blocks += _conventions(metrics)
@@ -209,11 +227,40 @@ def _metrics(metrics: dict[str, Any]) -> str:
     return "\n\n".join(filter(None, blocks))
 
 
+def _interval(metrics: dict[str, Any], title: str) -> str:
+    """Where a figure would be on other texts of the same kind, if that was measured."""
+    intervals = metrics.get("intervals", {})
+    ends = intervals.get(title.lower().replace(" ", "_"))
+    if not ends:
+        return ""
+    return f" ({intervals.get('level', 0.95):.0%} interval: {ends[0]:.3f} to {ends[1]:.3f})"
+
+
+def _calibration(metrics: dict[str, Any]) -> str:
+    """How far scores can be read as chances to be right."""
+    error = metrics.get("reliability", {}).get("ece")
+    if error is None:
+        return (
+            "- How far scores can be trusted was not measured: 0.9 need not mean right nine times "
+            "out of ten."
+        )
+    return (
+        f"- Scores are off from the share that is right by {error:.3f} on average"
+        f"{_interval(metrics, 'ECE')}: the expected calibration error, in 15 bins of equal mass, "
+        "on texts like those of the metrics."
+    )
+
+
 def _conventions(metrics: dict[str, Any]) -> Iterable[str]:
     """What the numbers mean, where they don't say it themselves."""
     pipeline = metrics.get("pipeline", {})
     threshold, own = pipeline.get("threshold"), pipeline.get("own_threshold")
-    if threshold is not None:
+    if pipeline.get("thresholds"):
+        yield (
+            "A label counts as given from a score of its own; accuracy counts the texts whose "
+            "labels are all right."
+        )
+    elif threshold is not None:
         chosen = "" if own in (None, threshold) else f" (the pipeline's own threshold is {own})"
         yield (
             f"A label counts as given from the score {threshold}{chosen}; accuracy counts the "

@@ -17,6 +17,7 @@ from spacy_bert_zh.textcat.decision import (
     Sets,
     confidence,
     rank,
+    thresholds_of,
 )
 from spacy_bert_zh.textcat.head import distances, draw, plain_weights, remember_known
 from spacy_bert_zh.textcat.ngrams import build_ngram_linear_v1
@@ -42,4 +43,5 @@ __all__ = [
     "rank",
     "remember_known",
     "rescale",
+    "thresholds_of",
 ]

@@ -12,7 +12,7 @@ from thinc.types import Floats2d
 
 from spacy_bert_zh.pieces import Documents
 from spacy_bert_zh.textcat.class_weights import ClassWeights
-from spacy_bert_zh.textcat.decision import Rules, decide
+from spacy_bert_zh.textcat.decision import Rules, decide, thresholds_of
 from spacy_bert_zh.textcat.head import distances, draw, start
 from spacy_bert_zh.textcat.loss import Loss
 
@@ -71,14 +71,6 @@ class BertTextCat(Loss):
         rules = self.cfg.get("decision")
         return Rules.model_validate(rules) if rules else None
 
-    @property
-    def thresholds(self) -> dict[str, float] | None:
-        """From which score on each label is given; None where labels exclude each other."""
-        if self._exclusive:
-            return None
-        own, common = self.cfg.get("thresholds", {}), self.cfg["threshold"]
-        return {label: own.get(label, common) for label in self.labels}
-
     def _can_compute(self, docs: list[Doc]) -> bool:
         """Whether the model bears these documents: ours take any, others want a token."""
         is_ours = self.model.has_ref("backbone")
@@ -91,7 +83,7 @@ class BertTextCat(Loss):
         of a calibrated component also what it decides, see `decision.decide`.
         """
         labels, rules = self.labels, self._rules()
-        thresholds = list(self.thresholds.values()) if self.thresholds else None
+        thresholds = None if self._exclusive else list(thresholds_of(self).values())
         for doc, row in zip(docs, to_numpy(scores).tolist(), strict=True):
             doc.cats.update(zip(labels, row, strict=True))
             said = dict(self._readings.pop(doc, ()))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
+from spacy.pipeline import TextCategorizer
 
 from spacy_bert_zh.untrusted import Closed
 
@@ -88,6 +89,15 @@ class Rules(Closed):
     abstention: Abstention | None = None
     sets: Sets | None = None
     novelty: Novelty | None = None
+
+
+def thresholds_of(pipe: TextCategorizer) -> dict[str, float]:
+    """The score from which each label counts as given, where a text may have several.
+
+    A label's own (``cfg["thresholds"]``), or else the one for all.
+    """
+    own = pipe.cfg.get("thresholds") or {}
+    return {label: own.get(label, pipe.cfg["threshold"]) for label in pipe.labels}
 
 
 def rank(quantiles: Sequence[float], value: float) -> float:

@@ -16,10 +16,11 @@ from spacy_bert_zh.evaluate import (
     Predictions,
     calibration_error,
     check_corpus,
+    make_claims,
     predict,
     read_shards,
 )
-from spacy_bert_zh.loading import is_exclusive
+from spacy_bert_zh.loading import is_exclusive, thresholds_of
 from spacy_bert_zh.textcat import (
     Abstention,
     BertTextCat,
@@ -160,13 +161,12 @@ def _scale(pipe: BertTextCat, said: Predictions) -> dict[str, Any]:
 
 def _surest(pipe: BertTextCat, said: Predictions) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """How sure each answer is, and whether it is right as a whole; shape (texts,) each."""
-    thresholds = pipe.thresholds
     given = said.predicted.astype(bool)
-    if thresholds is not None:
+    if not said.exclusive:  # its thresholds may be newer than what it said
+        thresholds = thresholds_of(pipe)
         given = said.scores >= np.asarray([thresholds[label] for label in said.labels])
-    exclusive = thresholds is None
     pairs = zip(said.scores.tolist(), given.tolist(), strict=True)
-    surest = np.asarray([confidence(scores, mask, exclusive) for scores, mask in pairs])
+    surest = np.asarray([confidence(scores, mask, said.exclusive) for scores, mask in pairs])
     return surest, (given == said.gold.astype(bool)).all(1)
 
 
@@ -199,4 +199,4 @@ def _remember(pipe: BertTextCat, known: tuple[NDArray[Any], NDArray[Any]]) -> No
 
 
 def _error(said: Predictions) -> float:
-    return calibration_error(said.scores, said.gold, said.known, said.exclusive)
+    return calibration_error(make_claims(said.scores, said.gold, said.known, said.exclusive))

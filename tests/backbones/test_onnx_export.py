@@ -157,12 +157,32 @@ def test_the_gate_refuses_what_got_worse(trained: Path, corpus: Path, tmp_path: 
         export(trained, tmp_path / "out", "onnx", precision="int8")
     with pytest.raises(BertZhError, match=r"--precision 'int8' with --format torch"):
         export(trained, tmp_path / "out", "torch", precision="int8")
-    check(Comparison(1000, 0.9, 0.896, 0.991, 0.2))
-    for worse in ((0.9, 0.894, 1.0), (0.9, 0.91, 0.98)):
+    check(Comparison(1000, 0.9, 0.896, 0.991, 0.2, lost=5, gained=1))
+    for worse in ((0.9, 0.894, 1.0, 0.2, 6, 0), (0.9, 0.91, 0.98, 0.2, 0, 10)):
         with pytest.raises(BertZhError, match="Not exported: accuracy"):
-            check(Comparison(1000, *worse, 0.2))
+            check(Comparison(1000, *worse))
     export(trained, tmp_path / "out", "onnx", precision="int8", dev=corpus / "dev", force=True)
     assert spacy.load(tmp_path / "out").meta["export"]["precision"] == "int8"
+
+
+@pytest.mark.parametrize(
+    ("texts", "lost", "gained", "passes", "said"),
+    [
+        (40, 0, 0, True, "too few to tell a loss of 0.005 from luck (that takes about 539)"),
+        (40, 1, 0, False, "so the loss on these alone decides"),
+        (1000, 4, 0, True, "so the loss on these alone decides"),
+        (10_000, 50, 45, True, "0.0021 of accuracy is lost at most (95 %)"),
+        # A loss that the rule without a test would have let through: 0.0040.
+        (10_000, 60, 20, False, "up to 0.0056 of accuracy may be lost (95 %)"),
+        (10_000, 80, 10, False, "may be lost (95 %)"),
+    ],
+)
+def test_the_gate_allows_for_luck(
+    texts: int, lost: int, gained: int, passes: bool, said: str
+) -> None:
+    after = 0.9 - (lost - gained) / texts
+    comparison = Comparison(texts, 0.9, after, 0.99, 0.2, lost, gained)
+    assert comparison.passes is passes and said in str(comparison)
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
