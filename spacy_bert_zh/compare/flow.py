@@ -77,7 +77,10 @@ def compare(
 
 def _predict(name: str, corpus: Path, component: str | None) -> Predictions:
     nlp = load_pipeline(name)
-    return predict(nlp, find_textcat(nlp, component), corpus)
+    try:
+        return predict(nlp, find_textcat(nlp, component), corpus)
+    except BertZhError as error:
+        raise BertZhError(f"{name}: {error}") from error
 
 
 def _check_same(name: str, one: Predictions, other_name: str, other: Predictions) -> None:

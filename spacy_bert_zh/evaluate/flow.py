@@ -52,7 +52,7 @@ def evaluate(
         ({'name': 'dev', 'texts': 40}, ['neg', 'pos'])
     """
     # scikit-learn and matplotlib come with the first call, not with the room's door.
-    from spacy_bert_zh.evaluate.metrics import measure
+    from spacy_bert_zh.evaluate.metrics import measure, measure_at_half
     from spacy_bert_zh.evaluate.report import render_report
 
     if output_dir.is_file():
@@ -73,6 +73,8 @@ def evaluate(
             "corpus": {"name": corpus.resolve().name, "texts": len(predictions.excerpts)},
             **measure(predictions),
         }
+        if metrics["pipeline"]["thresholds"]:
+            metrics["at_half"] = measure_at_half(predictions)
         text = json.dumps(metrics, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False)
         history = read_history(Path(pipeline).parent, nlp.meta.get("training"))
         page = render_report(metrics, predictions, history)

@@ -1,11 +1,12 @@
 """From what a pipeline said about a corpus to numbers; those of answers are scikit-learn's."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from spacy_bert_zh.errors import missing_extra
-from spacy_bert_zh.evaluate.bootstrap import intervals
+from spacy_bert_zh.evaluate.bootstrap import answer_columns, answer_figures, intervals
 from spacy_bert_zh.evaluate.learnt import best_constant
 from spacy_bert_zh.evaluate.predictions import Predictions
 from spacy_bert_zh.evaluate.reliability import (
@@ -55,6 +56,14 @@ def measure(predictions: Predictions) -> dict[str, Any]:
         "reliability": measure_reliability(claims, terms, predictions.exclusive),
         "intervals": intervals(predictions, claims, terms),
     }
+
+
+def measure_at_half(predictions: Predictions) -> dict[str, float]:
+    """F1 if labels counted as given from 0.5: what thresholds of their own are measured against."""
+    given = ((predictions.scores >= 0.5) & predictions.known).astype(int)
+    sums = answer_columns(replace(predictions, predicted=given)).sum(axis=0)
+    figures = answer_figures(sums, len(given))
+    return {name: float(figures[name]) for name in ("macro_f1", "micro_f1")}
 
 
 def measure_class(

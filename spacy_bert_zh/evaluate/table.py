@@ -29,6 +29,11 @@ def print_table(metrics: dict[str, Any]) -> None:
         f"\naccuracy {metrics['accuracy']:.4f}, macro F1 {score(averages['macro']['f1'])}, "
         f"{metrics['corpus']['texts']} texts"
     )
+    if half := metrics.get("at_half"):
+        console.print(
+            "each label has a threshold of its own; with 0.5 for all: "
+            f"macro F1 {half['macro_f1']:.4f}, micro F1 {half['micro_f1']:.4f}"
+        )
     console.print(headline(metrics))
     if absent := metrics["absent"]:
         console.print(

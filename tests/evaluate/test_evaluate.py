@@ -15,6 +15,7 @@ from spacy_bert_zh.evaluate import print_table
 from spacy_bert_zh.evaluate.flow import evaluate
 from spacy_bert_zh.evaluate.metrics import measure
 from spacy_bert_zh.evaluate.predictions import Predictions
+from spacy_bert_zh.loading import find_textcat, given_labels, thresholds_of
 from tests.evaluate.tiny import FACTORIES, LABELS, UNSEEN, Page, write_shard
 
 
@@ -123,6 +124,33 @@ def test_another_threshold_decides_and_is_shown(
         given = sum(doc.cats[label] >= threshold for doc in docs)
         row = metrics["classes"][label]
         assert given <= row["tp"] + row["fp"] <= given + 1  # one text more, partly labelled
+
+
+def test_a_label_s_own_threshold_decides_alike_wherever_labels_are_given(
+    pipelines: dict[str, Path],
+    corpora: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    nlp = spacy.load(pipelines["textcat_multilabel"])
+    pipe = find_textcat(nlp, None)
+    pipe.cfg["thresholds"] = {LABELS[0]: 0.0, LABELS[1]: 1.0}
+    assert thresholds_of(pipe) == {LABELS[0]: 0.0, LABELS[1]: 1.0, LABELS[2]: 0.4, UNSEEN: 0.4}
+    cats = {LABELS[0]: 0.1, LABELS[1]: 0.9, LABELS[2]: 0.4, UNSEEN: 0.3}
+    assert given_labels(nlp, cats) == [LABELS[0], LABELS[2]]
+    nlp.to_disk(tmp_path / "own")
+    corpus = corpora["textcat_multilabel"]
+    metrics = evaluate(tmp_path / "own", corpus, tmp_path / "out")
+    rows = metrics["classes"]
+    assert rows[LABELS[0]]["fn"] == 0 and rows[LABELS[1]]["tp"] + rows[LABELS[1]]["fp"] == 0
+    half = evaluate(tmp_path / "own", corpus, tmp_path / "half", threshold=0.5)
+    expected = {f"{name}_f1": half["averages"][name]["f1"] for name in ("macro", "micro")}
+    assert metrics["at_half"] == pytest.approx(expected) and "at_half" not in half
+    print_table(metrics)
+    said = f"with 0.5 for all: macro F1 {expected['macro_f1']:.4f}"
+    assert said in " ".join(capsys.readouterr().out.split())
+    page = Page((tmp_path / "out" / "report.html").read_text("utf-8"))
+    assert "a label is given from the score of its own." in " ".join(page.text.split())
 
 
 @pytest.mark.parametrize(

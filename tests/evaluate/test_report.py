@@ -47,6 +47,30 @@ def test_what_is_written_is_whole_and_the_same_every_time(
 
 
 @pytest.mark.parametrize("factory", FACTORIES)
+def test_the_report_and_the_table_tell_how_far_to_trust(
+    pipelines: dict[str, Path],
+    corpora: dict[str, Path],
+    factory: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    metrics = evaluate(pipelines[factory], corpora[factory], tmp_path)
+    found = metrics["reliability"]
+    text = " ".join(Page((tmp_path / "report.html").read_text("utf-8")).text.split())
+    assert f"off by {found['ece']:.4f} (the expected calibration error)" in text
+    low, high = metrics["intervals"]["macro_f1"]
+    assert f"macro F1 {low:.4f} to {high:.4f}" in text
+    print_table(metrics)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"expected calibration error {found['ece']:.4f}" in printed
+    assert f"{low:.4f} to {high:.4f}" in printed
+    selective = factory == "textcat"
+    assert ("What if it answers only where it is sure?" in text) is selective
+    assert ("answered at 99 % right" in printed) is selective
+    assert (found["aurc"] is not None) is selective
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
 def test_the_report_stands_alone_and_escapes_what_it_shows(
     pipelines: dict[str, Path], corpora: dict[str, Path], factory: str, tmp_path: Path
 ) -> None:

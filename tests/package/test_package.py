@@ -142,6 +142,18 @@ def test_the_model_card_says_what_its_numbers_mean() -> None:
     assert "has the labels `房产`: they are left out of the macro average" in text
 
 
+def test_the_model_card_says_how_far_to_trust_scores_if_that_was_measured() -> None:
+    assert "How far scores can be trusted was not measured" in card(METRICS)
+    reliability = {"ece": 0.0113}
+    intervals = {"level": 0.95, "accuracy": [0.9, 0.925], "ece": [0.0076, 0.0153]}
+    text = card({**METRICS, "reliability": reliability, "intervals": intervals})
+    assert "Accuracy: 0.912 (95% interval: 0.900 to 0.925) - Macro F1: 0.887 " in text
+    assert "off from the share that is right by 0.011 on average (95% interval: 0.008" in text
+    assert "not measured" not in text
+    pipeline = {"exclusive": False, "threshold": 0.5, "thresholds": {"甲": 0.3}}
+    assert "given from a score of its own" in card({**METRICS, "pipeline": pipeline})
+
+
 def test_metrics_of_another_pipeline_are_refused(bert: Path, tmp_path: Path) -> None:
     measured = {**METRICS, "classes": {"甲": {}, "乙": {}}}
     (tmp_path / "metrics.json").write_text(json.dumps(measured), "utf-8")
