@@ -125,15 +125,15 @@ def intervals(
     figures = answer_figures(parts[0], texts) | {"ece": gap_error(parts[1])}
     figures |= {name: parts[2][:, i] / texts for i, name in enumerate(terms)}
     ends = {name: interval(values) for name, values in figures.items()}
-    ends["ece"] = _moved_back(ends["ece"], figures["ece"], float(gap_error(gaps.sum(axis=0))))
+    ends["ece"] = _basic(ends["ece"], float(gap_error(gaps.sum(axis=0))))
     return {"level": LEVEL, "resamplings": RESAMPLINGS, **ends}
 
 
-def _moved_back(ends: list[float], drawn: Floats, measured: float) -> list[float]:
-    """An interval of calibration errors without what luck adds to each drawing.
+def _basic(ends: list[float], measured: float) -> list[float]:
+    """The basic bootstrap's interval (Davison & Hinkley 1997, equation 5.6), from 0 up.
 
-    An error is a sum of distances: luck makes it larger, never smaller, in the drawings as it did
-    on the corpus.
+    A calibration error is a sum of distances: luck makes it larger, never smaller, in the drawings
+    as it did on the corpus; so what the drawings add is taken off instead of put on.
     """
-    added = float(drawn.mean()) - measured
-    return [max(end - added, 0.0) for end in ends]
+    low, high = ends
+    return [max(2 * measured - high, 0.0), max(2 * measured - low, 0.0)]
