@@ -8,6 +8,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from spacy_bert_zh.loading.pipeline import given_labels, textcats
+from spacy_bert_zh.pieces import Reading
 
 log = logging.getLogger(__name__)
 
@@ -20,12 +21,13 @@ class Answer:
         scores: By label.
         labels: Those that are given: of exclusive ones the best, of others all from the
             threshold on; may be none.
-        reading: Pieces, pieces read and windows, where there is one text classifier and it is ours.
+        reading: Pieces, pieces read and windows, where there is one text classifier and it is ours;
+            with a cascade also which half answered.
     """
 
     scores: dict[str, float]
     labels: list[str]
-    reading: dict[str, int] | None
+    reading: Reading | None
 
 
 def warm_up(nlp: Language) -> None:
@@ -72,7 +74,7 @@ def _answer(nlp: Language, doc: Doc) -> Answer:
     return Answer(dict(doc.cats), given_labels(nlp, doc.cats), _reading(nlp, doc))
 
 
-def _reading(nlp: Language, doc: Doc) -> dict[str, int] | None:
+def _reading(nlp: Language, doc: Doc) -> Reading | None:
     pipes = textcats(nlp)
-    by_component: dict[str, dict[str, int]] = getattr(doc._, "bert_textcat", None) or {}
+    by_component: dict[str, Reading] = getattr(doc._, "bert_textcat", None) or {}
     return by_component.get(pipes[0].name) if len(pipes) == 1 else None

@@ -81,6 +81,9 @@ class Result(BaseModel):
     pieces: int | None = Field(None, description="Word pieces of the text.")
     pieces_read: int | None = Field(None, description="Those that the network has seen.")
     windows: int | None = Field(None, description="Overlapping parts that it was read in.")
+    answered_by: str | None = Field(
+        None, description="Of a pipeline with a cascade: `ngrams` alone, or also the `network`."
+    )
 
 
 class Reply(BaseModel):

@@ -17,6 +17,7 @@ from thinc.api import Model, to_numpy
 
 from spacy_bert_zh.checkpoint import check_finite
 from spacy_bert_zh.errors import BertZhError, wants_memory
+from spacy_bert_zh.textcat.cascade import Cascade, check_cascade
 from spacy_bert_zh.untrusted import (
     Strict,
     check_msgpack,
@@ -44,6 +45,7 @@ class _Settings(Strict):
     class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(ge=0)]] | None = None
     label_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default={})
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    cascade: Cascade | None = None
 
 
 class Restoring(TextCategorizer):
@@ -90,6 +92,8 @@ class Restoring(TextCategorizer):
             if "model" not in exclude:
                 _check_architecture(self.model, before)
             _check_weights(self.model, list(self.labels))
+            if self.cfg.get("cascade"):
+                check_cascade(self.model, self.name)
         except BertZhError as error:
             raise BertZhError(f"The component {what} can't be read: {error}") from error
         except Exception as error:
