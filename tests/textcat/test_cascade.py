@@ -47,7 +47,7 @@ def nlp(plain: Language) -> Language:
     """A pipeline whose n-grams answer the surer half of `TEXTS`."""
     pipe = pipe_of(plain)
     linear, _ = halves(pipe.model, [plain.make_doc(text) for text in TEXTS])
-    pipe.cascade = Cascade(margin=float(np.median(margins(linear))), temperature=2.0)
+    pipe.cascade = Cascade(margin=round(float(np.median(margins(linear))), 4), temperature=2.0)
     return plain
 
 
@@ -77,7 +77,8 @@ def test_the_network_reads_what_the_ngrams_leave(
     assert 0 < len(seen) < len(TEXTS) and "" in seen
     for doc, alone, ngrams, whole in zip(docs, sure, linear, full, strict=True):
         logits = ngrams / 2.0 if alone else whole
-        scores = np.exp(logits) / np.exp(logits).sum()
+        scores = np.exp(logits - logits.max())
+        scores /= scores.sum()
         assert doc.cats == close(dict(zip(pipe.labels, scores.tolist(), strict=True)))
         reading = doc._.bert_textcat["bert_textcat"]
         assert reading["answered_by"] == ("ngrams" if alone else "network")
@@ -116,7 +117,8 @@ def test_it_is_saved(nlp: Language, tmp_path: Path) -> None:
     small, counts = load_pipeline(onnx), {"ngrams": 0, "network": 0}
     for doc in small.pipe(TEXTS):
         counts[doc._.bert_textcat["bert_textcat"]["answered_by"]] += 1
-    assert counts == {"ngrams": 12, "network": 11}
+    who = [doc._.bert_textcat["bert_textcat"]["answered_by"] for doc in nlp.pipe(TEXTS)]
+    assert counts == {name: who.count(name) for name in counts} and all(counts.values())
     assert pipe_of(small).cascade == pipe_of(nlp).cascade
 
 
