@@ -1,11 +1,11 @@
 """A trained pipeline made faster: texts that its n-grams are sure of never reach its BERT."""
 
-from itertools import batched
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from spacy.language import Language
+from spacy.util import minibatch
 
 from spacy_bert_zh.compress.fitting import fit_cascade
 from spacy_bert_zh.errors import BertZhError
@@ -80,6 +80,6 @@ def compress(
 
 
 def _halves(nlp: Language, pipe: Any, dev: Path) -> tuple[Any, Any]:
-    parts = [halves(pipe.model, list(docs)) for docs in batched(read_shards(nlp, dev), BATCH)]
+    parts = [halves(pipe.model, list(docs)) for docs in minibatch(read_shards(nlp, dev), BATCH)]
     linear, full = zip(*parts, strict=True)
     return np.concatenate(linear), np.concatenate(full)

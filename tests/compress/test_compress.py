@@ -19,7 +19,7 @@ def test_a_pipeline_gets_a_cascade(make_pipeline: Make, tmp_path: Path) -> None:
     nlp.to_disk(tmp_path / "nlp")
     dev = tmp_path / "dev.spacy"
     DocBin(docs=[example.reference for example in make_examples(nlp, 120, 9)]).to_disk(dev)
-    with pytest.raises(BertZhError, match="120 texts are too few .* give 598 or more"):
+    with pytest.raises(BertZhError, match=r"120 texts are too few .* give 598 or more"):
         compress(tmp_path / "nlp", tmp_path / "out", dev)
     assert not (tmp_path / "out").exists()
     found = compress(tmp_path / "nlp", tmp_path / "out", dev, agree=0.9, loss=1.0)

@@ -39,7 +39,7 @@ def test_scores_come_near_the_ensemble() -> None:
 
 def test_too_few_texts_are_told_how_many() -> None:
     linear, full = drawn(597, 5)
-    with pytest.raises(BertZhError, match="597 texts are too few .* give 598 or more"):
+    with pytest.raises(BertZhError, match=r"597 texts are too few .* give 598 or more"):
         fit_cascade(linear, full)
     linear, _ = drawn(598, 5)
     assert fit_cascade(linear, linear)
