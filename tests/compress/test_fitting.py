@@ -46,7 +46,7 @@ def test_too_few_texts_are_told_how_many() -> None:
 
 
 def test_never_sure_is_none() -> None:
-    linear, _ = drawn(1_000, 6)
+    linear, _ = drawn(600, 6)
     assert fit_cascade(linear, -linear) is None
     with pytest.raises(BertZhError, match="agree = 1 must lie between"):
         fit_cascade(linear, linear, agree=1.0)
