@@ -18,11 +18,11 @@ def drawn(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def test_the_bound_holds_in_most_draws() -> None:
     linear, full = drawn(100_000, 1)
     differs, broken = linear.argmax(1) != full.argmax(1), 0
-    for seed in range(2, 102):
+    for seed in range(2, 32):
         cascade = fit_cascade(*drawn(1_500, seed), agree=0.98)
         assert cascade and (margins(linear) >= cascade.margin).mean() > 0.1
         broken += (differs & (margins(linear) >= cascade.margin)).mean() > 0.02
-    assert broken <= 10
+    assert broken <= 4
 
 
 def test_less_is_asked_where_more_may_differ() -> None:
