@@ -73,7 +73,10 @@ def export(
         elif format == "onnx":
             _export_onnx(pipeline, made, precision, dev, force, component)
         else:
-            parts = take_apart(find_textcat(load_pipeline(pipeline), component))
+            pipe = find_textcat(load_pipeline(pipeline), component)
+            parts = take_apart(pipe)
+            if format == "savedmodel" and pipe.cfg.get("cascade"):
+                print("The SavedModel has no cascade: its network reads all texts")
             if format == "checkpoint":
                 save_checkpoint(parts.checkpoint, made)
             else:

@@ -22,13 +22,14 @@ class Answer:
         scores: By label.
         labels: Those that are given: of exclusive ones the best, of others all from the
             threshold on; may be none.
-        reading: Pieces, pieces read and windows, where there is one text classifier and it is ours.
+        reading: Pieces, pieces read and windows, where there is one text classifier and it is ours;
+            with a cascade also which half answered.
         decision: What it decides, where it is calibrated as well; see `textcat.decision.decide`.
     """
 
     scores: dict[str, float]
     labels: list[str]
-    reading: dict[str, int] | None
+    reading: dict[str, Any] | None
     decision: dict[str, Any] | None = None
 
 

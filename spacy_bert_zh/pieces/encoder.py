@@ -38,8 +38,11 @@ if hasattr(os, "register_at_fork") and "TOKENIZERS_PARALLELISM" not in os.enviro
 # What texts begin with, of each kind that tokenizers treat in their own way.
 _BEGINNINGS = ("好", "这家店", "a", "Word", "1", "，", "-", "[", "#")
 
-Reading = dict[str, int]
-"""How many ``pieces`` a document has, how many are read (``pieces_read``), and the ``windows``."""
+Reading = dict[str, Any]
+"""How many ``pieces`` a document has, how many are read (``pieces_read``), and the ``windows``.
+
+A classifier with a cascade adds ``answered_by``, and knows no pieces of what its network never saw.
+"""
 
 
 @dataclass(frozen=True)

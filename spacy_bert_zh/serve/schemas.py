@@ -97,6 +97,9 @@ class Result(BaseModel):
         None, description="Share of usual texts that are more like the training texts."
     )
     set: list[str] | None = Field(None, description="Labels that it can't rule out, best first.")
+    answered_by: str | None = Field(
+        None, description="Of a pipeline with a cascade: `ngrams` alone, or also the `network`."
+    )
 
 
 class Reply(BaseModel):

@@ -1,5 +1,6 @@
 """What both of our components are: scores, annotations, rehearsal."""
 
+import logging
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, cast
@@ -11,10 +12,13 @@ from thinc.api import Optimizer, set_dropout_rate, to_numpy
 from thinc.types import Floats2d
 
 from spacy_bert_zh.pieces import Documents
+from spacy_bert_zh.textcat.cascade import Cascade, answer, check_cascade
 from spacy_bert_zh.textcat.class_weights import ClassWeights
 from spacy_bert_zh.textcat.decision import Rules, decide, thresholds_of
 from spacy_bert_zh.textcat.head import distances, draw, start
 from spacy_bert_zh.textcat.loss import Loss
+
+log = logging.getLogger(__name__)
 
 FIRST, SAMPLE = 20_000, 2_048
 """Of the first so many texts of the corpus, a head starts from so many."""
@@ -39,8 +43,46 @@ class BertTextCat(Loss):
         super().configure(class_weights, label_smoothing)
         self._readings, self._distances = _Found(), _Found()
 
+    @property
+    def cascade(self) -> Cascade | None:
+        """When the n-grams of an ensemble answer alone; None is never.
+
+        Raises:
+            BertZhError: The model can't have one; see `check_cascade`.
+        """
+        saved = self.cfg.get("cascade")
+        return Cascade(**saved) if saved else None
+
+    @cascade.setter
+    def cascade(self, cascade: Cascade | None) -> None:
+        if cascade:
+            check_cascade(self.model, self.name)
+        self.cfg["cascade"] = cascade.model_dump() if cascade else None
+
+    def finish_update(self, sgd: Optimizer) -> None:
+        """Change the weights; a cascade that was fitted to the earlier ones goes."""
+        super().finish_update(sgd)
+        self._drop_cascade()
+
+    def add_label(self, label: str) -> int:
+        """Add a label, see spaCy's ``TextCategorizer.add_label``; a cascade didn't know it."""
+        added = super().add_label(label)
+        if added:
+            self._drop_cascade()
+        return added
+
+    def _drop_cascade(self) -> None:
+        if self.cascade:
+            log.warning(
+                "%s: its cascade is off, as it was fitted to what the component was before; "
+                "'compress' fits another",
+                self.name,
+            )
+            self.cascade = None
+
     def start_head(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         """Let a head of ours start from what the vectors tell at once; see `head.start`."""
+        self._drop_cascade()
         if not self.model.has_ref("output_layer") or not self.model.has_ref("backbone"):
             return
         examples = draw(islice(get_examples(), FIRST), SAMPLE)
@@ -58,12 +100,16 @@ class BertTextCat(Loss):
         read = Documents(docs)
         if not self._can_compute(read):
             return self.model.ops.alloc2f(len(read), len(self.labels))
-        scores = cast(Floats2d, self.model.predict(read))
+        reached = read
+        if self.cascade is None:
+            scores = cast(Floats2d, self.model.predict(read))
+        else:
+            scores, reached = answer(self.model, read, self.cascade)
         self._readings.update(zip(read, read.readings, strict=False))
-        if self._rules() and read.vectors is not None:
-            found = distances(self.model.get_ref("output_layer"), read.vectors)
+        if self._rules() and reached.vectors is not None:
+            found = distances(self.model.get_ref("output_layer"), reached.vectors)
             if found is not None:
-                self._distances.update(zip(read, to_numpy(found).tolist(), strict=True))
+                self._distances.update(zip(reached, to_numpy(found).tolist(), strict=True))
         return scores
 
     def _rules(self) -> Rules | None:

@@ -17,6 +17,7 @@ from thinc.api import Model, to_numpy
 
 from spacy_bert_zh.checkpoint import check_finite
 from spacy_bert_zh.errors import BertZhError, wants_memory
+from spacy_bert_zh.textcat.cascade import Cascade, check_cascade
 from spacy_bert_zh.textcat.decision import Rules, Score
 from spacy_bert_zh.untrusted import (
     Strict,
@@ -47,6 +48,7 @@ class _Settings(Strict):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     thresholds: dict[Label, Score] = Field(default={})
     decision: Rules | None = None
+    cascade: Cascade | None = None
 
 
 class Restoring(TextCategorizer):
@@ -93,6 +95,8 @@ class Restoring(TextCategorizer):
             if "model" not in exclude:
                 _check_architecture(self.model, before)
             _check_weights(self.model, list(self.labels))
+            if self.cfg.get("cascade"):
+                check_cascade(self.model, self.name)
         except BertZhError as error:
             raise BertZhError(f"The component {what} can't be read: {error}") from error
         except Exception as error:

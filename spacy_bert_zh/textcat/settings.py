@@ -47,6 +47,7 @@ class Configurable(Restoring):
         self.cfg["label_weights"] = weights if isinstance(weights, dict) else {}
         self.cfg["label_smoothing"] = label_smoothing
         self.cfg["configured"] = {name: self.cfg[name] for name in SETTINGS}
+        self.cfg["cascade"] = None
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> Self:
         """Load the component; a setting is what the config says now, see `_settle`."""
@@ -61,6 +62,7 @@ class Configurable(Restoring):
     @contextmanager
     def _settling(self) -> Iterator[None]:
         given = self.cfg.pop("configured")
+        self.cfg["cascade"] = None  # earlier versions saved none
         try:
             yield
         except BaseException:

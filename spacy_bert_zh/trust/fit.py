@@ -79,10 +79,14 @@ def fit(
         BertZhError: An aim can't be reached, for one because the texts are too few.
     """
     aims.check(is_exclusive(pipe))
+    cascade, pipe.cascade = pipe.cascade, None  # a temperature is that of the whole ensemble
     before = predict(nlp, pipe, dev)
     facts: dict[str, Any] = {"texts": len(before.excerpts)}
     if facts["texts"] >= FEWEST_TEXTS:
         facts |= _scale(pipe, before)
+    if cascade:
+        margin = round(cascade.margin / facts.get("temperature", 1.0), 6)
+        pipe.cascade = cascade.model_copy(update={"margin": margin})
     if train is not None:
         check_corpus(nlp, pipe, train)
         _remember(pipe, vectors_of(pipe, read_shards(nlp, train)))

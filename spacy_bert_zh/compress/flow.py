@@ -1,0 +1,85 @@
+"""A trained pipeline made faster: texts that its n-grams are sure of never reach its BERT."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from spacy.language import Language
+from spacy.util import minibatch
+
+from spacy_bert_zh.compress.fitting import fit_cascade
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.evaluate import predict, read_shards
+from spacy_bert_zh.files import owned
+from spacy_bert_zh.loading import find_textcat, load_pipeline, portable
+from spacy_bert_zh.textcat.cascade import check_cascade, halves, margins
+
+BATCH = 256
+
+
+def compress(
+    pipeline: str | Path,
+    output: Path,
+    dev: Path,
+    *,
+    agree: float = 0.995,
+    loss: float = 0.003,
+    component: str | None = None,
+) -> dict[str, Any]:
+    """Write a pipeline with a cascade that was fitted to a corpus; see `fit_cascade`.
+
+    Args:
+        pipeline: Folder of a trained pipeline, or name of an installed one.
+        output: Folder to make or replace.
+        dev: A ``.spacy`` file or a folder of them, that nothing was trained on.
+        agree: Share of texts that keep their label, with a confidence of 95 %.
+        loss: Accuracy on `dev` that may be lost.
+        component: Name of the text classifier, if the pipeline has several.
+
+    Returns:
+        What was found, as ``meta.json`` says under ``compress``: the texts, the share of them that
+        reaches the network, the accuracy (before, and now) and the agreement.
+
+    Raises:
+        BertZhError: The pipeline can't have a cascade, the corpus is too small, the n-grams are
+            never sure enough, or too much is lost.
+    """
+    with owned(output, "compress", [pipeline, dev]) as made:
+        nlp = load_pipeline(pipeline)
+        pipe: Any = find_textcat(nlp, component)
+        check_cascade(pipe.model, pipe.name)
+        pipe.cascade = None
+        before = predict(nlp, pipe, dev)
+        linear, full = _halves(nlp, pipe, dev)
+        pipe.cascade = fit_cascade(linear, full, agree)
+        if pipe.cascade is None:
+            raise BertZhError(
+                f"The n-grams of '{pipe.name}' are never sure enough on {dev} for --agree {agree:g}"
+                ": ask for less, or give more texts"
+            )
+        after = predict(nlp, pipe, dev)
+        right, now_right = (
+            float((one.predicted == one.gold).all(axis=1).mean()) for one in (before, after)
+        )
+        if right - now_right > loss:
+            raise BertZhError(
+                f"Accuracy on {dev} would fall from {right:.4f} to {now_right:.4f}, by more than "
+                f"--loss {loss:g}: take a higher --agree"
+            )
+        found = {
+            "texts": len(linear),
+            "asked_agreement": agree,
+            "reach_network": float((margins(linear) < pipe.cascade.margin).mean()),
+            "accuracy_before": right,
+            "accuracy": now_right,
+            "agreement": float((before.predicted == after.predicted).all(axis=1).mean()),
+        }
+        nlp.meta["compress"] = found
+        portable(nlp).to_disk(made)
+    return found
+
+
+def _halves(nlp: Language, pipe: Any, dev: Path) -> tuple[Any, Any]:
+    parts = [halves(pipe.model, list(docs)) for docs in minibatch(read_shards(nlp, dev), BATCH)]
+    linear, full = zip(*parts, strict=True)
+    return np.concatenate(linear), np.concatenate(full)
