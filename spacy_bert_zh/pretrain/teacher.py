@@ -129,7 +129,7 @@ def _reader(checkpoint: Checkpoint, device: torch.device) -> tuple[Read, int]:
 def _onnx_reader(checkpoint: Checkpoint) -> Read:
     import onnxruntime
 
-    from spacy_bert_zh.backbones.onnx.graph import build_graph
+    from spacy_bert_zh.backbones.onnx.building import build_graph
     from spacy_bert_zh.backbones.onnx.quantize import quantize
 
     options = onnxruntime.SessionOptions()
