@@ -65,7 +65,7 @@ class DebertaV2(Settings):
     position_biased_input: bool = True
     position_buckets: Annotated[int, Field(ge=-1, le=100_000)] = -1
     max_relative_positions: Annotated[int, Field(ge=-1, le=100_000)] = -1
-    pos_att_type: list[Literal["c2p", "p2c"]] = []
+    pos_att_type: list[Literal["c2p", "p2c"]] = Field(default=[])
     share_att_key: bool = False
     norm_rel_ebd: Annotated[str, StringConstraints(max_length=50)] = "none"
     # Of deberta-v2-xlarge and -xxlarge alone: a convolution beside the first layer.

@@ -144,8 +144,8 @@ def load_model(folder: Path, dropout: float) -> tuple[BertForMaskedLM, bool]:
         )
     if structure(checkpoint.config):
         raise BertZhError(
-            f"{folder} is a {checkpoint.config['model_type']}, which isn't pretrained here: pretrain "
-            "a BERT, RoBERTa or ERNIE, or learn from it by --teacher"
+            f"{folder} is a {checkpoint.config['model_type']}, which isn't pretrained here: "
+            "pretrain a BERT, RoBERTa or ERNIE, or learn from it by --teacher"
         )
     model = BertForMaskedLM(_settings(network_settings(checkpoint.config), dropout))
     head = {name: tensor for name, tensor in checkpoint.weights.items() if name.startswith("cls.")}

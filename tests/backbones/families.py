@@ -113,7 +113,7 @@ FLAGS = ("single_word", "lstrip", "rstrip", "normalized")
 def write_family(kind: str, folder: Path, **values: Any) -> Any:
     """A checkpoint of a family with random weights; the network."""
     kind, besides = OTHERS.get(kind, (kind, {}))
-    names, besides = FAMILIES[kind] if kind in FAMILIES else (BERT, besides)
+    names, besides = FAMILIES.get(kind, (BERT, besides))
     sizes = {"hidden_size": 16, "num_hidden_layers": 2, "intermediate_size": 32}
     folder.mkdir(exist_ok=True)
     config = transformers.AutoConfig.for_model(

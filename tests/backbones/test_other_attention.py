@@ -38,7 +38,7 @@ def test_long_texts_are_read_in_windows(kind: str, tmp_path: Path) -> None:
     network = write_family(kind, tmp_path)
     model: Any = build_torch_backbone_v1(str(tmp_path), max_length=12, stride=0, max_windows=0)
     model.initialize()
-    text = "".join(TEXTS)[:200]
+    text = "老板服务冷淡，分量少" * 4  # 40 pieces
     tokenizer = load_tokenizer(tmp_path)
     ids = tokenizer.encode(text, add_special_tokens=False).ids
     cls, sep = (tokenizer.token_to_id(piece) for piece in ("[CLS]", "[SEP]"))
@@ -46,13 +46,9 @@ def test_long_texts_are_read_in_windows(kind: str, tmp_path: Path) -> None:
     with torch.inference_mode():
         states = [network(torch.tensor([window])).last_hidden_state[0] for window in windows]
     expected = torch.stack([state.mean(0) for state in states]).mean(0).numpy()
-    assert len(windows) > 3
+    assert len(windows) > 3 and not len(ids) % 10
     found = model.predict(make_docs([text]))[0]
-    # The last window begins earlier than its neighbour ends, where the text leaves it short.
-    if len(ids) % 10 == 0:
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
-    else:
-        assert abs(found - expected).max() < 1.0
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", OTHERS)

@@ -162,8 +162,9 @@ class RelativeBuilder(Builder):
     def _compare(self, name: str, part: str, content: str, first_only: bool) -> str:
         """Content with relative positions: (windows, heads, queries, keys); see `Relative`."""
         graph, span = self.graph, 2 * self.parts.span
-        label = graph.weight(f"{name}.{part}", self._relative(name, part))
-        scores = graph.add("MatMul", content, label)  # (windows, heads, content, 2 · span)
+        # Not a linear layer, which would be quantised.
+        table = graph.add("Identity", graph.weight(f"{name}.{part}", self._relative(name, part)))
+        scores = graph.add("MatMul", content, table)  # (windows, heads, content, 2 · span)
         places = self._once("buckets", buckets(self.parts, self.positions))
         found = graph.add("Gather", places, self._distances(first_only))  # (queries, keys)
         rows = graph.add("Mul", self._count(), graph.integers(span))

@@ -97,6 +97,14 @@ class Layer(nn.Module):
         number: Of the layer.
     """
 
+    # Parts, and tables of positions where there are some.
+    attention: Any
+    intermediate: Any
+    output: Any
+    cos: torch.Tensor
+    sin: torch.Tensor
+    swap: torch.Tensor
+
     def __init__(self, config: dict[str, Any], parts: Structure, number: int) -> None:
         super().__init__()
         width, inner = config["hidden_size"], config["intermediate_size"]
@@ -162,7 +170,7 @@ class Layer(nn.Module):
             inner = linear(self.intermediate.dense, mixed)
             inner = self.intermediate.activation(inner)
             outer = self.output.dropout(linear(self.output.dense, inner))
-            return self.output.LayerNorm(outer + mixed)  # type: ignore[no-any-return]
+            return self.output.LayerNorm(outer + mixed)
         inner, gate = linear(self.intermediate.dense, self.output.LayerNorm(mixed)).chunk(2, dim=-1)
         # Dropout comes before the product here.
         inner = self.output.dropout(self.intermediate.activation(inner) * gate)
