@@ -248,7 +248,7 @@ def _parsed(parts: dict[str, Any], where: Path | str) -> Tokenizer:
         model.setdefault("type", "WordPiece" if isinstance(model.get("vocab"), dict) else None)
         if model["type"] == "BPE":
             raise BertZhError(
-                f"{where} is a BPE tokenizer (as ModernBERT and mmBERT have), which isn't read here: "
+                f"{where} is a BPE tokenizer (as ModernBERT and mmBERT have), which isn't read: "
                 "take a checkpoint with WordPiece or SentencePiece's Unigram"
             )
     steps = checked(_Steps, parts, where)
