@@ -229,5 +229,5 @@ def test_settings_of_other_types(value: Any, tmp_path: Path) -> None:
 
 def test_bpe_says_what_to_take() -> None:
     whole = json.dumps({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}})
-    with pytest.raises(BertZhError, match="there is a BPE tokenizer .* take a checkpoint with"):
+    with pytest.raises(BertZhError, match=r"there is a BPE .* take a checkpoint with"):
         parse_tokenizer(whole, "there")
