@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers.activations import ACT2FN
 
 from spacy_bert_zh.backbones.positions import buckets, out_of_reach, rotary
 from spacy_bert_zh.backbones.torch.packed import Group, attend, linear
@@ -107,6 +106,9 @@ class Layer(nn.Module):
 
     def __init__(self, config: dict[str, Any], parts: Structure, number: int) -> None:
         super().__init__()
+        # Not above: `bert` keeps TensorFlow out when it imports transformers.
+        from transformers.activations import ACT2FN
+
         width, inner = config["hidden_size"], config["intermediate_size"]
         of_attention, of_inner, _ = parts.biases
         self.structure, self.number = parts, number
