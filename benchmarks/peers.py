@@ -52,7 +52,7 @@ def load_int8(checkpoint: str, device: str, labels: int, static: bool = False) -
     """The same with its linear layers quantised."""
     import numpy as np
 
-    from spacy_bert_zh.backbones.onnx.graph import build_graph
+    from spacy_bert_zh.backbones.onnx.building import build_graph
     from spacy_bert_zh.backbones.onnx.quantize import quantize
     from spacy_bert_zh.checkpoint.folder import load_checkpoint
 

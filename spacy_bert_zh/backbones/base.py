@@ -19,6 +19,7 @@ from spacy_bert_zh.checkpoint import (
     check_shapes,
     expected_shapes,
     load_checkpoint,
+    structure,
     trim,
 )
 from spacy_bert_zh.errors import BertZhError
@@ -230,6 +231,11 @@ def check_weights(checkpoint: Checkpoint, pooling: Pooling) -> None:
     Raises:
         BertZhError: Some are missing or have the wrong shape; it names them.
     """
+    if pooling == "pooler" and structure(checkpoint.config):
+        raise BertZhError(
+            f"Backbone: pooling = 'pooler', but a {checkpoint.config['model_type']} has no pooler: "
+            "take pooling = 'mean' or 'cls'"
+        )
     found = {name: array.shape for name, array in checkpoint.weights.items()}
     expected = expected_shapes(checkpoint.config, pooler=pooling == "pooler")
     check_shapes(found, expected, f"The weights don't fit config.json and pooling = '{pooling}'")

@@ -21,7 +21,9 @@ from spacy_bert_zh.checkpoint.shapes import (
     embedded_width,
     expected_shapes,
     network_settings,
+    relative_projections,
 )
+from spacy_bert_zh.checkpoint.structure import Structure, structure
 from spacy_bert_zh.checkpoint.tensors import check_finite
 from spacy_bert_zh.checkpoint.tokenizer import load_tokenizer, read_tokenizer
 from spacy_bert_zh.checkpoint.trim import trim
@@ -29,6 +31,7 @@ from spacy_bert_zh.checkpoint.trim import trim
 __all__ = [
     "SPECIAL",
     "Checkpoint",
+    "Structure",
     "check_finite",
     "check_shapes",
     "embedded_width",
@@ -42,7 +45,9 @@ __all__ = [
     "pack",
     "pieces_of",
     "read_tokenizer",
+    "relative_projections",
     "save_checkpoint",
+    "structure",
     "trim",
     "unpack",
     "write_lines",

@@ -1,12 +1,15 @@
 """BERT's relatives: what differs in each, and how it becomes BERT's own layout when it is read.
 
-The engines know one network, BERT's, with at most a matrix behind its embeddings. What a relative
-has besides is folded into BERT's tensors where that is the same arithmetic:
+For most of them the engines know one network, BERT's, with at most a matrix behind its embeddings.
+What a relative has besides is folded into BERT's tensors where that is the same arithmetic:
 
 - Positions counted from the padding's id up (RoBERTa): the rows before the first one are cut off.
 - Task types (ERNIE), of which a classifier knows the first alone: it is added to the token types.
 - No token types at all: one row of zeros.
 - Other names of tensors.
+
+Those with another attention (RoFormer, ModernBERT, DeBERTa-v2, see `structure`) stay what they are,
+with BERT's names for the parts that BERT has.
 """
 
 from collections.abc import Collection, Mapping
@@ -17,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spacy_bert_zh.checkpoint.shapes import Shape, Size, complete, embedded_width, expected_shapes
+from spacy_bert_zh.checkpoint.settings import Size
+from spacy_bert_zh.checkpoint.shapes import Shape, complete, embedded_width, expected_shapes
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.untrusted import Strict, checked, shorten
 
@@ -28,6 +32,24 @@ _POSITIONS = "embeddings.position_embeddings.weight"
 _TYPES = "embeddings.token_type_embeddings.weight"
 _TASKS = "embeddings.task_type_embeddings.weight"
 
+# ModernBERT has one matrix for queries, keys and values, and two norms before what they are for.
+_MODERN = {
+    "embeddings.tok_embeddings.": "embeddings.word_embeddings.",
+    "embeddings.norm.": "embeddings.LayerNorm.",
+    "layers.": "encoder.layer.",
+    ".attn_norm.": ".attention.output.LayerNorm.",
+    ".mlp_norm.": ".output.LayerNorm.",
+    ".attn.Wqkv.": ".attention.self.query_key_value.",
+    ".attn.Wo.": ".attention.output.dense.",
+    ".mlp.Wi.": ".intermediate.dense.",
+    ".mlp.Wo.": ".output.dense.",
+}
+_DEBERTA = {
+    "embeddings.embed_proj.": "embeddings_project.",
+    "encoder.rel_embeddings.": "embeddings.relative_embeddings.",
+    "encoder.LayerNorm.": "embeddings.relative_LayerNorm.",
+    **{f".{part}_proj.": f".{part}." for part in ("query", "key", "value", "pos_key", "pos_query")},
+}
 # The head of masked language modelling is BERT's under other names.
 _HEAD = {
     "lm_head.dense.": "cls.predictions.transform.dense.",
@@ -46,7 +68,9 @@ class Family:
         offset: Whether the first piece has the position ``pad_token_id`` + 1, not 0.
         tasks: Whether it may have embeddings of the task (``use_task_id``).
         projects: Whether its embeddings may be narrower than its layers (``embedding_size``).
-        names: What tensors' names begin with, and what with in BERT.
+        own: The network that it stays, if it doesn't become a BERT.
+        names: Parts of its tensors' names, and what BERT calls them; a part that doesn't begin with
+            a dot is a name's beginning.
         defaults: What ``config.json`` means where it doesn't say, if it isn't what BERT's does.
     """
 
@@ -55,6 +79,7 @@ class Family:
     offset: bool = False
     tasks: bool = False
     projects: bool = False
+    own: str | None = None
     names: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
@@ -77,6 +102,9 @@ FAMILIES = {
     "xlm-roberta": Family("XLM-R", **_ROBERTA),  # Conneau et al. 2020
     "ernie": Family("ERNIE", "ernie.", tasks=True),  # Sun et al. 2020
     "electra": Family("ELECTRA", "electra.", projects=True, defaults=_ELECTRA),  # Clark et al. 2020
+    "roformer": Family("RoFormer", "roformer.", own="roformer"),
+    "modernbert": Family("ModernBERT", "model.", own="modernbert", names=_MODERN),
+    "deberta-v2": Family("DeBERTa-v2", "deberta.", own="deberta-v2", names=_DEBERTA),
 }
 """By the ``model_type`` of ``config.json``. None of them has a pooler for sure."""
 
@@ -109,6 +137,8 @@ class Plan:
             weights: Named by `plain_name`; at least those of `shapes`.
         """
         config, weights = dict(self.config), dict(weights)
+        if self.family.own:
+            return config, {name: weights[name] for name in self.shapes}
         if self.family.offset:
             first = _first_position(config)
             weights[_POSITIONS] = weights[_POSITIONS][first:].copy()  # (positions, width)
@@ -138,6 +168,9 @@ def plan(config: dict[str, Any], names: Collection[str], where: Path) -> Plan:
         BertZhError: It is of another family, or a value can't be right.
     """
     family = _find_family(config, names, where)
+    if family.own:
+        config = complete(config, where)
+        return Plan(family, config, expected_shapes(config))
     given = {**family.defaults, **config}
     # One row of zeros stands for no row.
     typed = given.get("type_vocab_size") != 0
@@ -161,13 +194,42 @@ def plain_name(name: str, family: Family) -> str:
     """The name in `transformers.BertModel` of a tensor with an older, longer or other name."""
     name = name.removeprefix(family.prefix).removeprefix("bert.")
     for other, plain in family.names.items():
-        if name.startswith(other):
+        if other.startswith("."):
+            name = name.replace(other, plain)
+        elif name.startswith(other):
             name = plain + name.removeprefix(other)
-            break
+            if not family.own:
+                break
     name = name.replace("predictions.decoder.bias", "predictions.bias")
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
         "LayerNorm.beta", "LayerNorm.bias"
     )
+
+
+def own_names(kind: str, weights: Weights) -> Weights:
+    """A network's weights with the names that transformers has for them, see `plain_name`.
+
+    Args:
+        kind: Its ``model_type``, one of those that don't become a BERT.
+        weights: Named as in `Checkpoint`.
+    """
+    named: Weights = {}
+    for name, tensor in weights.items():
+        if kind == "modernbert" and ".self." in name:
+            if ".self.query." in name:
+                three = [weights[name.replace("query", part)] for part in ("query", "key", "value")]
+                named[name.replace("query", "query_key_value")] = np.concatenate(three)
+            continue
+        named[name] = tensor
+    # ".attention.output.dense." before ".output.dense.".
+    for other, plain in sorted(FAMILIES[kind].names.items(), key=lambda pair: -len(pair[1])):
+        named = {
+            name.replace(plain, other)
+            if plain.startswith(".") or name.startswith(plain)
+            else name: tensor
+            for name, tensor in named.items()
+        }
+    return named
 
 
 def _find_family(config: dict[str, Any], names: Collection[str], where: Path) -> Family:

@@ -238,7 +238,10 @@ class _Prompts(Strict):
 
 
 # Of the heads of pretraining, the one of masked language modelling stays.
-_PARTS = ("embeddings.", "embeddings_project.", "encoder.", "pooler.", "cls.predictions.")
+_PARTS = (
+    *("embeddings.", "embeddings_project.", "encoder.", "final_norm.", "pooler."),
+    "cls.predictions.",
+)
 _TIED = "cls.predictions.decoder.weight"  # the word embeddings once more
 
 
@@ -251,6 +254,9 @@ def _find_weights(folder: Path) -> dict[str, Tensor]:
 
 def _read_weights(folder: Path, tensors: dict[str, Tensor], way: Plan) -> dict[str, NDArray[Any]]:
     named = {plain_name(key, way.family): tensor for key, tensor in tensors.items()}
+    for key in [key for key in named if "query_key_value" in key]:
+        for part, third in zip(("query", "key", "value"), named.pop(key).thirds(), strict=True):
+            named[key.replace("query_key_value", part)] = third
     wanted = {
         key: tensor for key, tensor in named.items() if key.startswith(_PARTS) and key != _TIED
     }

@@ -10,12 +10,17 @@ from tokenizers.decoders import Metaspace
 from tokenizers.decoders import WordPiece as WordPieceDecoder
 from tokenizers.processors import BertProcessing, TemplateProcessing
 
+from spacy_bert_zh.checkpoint.families import own_names
 from spacy_bert_zh.checkpoint.folder import Checkpoint
+from spacy_bert_zh.checkpoint.shapes import expected_shapes
+from spacy_bert_zh.checkpoint.structure import structure
 from spacy_bert_zh.pieces import PieceEncoder
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 # transformers may build BERT's own tokenizer from vocab.txt alone, which would cut words up.
 _CLASSES = {"WordPiece": "BertTokenizer"}
+# What transformers calls the networks that don't become a BERT.
+MODELS = {"roformer": "RoFormer", "modernbert": "ModernBert", "deberta-v2": "DebertaV2"}
 _ELECTRA = ("embeddings", "encoder.")
 
 
@@ -35,6 +40,11 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     if checkpoint.config.get("model_type") == "electra":  # it has no head of that name
         architecture, masked = "ElectraModel", False
         weights = {name: tensor for name, tensor in weights.items() if name.startswith(_ELECTRA)}
+    kind = checkpoint.config.get("model_type", "bert")
+    if structure(checkpoint.config):
+        architecture, masked = f"{MODELS[kind]}Model", False
+        expected = expected_shapes(checkpoint.config)
+        weights = own_names(kind, {name: weights[name] for name in expected})
     if masked:
         weights = {k if k.startswith("cls.") else f"bert.{k}": v for k, v in weights.items()}
     config = {**checkpoint.config, "architectures": [architecture]}

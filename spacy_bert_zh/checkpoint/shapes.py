@@ -5,53 +5,30 @@ Compared before anything is built, so that a config that lies costs no memory an
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any
 
-from pydantic import Field, StringConstraints, model_validator
-
+from spacy_bert_zh.checkpoint.settings import Settings, Sizes
+from spacy_bert_zh.checkpoint.structure import (
+    DebertaV2,
+    ModernBert,
+    RoFormer,
+    Structure,
+    structure,
+)
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.untrusted import Strict, checked, shorten
+from spacy_bert_zh.untrusted import checked, shorten
 
-Size = Annotated[int, Field(ge=1, le=10_000_000)]
-Share = Annotated[float, Field(ge=0, le=1)]
 Shape = tuple[int, ...]
 
-
-class Settings(Strict):
-    """The keys of ``config.json`` that shape a BERT, with the defaults that transformers has."""
-
-    vocab_size: Size
-    hidden_size: Size
-    num_hidden_layers: Annotated[int, Field(ge=1, le=1_000)]
-    num_attention_heads: Size = 12
-    intermediate_size: Size = 3072
-    hidden_act: Annotated[str, StringConstraints(max_length=50)] = "gelu"
-    hidden_dropout_prob: Share = 0.1
-    attention_probs_dropout_prob: Share = 0.1
-    max_position_embeddings: Size = 512
-    type_vocab_size: Size = 2
-    initializer_range: Share = 0.02
-    layer_norm_eps: Share = 1e-12
-    pad_token_id: Annotated[int, Field(ge=0)] | None = 0
-    position_embedding_type: Literal["absolute"] = "absolute"
-    is_decoder: Literal[False] = False
-    # Of the embeddings, in an ELECTRA.
-    embedding_size: Size | None = None
-    # What stands in front of each text.
-    prefix: Annotated[str, StringConstraints(max_length=1_000)] | None = None
-
-    @model_validator(mode="after")
-    def _goes_together(self) -> Self:
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"hidden_size = {self.hidden_size} is no multiple of num_attention_heads = "
-                f"{self.num_attention_heads}"
-            )
-        if self.pad_token_id is not None and self.pad_token_id >= self.vocab_size:
-            raise ValueError(
-                f"pad_token_id = {self.pad_token_id} is no piece of vocab_size = {self.vocab_size}"
-            )
-        return self
+# What engines know, and what earlier versions have stored.
+_KINDS: dict[str, type[Sizes]] = {
+    "bert": Settings,
+    "roberta": Settings,
+    "electra": Settings,
+    "roformer": RoFormer,
+    "modernbert": ModernBert,
+    "deberta-v2": DebertaV2,
+}
 
 
 def complete(config: dict[str, Any], where: Path | str) -> dict[str, Any]:
@@ -64,12 +41,12 @@ def complete(config: dict[str, Any], where: Path | str) -> dict[str, Any]:
     Raises:
         BertZhError: It is of another network, or a value can't be right.
     """
-    # The two that engines know, and what earlier versions have stored.
-    if (kind := config.get("model_type", "bert")) not in ("bert", "roberta", "electra"):
+    kind = config.get("model_type", "bert")
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise BertZhError(f"{where} describes a {shorten(kind)} model, not a BERT")
-    if kind != "electra":  # where it would mean nothing
+    if kind in ("bert", "roberta", "modernbert"):  # where it would mean nothing
         config = {name: value for name, value in config.items() if name != "embedding_size"}
-    settings = checked(Settings, config, where).model_dump()
+    settings = checked(_KINDS[kind], config, where).model_dump()
     said = {name: value for name, value in settings.items() if value is not None or name in config}
     return {**config, **said}
 
@@ -86,14 +63,17 @@ def embedded_width(config: dict[str, Any]) -> int:
 
 
 def expected_shapes(config: dict[str, Any], pooler: bool = False) -> dict[str, Shape]:
-    """Names and shapes of the weights that a BERT has, as in `transformers.BertModel`.
+    """Names and shapes of the weights that a network has, as in `transformers.BertModel`.
 
-    Where the embeddings are narrower, ``embeddings_project`` follows, as in `ElectraModel`.
+    Where the embeddings are narrower, ``embeddings_project`` follows, as in `ElectraModel`. Others
+    have parts that BERT hasn't, and BERT's names for those that it has.
 
     Args:
         config: What `complete` returns.
         pooler: Whether its pooler belongs to it.
     """
+    if other := structure(config):
+        return _other_shapes(config, other)
     width, inner = config["hidden_size"], config["intermediate_size"]
     embedded = embedded_width(config)
     tables = {
@@ -119,6 +99,58 @@ def expected_shapes(config: dict[str, Any], pooler: bool = False) -> dict[str, S
     for name, size in norms.items():
         shapes |= {f"{name}.weight": (size,), f"{name}.bias": (size,)}
     return shapes
+
+
+def _other_shapes(config: dict[str, Any], parts: Structure) -> dict[str, Shape]:
+    width, embedded = config["hidden_size"], embedded_width(config)
+    of_attention, of_inner, of_norms = parts.biases
+    sizes = {
+        "word": config["vocab_size"],
+        "token_type": config.get("type_vocab_size", 0),
+        "position": config["max_position_embeddings"],
+    }
+    shapes: dict[str, Shape]
+    shapes = {f"embeddings.{k}_embeddings.weight": (sizes[k], embedded) for k in parts.tables}
+    shapes["embeddings.word_embeddings.weight"] = (sizes["word"], embedded)
+
+    def linear(name: str, outputs: int, inputs: int, bias: bool) -> None:
+        shapes[f"{name}.weight"] = (outputs, inputs)
+        if bias:
+            shapes[f"{name}.bias"] = (outputs,)
+
+    def norm(name: str, size: int = width) -> None:
+        shapes[f"{name}.weight"] = (size,)
+        if of_norms:
+            shapes[f"{name}.bias"] = (size,)
+
+    norm("embeddings.LayerNorm", width if parts.span else embedded)
+    if embedded != width:
+        linear("embeddings_project", width, embedded, bias=not parts.span)
+    if parts.span:
+        shapes["embeddings.relative_embeddings.weight"] = (2 * parts.span, width)
+    if parts.norms_relative:
+        norm("embeddings.relative_LayerNorm")
+    for number in range(config["num_hidden_layers"]):
+        layer = f"encoder.layer.{number}"
+        for part in (*("query", "key", "value"), *relative_projections(parts)):
+            linear(f"{layer}.attention.self.{part}", width, width, of_attention)
+        linear(f"{layer}.attention.output.dense", width, width, of_attention)
+        gates = 2 if parts.modern else 1
+        linear(f"{layer}.intermediate.dense", gates * config["intermediate_size"], width, of_inner)
+        linear(f"{layer}.output.dense", width, config["intermediate_size"], of_inner)
+        # The first norm of a ModernBERT stands behind the embeddings already.
+        if not parts.modern or number:
+            norm(f"{layer}.attention.output.LayerNorm")
+        norm(f"{layer}.output.LayerNorm")
+    if parts.modern:
+        norm("final_norm")
+    return shapes
+
+
+def relative_projections(parts: Structure) -> list[str]:
+    """Matrices for relative positions that a DeBERTa's layer has, unless they are others' too."""
+    named = {"c2p": "pos_key", "p2c": "pos_query"}
+    return [] if parts.shared else [named[part] for part in parts.parts]
 
 
 def check_shapes(found: Mapping[str, Shape], expected: Mapping[str, Shape], what: str) -> None:

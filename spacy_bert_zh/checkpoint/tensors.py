@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,6 +38,16 @@ class Tensor:
     def is_float(self) -> bool:
         """Whether `read` can read it."""
         return self.dtype in _FLOATS
+
+    def thirds(self) -> tuple["Tensor", "Tensor", "Tensor"]:
+        """Its rows in three equal parts."""
+        rows = self.shape[0] // 3 if self.shape else 0
+        shape = (rows, *self.shape[1:])
+        size = prod(shape) * np.dtype(_FLOATS.get(self.dtype, "u1")).itemsize
+        first, second, third = (
+            replace(self, shape=shape, start=self.start + number * size) for number in range(3)
+        )
+        return first, second, third
 
     def read(self) -> NDArray[np.float32]:
         """Its values.

@@ -246,6 +246,11 @@ def _parsed(parts: dict[str, Any], where: Path | str) -> Tokenizer:
     model = parts.get("model")
     if isinstance(model, dict):  # older versions say no type
         model.setdefault("type", "WordPiece" if isinstance(model.get("vocab"), dict) else None)
+        if model["type"] == "BPE":
+            raise BertZhError(
+                f"{where} is a BPE tokenizer (as ModernBERT and mmBERT have), which isn't read: "
+                "take a checkpoint with WordPiece or SentencePiece's Unigram"
+            )
     steps = checked(_Steps, parts, where)
     content = steps.model_dump(exclude_none=True)
     content["model"]["vocab"] = steps.model.vocab

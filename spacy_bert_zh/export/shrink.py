@@ -11,7 +11,7 @@ from spacy.pipeline import TextCategorizer
 
 from spacy_bert_zh.backbones.onnx import saving as onnx_saving
 from spacy_bert_zh.backbones.onnx.backbone import MOST_PADDING, PIECES
-from spacy_bert_zh.backbones.onnx.graph import build_graph
+from spacy_bert_zh.backbones.onnx.building import build_graph
 from spacy_bert_zh.backbones.onnx.quantize import Inputs, quantize, rank_layers
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import predict, read_shards

@@ -8,7 +8,12 @@ from torch import nn
 from torch.nn import functional
 
 from spacy_bert_zh.backbones.torch.bert import without_tensorflow
-from spacy_bert_zh.checkpoint import check_shapes, load_checkpoint, network_settings
+from spacy_bert_zh.checkpoint import (
+    check_shapes,
+    load_checkpoint,
+    network_settings,
+    structure,
+)
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pretrain.distillation import pool, taught_loss
 from spacy_bert_zh.pretrain.packing import IGNORED
@@ -136,6 +141,11 @@ def load_model(folder: Path, dropout: float) -> tuple[BertForMaskedLM, bool]:
         raise BertZhError(
             f"{folder} is an ELECTRA, which has no head of masked language modelling over its "
             "narrow embeddings: pretrain a BERT, RoBERTa or ERNIE"
+        )
+    if structure(checkpoint.config):
+        raise BertZhError(
+            f"{folder} is a {checkpoint.config['model_type']}, which isn't pretrained here: "
+            "pretrain a BERT, RoBERTa or ERNIE, or learn from it by --teacher"
         )
     model = BertForMaskedLM(_settings(network_settings(checkpoint.config), dropout))
     head = {name: tensor for name, tensor in checkpoint.weights.items() if name.startswith("cls.")}

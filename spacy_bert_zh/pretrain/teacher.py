@@ -138,7 +138,7 @@ def _has_amx() -> bool:
 def _onnx_reader(checkpoint: Checkpoint) -> Read:
     import onnxruntime
 
-    from spacy_bert_zh.backbones.onnx.graph import build_graph
+    from spacy_bert_zh.backbones.onnx.building import build_graph
     from spacy_bert_zh.backbones.onnx.quantize import quantize
 
     options = onnxruntime.SessionOptions()

@@ -24,6 +24,46 @@ FAMILIES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "electra": (BERT, {"embedding_size": 8}),
 }
 
+_DEBERTA: dict[str, Any] = {
+    "relative_attention": True,
+    "position_buckets": 8,
+    "position_biased_input": False,
+    "pos_att_type": ["p2c", "c2p"],
+    "share_att_key": True,
+    "norm_rel_ebd": "layer_norm",
+}
+# Those that stay what they are; name: model_type and what the config has besides.
+OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "roformer": ("roformer", {}),
+    "roformer-narrow": ("roformer", {"embedding_size": 8, "rotary_value": True}),
+    "modernbert": ("modernbert", {"local_attention": 8, "num_hidden_layers": 4}),
+    "modernbert-biased": (
+        "modernbert",
+        {
+            **dict.fromkeys(("attention_bias", "mlp_bias", "norm_bias"), True),
+            "local_attention": 6,
+            "local_rope_theta": None,
+            "global_attn_every_n_layers": 2,
+        },
+    ),
+    "deberta-v2": ("deberta-v2", _DEBERTA),
+    "deberta-far": (
+        "deberta-v2",
+        {
+            **_DEBERTA,
+            "position_buckets": -1,
+            "max_relative_positions": 6,
+            "position_biased_input": True,
+            "type_vocab_size": 2,
+            "pos_att_type": "c2p|p2c",
+            "share_att_key": False,
+            "norm_rel_ebd": "none",
+            "embedding_size": 8,
+        },
+    ),
+    "deberta-one": ("deberta-v2", {**_DEBERTA, "pos_att_type": ["p2c"], "share_att_key": False}),
+}
+
 
 def write_tokenizer(folder: Path, names: dict[str, str]) -> int:
     """WordPiece by ``vocab.txt``, or SentencePiece's steps by ``tokenizer.json``; pieces in it."""
@@ -72,23 +112,23 @@ FLAGS = ("single_word", "lstrip", "rstrip", "normalized")
 
 def write_family(kind: str, folder: Path, **values: Any) -> Any:
     """A checkpoint of a family with random weights; the network."""
-    names, besides = FAMILIES[kind]
+    kind, besides = OTHERS.get(kind, (kind, {}))
+    names, besides = FAMILIES.get(kind, (BERT, besides))
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "intermediate_size": 32}
     folder.mkdir(exist_ok=True)
     config = transformers.AutoConfig.for_model(
         kind,
         vocab_size=write_tokenizer(folder, names),
-        hidden_size=16,
-        num_hidden_layers=2,
         num_attention_heads=2,
-        intermediate_size=32,
         max_position_embeddings=66,
         pad_token_id=list(names).index("pad"),
-        **{**besides, **values},
+        **{**sizes, **besides, **values},
     )
     torch.manual_seed(2)
     network = AutoModel.from_config(config).eval()
     for parameter in network.parameters():
-        parameter.data += 0.2 * torch.randn_like(parameter)
+        if parameter.requires_grad:  # a RoFormer's angles are no weights
+            parameter.data += 0.2 * torch.randn_like(parameter)
     network.save_pretrained(folder)
     return network
 
@@ -118,7 +158,8 @@ def built(engine: Any, folder: Path, pooling: str, **settings: Any) -> Any:
 def assert_same_vectors(engine: Any, kind: str, folder: Path) -> None:
     """Whether an engine's vectors are those of `transformers`, before and after it was stored."""
     network = write_family(kind, folder)
-    for pooling in ("cls", "mean", "pooler")[: 2 if kind == "electra" else 3]:  # it has no pooler
+    without = kind == "electra" or kind in OTHERS  # a pooler
+    for pooling in ("cls", "mean", "pooler")[: 2 if without else 3]:
         expected = vectors_of(network, folder, pooling)
         model = built(engine, folder, pooling)
         found = model.predict(make_docs())

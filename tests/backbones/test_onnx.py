@@ -12,7 +12,7 @@ from thinc.types import Floats2d
 
 from spacy_bert_zh.backbones.onnx import backbone as onnx
 from spacy_bert_zh.backbones.onnx.backbone import OnnxShim, build_onnx_backbone_v1
-from spacy_bert_zh.backbones.onnx.graph import build_graph
+from spacy_bert_zh.backbones.onnx.building import build_graph
 from spacy_bert_zh.backbones.onnx.quantize import quantize
 from spacy_bert_zh.backbones.torch.backbone import build_torch_backbone_v1
 from spacy_bert_zh.checkpoint.folder import load_checkpoint

@@ -13,7 +13,7 @@ import pytest
 import spacy
 
 from spacy_bert_zh.backbones.onnx import backbone as onnx
-from spacy_bert_zh.backbones.onnx.graph import build_graph
+from spacy_bert_zh.backbones.onnx.building import build_graph
 from spacy_bert_zh.backbones.torch.backbone import build_torch_backbone_v1
 from spacy_bert_zh.checkpoint.folder import Checkpoint
 from spacy_bert_zh.errors import BertZhError

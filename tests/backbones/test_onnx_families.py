@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from spacy_bert_zh.backbones.onnx.backbone import build_onnx_backbone_v1
-from spacy_bert_zh.backbones.onnx.graph import build_graph
+from spacy_bert_zh.backbones.onnx.building import build_graph
 from spacy_bert_zh.backbones.onnx.quantize import quantize
 from spacy_bert_zh.checkpoint import load_checkpoint
 from tests.backbones.families import FAMILIES, assert_same_vectors, built, write_family

@@ -225,3 +225,9 @@ def test_settings_of_other_types(value: Any, tmp_path: Path) -> None:
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": value}))
     with pytest.raises(BertZhError, match=r"tokenizer_config\.json: do_lower_case"):
         load_tokenizer(tmp_path)
+
+
+def test_bpe_says_what_to_take() -> None:
+    whole = json.dumps({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}})
+    with pytest.raises(BertZhError, match=r"there is a BPE .* take a checkpoint with"):
+        parse_tokenizer(whole, "there")

@@ -11,7 +11,8 @@ from spacy_bert_zh.backbones.base import check_weights
 from spacy_bert_zh.backbones.keras.bert import Bert
 from spacy_bert_zh.backbones.keras.heads import MaskedLM
 from spacy_bert_zh.backbones.settings import Pooling
-from spacy_bert_zh.checkpoint import Checkpoint, check_shapes
+from spacy_bert_zh.checkpoint import Checkpoint, check_shapes, structure
+from spacy_bert_zh.errors import BertZhError
 
 Network = Bert | MaskedLM
 AnyNetwork = TypeVar("AnyNetwork", Bert, MaskedLM)
@@ -30,14 +31,24 @@ def build_network(
         BertZhError: The config asks for what is not here, or weights are missing or have the
             wrong shape; it names them.
     """
+    _check_family(checkpoint)
     check_weights(checkpoint, pooling)
     return fill(Bert(checkpoint.config, pooling, dtype, remat, packed), checkpoint)
 
 
 def build_masked_lm(checkpoint: Checkpoint, dtype: str = "float32") -> MaskedLM:
     """Build BERT with its head of masked language modelling, filled; see `build_network`."""
+    _check_family(checkpoint)
     check_weights(checkpoint, "mean")
     return fill(MaskedLM(checkpoint.config, dtype), checkpoint)
+
+
+def _check_family(checkpoint: Checkpoint) -> None:
+    if structure(checkpoint.config):
+        raise BertZhError(
+            f"Keras has no {checkpoint.config['model_type']}, only BERT and those relatives that "
+            "become one: take spacy_bert_zh.TorchBackbone.v1 or OnnxBackbone.v1"
+        )
 
 
 def fill(network: AnyNetwork, checkpoint: Checkpoint) -> AnyNetwork:

@@ -247,7 +247,7 @@ def make_graph(checkpoint: Checkpoint, pooling: Pooling, precision: str) -> byte
         BertZhError: The package `onnx` is missing, or the config asks for what is not here.
     """
     try:
-        from spacy_bert_zh.backbones.onnx.graph import build_graph
+        from spacy_bert_zh.backbones.onnx.building import build_graph
     except ImportError as error:
         raise missing_extra(error.name or "onnx", "onnx-export", "Making an ONNX graph") from None
     graph: bytes = build_graph(checkpoint, pooling, precision).SerializeToString()

@@ -7,12 +7,10 @@ queries, keys and values in one product, the last layer only where it is pooled.
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 import spacy_bert_zh
-from spacy_bert_zh.backbones.base import check_weights
 from spacy_bert_zh.backbones.settings import Pooling
 from spacy_bert_zh.checkpoint import Checkpoint, embedded_width
 from spacy_bert_zh.errors import BertZhError
@@ -257,16 +255,3 @@ class Builder:
             producer_name="spacy_bert_zh",
             producer_version=spacy_bert_zh.__version__,
         )
-
-
-def build_graph(checkpoint: Checkpoint, pooling: Pooling, precision: str = "fp32") -> Any:
-    """BERT as an `onnx.ModelProto`; arguments of `Builder`.
-
-    Raises:
-        BertZhError: The config asks for what is not here, or weights are missing or have the
-            wrong shape; it names them.
-    """
-    check_weights(checkpoint, pooling)
-    model = Builder(checkpoint, pooling, precision).build()
-    onnx.checker.check_model(model)
-    return model

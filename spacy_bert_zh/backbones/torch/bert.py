@@ -13,7 +13,8 @@ from torch import nn
 from spacy_bert_zh.backbones.base import check_weights, is_frozen
 from spacy_bert_zh.backbones.settings import Pooling
 from spacy_bert_zh.backbones.torch.packed import encode
-from spacy_bert_zh.checkpoint import Checkpoint, embedded_width, network_settings
+from spacy_bert_zh.backbones.torch.relatives import Relative
+from spacy_bert_zh.checkpoint import Checkpoint, embedded_width, network_settings, structure
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import Batch, Encoded
 from spacy_bert_zh.untrusted import one_line
@@ -66,6 +67,9 @@ class PooledBert(nn.Module):
         self.pooling = pooling
         self.gradient_checkpointing = False
         self._warned = False
+        if structure(config):
+            self.bert: Any = Relative(config)
+            return
         # The cache is for text generation; transformers 5 warns of it under checkpointing.
         settings = BertConfig(**network_settings(config), use_cache=False)
         self.bert = BertModel(settings, add_pooling_layer=pooling == "pooler")

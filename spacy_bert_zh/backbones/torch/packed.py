@@ -3,7 +3,9 @@
 `transformers.BertModel` holds the parameters and the parts; only the way through them is ours.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,8 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from spacy_bert_zh.pieces import MAX_BATCH_PIECES, Batch, batches
+
+Bias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -58,22 +62,29 @@ def group_windows(lengths: NDArray[np.int64], device: torch.device) -> list[Grou
     return groups
 
 
+def positions(batch: Batch, device: torch.device) -> torch.Tensor:
+    """Of the pieces in their windows; shape (pieces,)."""
+    starts = np.cumsum(batch.lengths) - batch.lengths  # (windows,)
+    return torch.from_numpy(np.arange(len(batch.ids)) - np.repeat(starts, batch.lengths)).to(device)
+
+
 def embed(bert: Any, batch: Batch) -> torch.Tensor:
     """The sum of piece, position and segment embeddings; shape (pieces, hidden size).
 
     Those of an ELECTRA are narrower, and widened by a matrix (Clark et al. 2020, section 3.2).
     """
     device = bert.device
-    starts = np.cumsum(batch.lengths) - batch.lengths  # (windows,)
-    positions = np.arange(len(batch.ids)) - np.repeat(starts, batch.lengths)  # (pieces,)
     ids = torch.from_numpy(batch.ids).to(device)[None]  # (1, pieces)
+    if own := getattr(bert, "embed", None):
+        found: torch.Tensor = own(ids[0], positions(batch, device))
+        return found
     vectors: torch.Tensor = bert.embeddings(  # (1, pieces, embedding size)
         input_ids=ids,
         token_type_ids=torch.zeros_like(ids),
-        position_ids=torch.from_numpy(positions).to(device)[None],
+        position_ids=positions(batch, device)[None],
     )
     project = getattr(bert, "embeddings_project", None)
-    return vectors[0] if project is None else _linear(project, vectors[0])  # (pieces, hidden)
+    return vectors[0] if project is None else linear(project, vectors[0])  # (pieces, hidden)
 
 
 def encode(
@@ -82,7 +93,7 @@ def encode(
     """Hidden states of the last layer (Devlin et al. 2019, section 3).
 
     Args:
-        bert: A `transformers.BertModel`.
+        bert: A `transformers.BertModel`, or a `Relative`.
         batch: The windows.
         first_only: Whether only each window's first piece is wanted: its keys and values are
             those of all pieces, the rest of the last layer is computed for it alone.
@@ -96,13 +107,17 @@ def encode(
     # (windows,)
     starts = torch.from_numpy(np.cumsum(batch.lengths) - batch.lengths).to(hidden.device)
     layers = bert.encoder.layer
+    # A relative's layers know their way, for which they need these.
+    own = hasattr(bert, "embed")
+    needed = (positions(batch, hidden.device), bert.relative()) if own else ()
     for layer in layers:
         firsts = starts if first_only and layer is layers[-1] else None
+        step = layer if own else partial(_layer, layer)
         if checkpointing and torch.is_grad_enabled():
-            hidden = checkpoint(_layer, layer, hidden, groups, firsts, use_reentrant=False)
+            hidden = checkpoint(step, hidden, groups, firsts, *needed, use_reentrant=False)
         else:
-            hidden = _layer(layer, hidden, groups, firsts)
-    return hidden
+            hidden = step(hidden, groups, firsts, *needed)
+    return bert.final_norm(hidden) if hasattr(bert, "final_norm") else hidden
 
 
 def _layer(
@@ -114,23 +129,23 @@ def _layer(
     """
     attention, output = layer.attention.self, layer.attention.output
     rows = hidden if firsts is None else hidden[firsts]  # (rows, hidden)
-    queries = _linear(attention.query, rows)  # (rows, hidden)
-    keys, values = _linear(attention.key, hidden), _linear(attention.value, hidden)  # (pieces, …)
+    queries = linear(attention.query, rows)  # (rows, hidden)
+    keys, values = linear(attention.key, hidden), linear(attention.value, hidden)  # (pieces, …)
     found = []
     for group in groups:
         own = group.pieces if firsts is None else group.windows
-        found.append(_attend(attention, queries[own], keys, values, group, firsts is None))
+        found.append(attend(attention, queries[own], keys, values, group, firsts is None))
     context = found[0] if len(found) == 1 else torch.cat(found)  # (rows, hidden)
     # (rows, hidden)
-    mixed = output.LayerNorm(output.dropout(_linear(output.dense, context)) + rows)
+    mixed = output.LayerNorm(output.dropout(linear(output.dense, context)) + rows)
     # (rows, intermediate)
-    inner = _linear(layer.intermediate.dense, mixed, layer.intermediate.intermediate_act_fn)
+    inner = linear(layer.intermediate.dense, mixed, layer.intermediate.intermediate_act_fn)
     output = layer.output
     # (rows, hidden)
-    return output.LayerNorm(output.dropout(_linear(output.dense, inner)) + mixed)
+    return output.LayerNorm(output.dropout(linear(output.dense, inner)) + mixed)
 
 
-def _linear(part: nn.Linear, rows: torch.Tensor, activation: Any = None) -> torch.Tensor:
+def linear(part: nn.Linear, rows: torch.Tensor, activation: Any = None) -> torch.Tensor:
     """A linear layer and what follows it; by oneDNN at once where that is the faster way."""
     fused = getattr(activation, "act", None) is functional.gelu
     if not _has_onednn(rows) or not (WIDE or (fused and _is_narrow(rows))):
@@ -174,15 +189,29 @@ def _has_onednn(rows: torch.Tensor) -> bool:
     )
 
 
-def _attend(
+def attend(
     attention: Any,
     queries: torch.Tensor,
     keys: torch.Tensor,
     values: torch.Tensor,
     group: Group,
     every: bool,
+    bias: Bias | None = None,
+    scale: float | None = None,
 ) -> torch.Tensor:
-    """Scaled dot-product attention within each window of a group; shaped like `queries`."""
+    """Scaled dot-product attention within each window of a group; shaped like `queries`.
+
+    Args:
+        attention: Number of heads, and dropout.
+        queries: Shape (rows of the group, hidden size).
+        keys: Of all pieces, shape (pieces, hidden size).
+        values: Same.
+        group: The windows.
+        every: Whether each piece asks, not the first one alone.
+        bias: Makes of queries and keys, (windows, heads, length, width of a head), what is added
+            to the scores, in place of the group's mask.
+        scale: Of the scores; None is one by the root of a head's width.
+    """
     windows = group.windows.stop - group.windows.start
 
     def heads(rows: torch.Tensor, length: int) -> torch.Tensor:
@@ -194,12 +223,14 @@ def _attend(
 
     length = group.longest if every else 1
     # (windows, heads, length, width of a head)
+    query, key = heads(queries, length), heads(keys[group.pieces], group.longest)
     context = functional.scaled_dot_product_attention(
-        heads(queries, length),
-        heads(keys[group.pieces], group.longest),
+        query,
+        key,
         heads(values[group.pieces], group.longest),
-        attn_mask=group.mask,
+        attn_mask=bias(query, key) if bias else group.mask,
         dropout_p=attention.dropout.p if attention.training else 0.0,
+        scale=scale,
     )
     rows = context.transpose(1, 2).reshape(windows * length, -1)  # (windows · length, hidden)
     return rows if group.places is None or not every else rows[group.places]
