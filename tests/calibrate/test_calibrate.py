@@ -19,6 +19,8 @@ from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.export import export
 from spacy_bert_zh.loading import answer_all, load_pipeline
 from spacy_bert_zh.textcat import rescale
+from spacy_bert_zh.textcat.cascade import Cascade, halves, margins
+from spacy_bert_zh.trust import fit
 from tests.conftest import make_rows, pipe_of, run_cli
 
 NOISE = 0.1
@@ -302,3 +304,23 @@ def test_it_can_learn_on(trained: Trained, calibrated: Path) -> None:
     assert np.isfinite(losses["bert_textcat"])
     pipe_of(nlp).add_label("neu")
     assert set(nlp("好吃").cats) == {"neg", "pos", "neu"}
+
+
+def test_a_cascade_and_a_calibration_get_on(calibrated: Path, trained: Trained) -> None:
+    """In either order the n-grams answer the same texts, and strange texts that reach the BERT
+    are known as such."""
+    nlp, plain = load_pipeline(calibrated), load_pipeline(trained["bert_textcat"]["model"])
+    texts = [text for text, _ in make_rows(60, 6)]
+    docs = [plain.make_doc(text) for text in texts]
+    linear, _ = halves(pipe_of(plain).model, docs)
+    middle = float(np.median(margins(linear)))
+    pipe_of(plain).cascade = Cascade(margin=middle, temperature=1.0)
+    fit(plain, pipe_of(plain), trained["bert_textcat"]["dev"], AIMS)
+    temperature = nlp.meta["calibration"]["temperature"]
+    pipe_of(nlp).cascade = Cascade(margin=middle / temperature, temperature=1.0)
+    first, second = said(plain, texts), said(nlp, texts)
+    answered = [found["answered_by"] for found in first]
+    assert answered == [found["answered_by"] for found in second]
+    assert set(answered) == {"ngrams", "network"}
+    assert all(("unlike" in found) == (found["answered_by"] == "network") for found in second)
+    assert np.allclose(cats(plain, texts), cats(nlp, texts), atol=1e-3)
