@@ -1,11 +1,13 @@
 """From a trained pipeline to a calibrated one."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from spacy.language import Language
 
+from spacy_bert_zh.errors import missing_extra
 from spacy_bert_zh.evaluate import read_shards
 from spacy_bert_zh.files import owned
 from spacy_bert_zh.loading import find_textcat, is_exclusive, load_pipeline, portable, use_gpu
@@ -54,6 +56,8 @@ def calibrate(
     """
     aims = aims or Aims()
     inputs = [path for path in (pipeline, dev, train) if path is not None]
+    if find_spec("sklearn") is None or find_spec("scipy") is None:
+        raise missing_extra("scikit-learn", "plots", "The command 'calibrate'")
     with owned(output, "calibrate", inputs) as made:
         use_gpu(gpu_id)
         nlp = load_pipeline(pipeline)

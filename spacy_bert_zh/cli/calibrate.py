@@ -28,7 +28,7 @@ def calibrate(
 ) -> None:
     """Let a pipeline's scores mean what they say, and let it decide what it can answer."""
     from spacy_bert_zh.calibrate import calibrate as run
-    from spacy_bert_zh.calibrate.said import describe
+    from spacy_bert_zh.trust import describe
 
     found = run(
         pipeline,

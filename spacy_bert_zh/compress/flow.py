@@ -1,5 +1,6 @@
 """A trained pipeline made faster: texts that its n-grams are sure of never reach its BERT."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from spacy.language import Language
 from spacy.util import minibatch
 
 from spacy_bert_zh.compress.fitting import fit_cascade
-from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.evaluate import predict, read_shards
 from spacy_bert_zh.files import owned
 from spacy_bert_zh.loading import find_textcat, load_pipeline, portable
@@ -44,6 +45,8 @@ def compress(
         BertZhError: The pipeline can't have a cascade, the corpus is too small, the n-grams are
             never sure enough, or too much is lost.
     """
+    if find_spec("sklearn") is None or find_spec("scipy") is None:
+        raise missing_extra("scikit-learn", "plots", "The command 'compress'")
     with owned(output, "compress", [pipeline, dev]) as made:
         nlp = load_pipeline(pipeline)
         pipe: Any = find_textcat(nlp, component)

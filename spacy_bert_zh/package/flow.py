@@ -25,8 +25,8 @@ from spacy_bert_zh.loading import (
     read_meta,
 )
 from spacy_bert_zh.package.model_card import (
+    NOTED,
     DataReport,
-    Export,
     Metrics,
     classifiers,
     render_model_card,
@@ -151,8 +151,9 @@ def read_pipeline(pipeline: Path) -> tuple[Config, dict[str, Any]]:
     config, meta = read_config(pipeline), read_meta(pipeline)
     if not classifiers(config):
         raise BertZhError(f"The pipeline {pipeline} has no text classifier: nothing to package")
-    if "export" in meta:
-        checked(Export, meta["export"], f"{pipeline / 'meta.json'}, export")
+    for name, schema in NOTED.items():
+        if name in meta:
+            checked(schema, meta[name], f"{pipeline / 'meta.json'}, {name}")
     if missing := [name for name in classifiers(config) if name not in meta["labels"]]:
         raise BertZhError(f"{pipeline / 'meta.json'} lacks the labels of {', '.join(missing)}")
     return portable_config(config), portable_meta(meta)

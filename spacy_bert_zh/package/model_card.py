@@ -87,6 +87,23 @@ class DataReport(_Facts):
     labels: list[str] = Field(default=[])
 
 
+class Calibration(_Facts):
+    """What a card tells of ``calibration`` in a ``meta.json``."""
+
+    texts: Count
+    calibration_error: Annotated[list[float], Field(min_length=2, max_length=2)]
+
+
+class Compression(_Facts):
+    """What a card tells of ``compress`` in a ``meta.json``."""
+
+    texts: Count
+    reach_network: float
+    agreement: float
+    accuracy: float
+    accuracy_before: float
+
+
 class Export(_Facts):
     """What a card tells of ``export`` in a ``meta.json``."""
 
@@ -97,6 +114,14 @@ class Export(_Facts):
     accuracy_before: float = 0.0
     agreement: float = 0.0
     largest_difference: float = 0.0
+
+
+NOTED: dict[str, type[_Facts]] = {
+    "calibration": Calibration,
+    "compress": Compression,
+    "export": Export,
+}
+"""What other commands note in a ``meta.json``."""
 
 
 def render_model_card(
@@ -125,6 +150,8 @@ def render_model_card(
         "Labels": "\n".join(_labels(meta, config)),
         "Data": _data(data_report) or "Not recorded.",
         "Metrics": _metrics(metrics) or "Not measured.",
+        **({"Calibration": _fitted(meta["calibration"])} if "calibration" in meta else {}),
+        **({"Cascade": _cascade(meta["compress"])} if "compress" in meta else {}),
         **({"Export": _export(meta["export"])} if "export" in meta else {}),
         "Licence": meta["license"] or "Not stated: ask the author before you use it.",
         "Limits": "\n".join([*_windows(config), LIMITS, _calibration(metrics)]),
@@ -271,6 +298,23 @@ def _conventions(metrics: dict[str, Any]) -> Iterable[str]:
             f"No text of that corpus has the labels {', '.join(f'`{label}`' for label in absent)}: "
             "they are left out of the macro average."
         )
+
+
+def _fitted(found: dict[str, Any]) -> str:
+    before, after = found["calibration_error"]
+    return (
+        f"Fitted to {found['texts']:,} texts: on these, the calibration error was {before:.3f} "
+        f"before and {after:.3f} after."
+    )
+
+
+def _cascade(found: dict[str, Any]) -> str:
+    return (
+        f"Where its n-grams are sure, they answer alone: {found['reach_network']:.1%} of "
+        f"{found['texts']:,} texts reached the network, with the same label for "
+        f"{found['agreement']:.2%} of them; accuracy {found['accuracy']:.4f} (before "
+        f"{found['accuracy_before']:.4f})."
+    )
 
 
 def _export(export: dict[str, Any]) -> str:

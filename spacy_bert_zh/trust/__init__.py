@@ -2,6 +2,6 @@
 
 from spacy_bert_zh.trust.fit import fit, own, refit
 from spacy_bert_zh.trust.options import Aims
-from spacy_bert_zh.trust.scaling import FEWEST_TEXTS
+from spacy_bert_zh.trust.said import describe
 
-__all__ = ["FEWEST_TEXTS", "Aims", "fit", "own", "refit"]
+__all__ = ["Aims", "describe", "fit", "own", "refit"]

@@ -18,7 +18,10 @@ from spacy_bert_zh.cli import ending
 from spacy_bert_zh.cli.console import _MARKS, adapt_console
 from spacy_bert_zh.errors import BertZhError, explain, system_error
 
-COMMANDS = ("convert", "evaluate", "export", "package", "pretrain", "score", "serve", "train")
+COMMANDS = (
+    *("calibrate", "compare", "compress", "convert", "evaluate", "export", "package", "pretrain"),
+    *("score", "serve", "train"),
+)
 
 
 def raised_in(error: BaseException) -> tuple[int, str]:

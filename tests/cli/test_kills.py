@@ -75,6 +75,10 @@ COMMANDS = {
         lambda at: ["evaluate", at / "model-best", at / "corpus" / "dev", "."],
         ("metrics.json", "report.html"),
     ),
+    "calibrate": Command(
+        lambda at: ["calibrate", at / "model-best", "out", "--dev", at / "corpus" / "dev"],
+        ("out",),
+    ),
     "export": Command(
         lambda at: [
             *["export", at / "model-best", "out", "-f", "onnx", "--precision", "int8"],
