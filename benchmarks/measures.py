@@ -10,6 +10,7 @@ from spacy.tokens import Doc, DocBin
 
 from spacy_bert_zh import evaluate
 from spacy_bert_zh.loading import find_textcat, load_pipeline
+from spacy_bert_zh.trust.scaling import fit_temperature
 
 Array = NDArray[Any]
 
@@ -38,7 +39,11 @@ def measure_pipeline(pipeline: Path, train: Path, test: Path, exclusive: bool) -
     """A trained pipeline; thresholds, where labels need them, from its training texts."""
     scores, gold = predict(pipeline, test)
     if exclusive:
-        return {**scores_of(gold, one_hot(scores)), "ece": calibration_error(scores, gold)}
+        return {
+            **scores_of(gold, one_hot(scores)),
+            "ece": calibration_error(scores, gold),
+            "ece_calibrated": calibrated_error(scores, gold),
+        }
     own, truth = predict(pipeline, train)
     return scores_of(gold, scores >= best_thresholds(own, truth))
 
@@ -64,6 +69,18 @@ def calibration_error(scores: Array, gold: Array, bins: int = 15) -> float:
     places = np.minimum((surest * bins).astype(int), bins - 1)
     gaps = [abs(surest[places == b].sum() - right[places == b].sum()) for b in range(bins)]
     return float(sum(gaps) / len(scores))
+
+
+def calibrated_error(scores: Array, gold: Array, splits: int = 20) -> float:
+    """The same after `calibrate`: fitted to a random half of the texts, measured on the other."""
+    errors = []
+    for seed in range(splits):
+        order = np.random.default_rng(seed).permutation(len(scores))
+        own, others = np.array_split(order, 2)
+        temperature = fit_temperature(scores[own], gold[own])
+        powers = np.exp(np.log(np.maximum(scores[others], 1e-38)) / temperature)
+        errors.append(calibration_error(powers / powers.sum(1, keepdims=True), gold[others]))
+    return float(np.mean(errors))
 
 
 def best_thresholds(scores: Array, gold: Array) -> Array:

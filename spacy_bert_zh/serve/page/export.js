@@ -7,16 +7,19 @@ const CHUNK = 1000;
 
 /** A CSV file that spreadsheets open as what it is: with a byte order mark. */
 export function toCsv(rows, names, run) {
-  const added = ["label", ...run.labels.map((label) => `score_${label}`), "error"];
+  const doubts = rows.some((row) => row.doubt);
+  const scores = run.labels.map((label) => `score_${label}`);
+  const added = ["label", ...(doubts ? ["doubt"] : []), ...scores, "error"];
   const taken = [...names];
   for (const name of added) taken.push(unique(name, taken));
-  const lines = pieces(rows, (row) => line([...filled(row.cells, names), ...results(row, run)]));
+  const lines = pieces(rows, (row) => line([...filled(row.cells, names), ...results(row, run, doubts)]));
   return new Blob(["\ufeff", line(taken), ...lines], { type: "text/csv;charset=utf-8" });
 }
 
-function results(row, run) {
+function results(row, run, doubts) {
   const labels = (row.given ?? []).join("|");
-  return [labels, ...run.labels.map((_, i) => row.scores?.[i] ?? ""), problem(row) ?? ""];
+  const doubt = doubts ? [row.doubt ?? ""] : [];
+  return [labels, ...doubt, ...run.labels.map((_, i) => row.scores?.[i] ?? ""), problem(row) ?? ""];
 }
 
 const filled = (cells, names) => names.map((_, i) => cells[i] ?? "");
@@ -45,7 +48,7 @@ function answer(row, run) {
   const scores = pairs && Object.fromEntries(pairs);
   const labels = row.given;
   const found = run.exclusive ? { label: labels?.[0] ?? null } : { labels };
-  return { ...found, scores, error: problem(row) };
+  return { ...found, doubt: row.doubt, scores, error: problem(row) };
 }
 
 function extend(row, names, added) {
