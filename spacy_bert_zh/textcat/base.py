@@ -42,6 +42,7 @@ class BertTextCat(Loss):
         """Check the settings, see `Configurable.configure`."""
         super().configure(class_weights, label_smoothing)
         self._readings, self._distances = _Found(), _Found()
+        self._checked: tuple[Any, Rules | None] = None, None
 
     @property
     def cascade(self) -> Cascade | None:
@@ -115,7 +116,9 @@ class BertTextCat(Loss):
     def _rules(self) -> Rules | None:
         """What a calibrated component decides by."""
         rules = self.cfg.get("decision")
-        return Rules.model_validate(rules) if rules else None
+        if rules is not self._checked[0]:  # checking takes longer than deciding on a text
+            self._checked = rules, Rules.model_validate(rules) if rules else None
+        return self._checked[1]
 
     def _can_compute(self, docs: list[Doc]) -> bool:
         """Whether the model bears these documents: ours take any, others want a token."""

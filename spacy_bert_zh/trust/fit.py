@@ -35,7 +35,7 @@ from spacy_bert_zh.textcat import (
 from spacy_bert_zh.trust.abstention import find_score
 from spacy_bert_zh.trust.novelty import find_novelty, fit_gaussians
 from spacy_bert_zh.trust.options import Aims
-from spacy_bert_zh.trust.scaling import FEWEST_TEXTS, fit_logistic, fit_temperature
+from spacy_bert_zh.trust.scaling import FEWEST_TEXTS, fit_logistic, fit_temperature, logit
 from spacy_bert_zh.trust.sets import find_least
 from spacy_bert_zh.trust.thresholds import find_thresholds, read_aim
 
@@ -115,9 +115,9 @@ def refit(nlp: Language, pipe: BertTextCat, dev: Path) -> dict[str, Any]:
     """
     rules = Rules.model_validate(pipe.cfg["decision"])
     aims = Aims(
-        rules.abstention.right if rules.abstention else None,
-        rules.sets.coverage if rules.sets else None,
-        rules.novelty.known if rules.novelty else Aims.known,
+        right=rules.abstention.right if rules.abstention else None,
+        coverage=rules.sets.coverage if rules.sets else None,
+        known=rules.novelty.known if rules.novelty else Aims.known,
     )
     return fit(nlp, pipe, dev, aims)
 
@@ -159,8 +159,18 @@ def _scale(pipe: BertTextCat, said: Predictions) -> dict[str, Any]:
         found = fit_logistic(said.scores, said.gold, said.known)
         slopes, shifts = (values[order] for values in found)
         facts = {"slopes": slopes.tolist(), "shifts": shifts.tolist()}
+        _move_thresholds(pipe, slopes, shifts)
     rescale(pipe.model, slopes, shifts)
     return facts
+
+
+def _move_thresholds(pipe: BertTextCat, slopes: NDArray[Any], shifts: NDArray[Any]) -> None:
+    """Let labels' own thresholds, if there are any, still decide as they did."""
+    own = pipe.cfg.get("thresholds") or {}
+    for label, slope, shift in zip(pipe.labels, slopes.tolist(), shifts.tolist(), strict=True):
+        if label in own:
+            moved = slope * logit(np.asarray(own[label])) + shift
+            own[label] = float(1 / (1 + np.exp(-moved)))
 
 
 def _surest(pipe: BertTextCat, said: Predictions) -> tuple[NDArray[Any], NDArray[np.bool_]]:

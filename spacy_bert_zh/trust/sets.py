@@ -34,4 +34,5 @@ def find_least(scores: NDArray[Any], gold: NDArray[Any], coverage: float) -> flo
             f"{texts:,}: give a larger one or ask for less"
         )
     right = scores[np.arange(texts), gold.argmax(1)]
-    return float(np.sort(right)[rank - 1])
+    # A little less, or rounding where it is saved could shut out the very text that it is from.
+    return float(f"{np.sort(right)[rank - 1] * (1 - 1e-6):.9g}")

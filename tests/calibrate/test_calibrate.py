@@ -203,6 +203,12 @@ def test_labels_apart_get_slopes_and_thresholds(trained: Trained, tmp_path: Path
         (answer,) = answer_all(nlp, [doc.text])
         assert answer is not None
         assert answer.labels == expected
+    calibrate(tmp_path / "out", tmp_path / "again", given["dev"])
+    again = load_pipeline(tmp_path / "again")
+    texts = [text for text, _ in make_rows(60, 7)]
+    assert [answer.labels for answer in answer_all(again, texts) if answer] == [
+        answer.labels for answer in answer_all(nlp, texts) if answer
+    ]
     long, short = (nlp(text).cats["long"] for text in (TEXTS[4], "好吃"))
     assert long > 0.5 > short
 

@@ -130,7 +130,8 @@ def test_sets_of_too_few_texts_are_refused() -> None:
     with pytest.raises(BertZhError, match=r"takes 19 texts at least.*has 18"):
         find_least(scores, gold, 0.95)
     scores, gold = draw(19, 3, 1, 0)
-    assert find_least(scores, gold, 0.95) == scores[gold > 0].min()
+    lowest = scores[gold > 0].min()
+    assert lowest * (1 - 1e-5) < find_least(scores, gold, 0.95) < lowest
 
 
 @pytest.mark.parametrize("aim", ["f1", "precision=0.9", "recall=0.9"])
