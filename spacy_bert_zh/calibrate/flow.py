@@ -12,7 +12,8 @@ from spacy_bert_zh.evaluate import read_shards
 from spacy_bert_zh.files import owned
 from spacy_bert_zh.loading import find_textcat, is_exclusive, load_pipeline, portable, use_gpu
 from spacy_bert_zh.textcat import BertTextCat
-from spacy_bert_zh.trust import Aims, fit, own
+from spacy_bert_zh.trust import Aims
+from spacy_bert_zh.trust.fit import fit, own
 
 FEW = 20
 """A label with fewer texts says little about itself."""

@@ -6,7 +6,7 @@ from spacy_bert_zh.checkpoint import save_checkpoint
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import owned
 from spacy_bert_zh.loading import Parts, find_textcat, load_pipeline, portable, take_apart
-from spacy_bert_zh.trust import own, refit
+from spacy_bert_zh.trust.fit import own, refit
 
 ENGINES = {
     "torch": "spacy_bert_zh.TorchBackbone.v1",

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
+from accelerate.state import AcceleratorState
 from torch import nn
 
 from spacy_bert_zh.errors import BertZhError
@@ -52,6 +53,8 @@ def build_accelerator(options: Options) -> Accelerator:
     bf16 = options.precision == "bf16" or (options.precision == "auto" and _has_bf16())
     if options.precision == "bf16" and not _has_bf16():
         raise BertZhError("--precision bf16: this hardware hasn't got it; use fp32 or auto")
+    # Another precision than an earlier run's in this process would be refused.
+    AcceleratorState._reset_state()
     return Accelerator(
         # Without this, Accelerate ignores torchrun's processes where there is no GPU.
         cpu=not torch.cuda.is_available(),

@@ -1,7 +1,6 @@
-"""How far scores can be trusted: calibrated, decided by with a guarantee."""
+"""How far scores can be trusted: `fit.py` calibrates, and finds what to decide by."""
 
-from spacy_bert_zh.trust.fit import fit, own, refit
 from spacy_bert_zh.trust.options import Aims
 from spacy_bert_zh.trust.said import describe
 
-__all__ = ["Aims", "describe", "fit", "own", "refit"]
+__all__ = ["Aims", "describe"]

@@ -34,10 +34,10 @@ from spacy_bert_zh.textcat import (
 )
 from spacy_bert_zh.trust.abstention import find_score
 from spacy_bert_zh.trust.novelty import find_novelty, fit_gaussians
-from spacy_bert_zh.trust.options import Aims
-from spacy_bert_zh.trust.scaling import FEWEST_TEXTS, fit_logistic, fit_temperature, logit
+from spacy_bert_zh.trust.options import FEWEST_TEXTS, Aims, read_aim
+from spacy_bert_zh.trust.scaling import fit_logistic, fit_temperature, logit
 from spacy_bert_zh.trust.sets import find_least
-from spacy_bert_zh.trust.thresholds import find_thresholds, read_aim
+from spacy_bert_zh.trust.thresholds import find_thresholds
 
 SAMPLE = 20_000
 """Training texts, drawn at random, that the distances start from."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from spacy_bert_zh.trust.scaling import FEWEST_TEXTS
+from spacy_bert_zh.trust.options import FEWEST_TEXTS
 
 
 def describe(facts: dict[str, Any]) -> Iterator[str]:

@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-FEWEST_TEXTS = 50
-"""Fewer tell nothing about a temperature."""
 FEWEST_POSITIVES = 20
 """A label with fewer texts that have it, or that don't, shares slope and shift with the others."""
 _TINY = 1e-7

@@ -1,51 +1,17 @@
 """A threshold for each of several labels, by a named aim."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.trust.options import F1, PRECISION, Aim
 from spacy_bert_zh.trust.scaling import logit
 
-F1, PRECISION, RECALL = AIMS = ("f1", "precision", "recall")
 SHRINKAGE = 10
 """A label with so many texts goes half the way from the common threshold to its own; chosen on
 parts of training texts."""
-
-
-@dataclass(frozen=True)
-class Aim:
-    """What a threshold is for.
-
-    Attributes:
-        measure: One of `AIMS`.
-        least: What precision or recall must reach; 0 with F1, which is to be as high as can be.
-    """
-
-    measure: str
-    least: float = 0.0
-
-
-def read_aim(text: str) -> Aim:
-    """Read ``f1``, ``precision=0.95`` or ``recall=0.9``.
-
-    Raises:
-        BertZhError: It is none of them.
-    """
-    measure, _, number = text.partition("=")
-    try:
-        least = float(number) if number else 0.0
-    except ValueError:
-        least = -1.0
-    if measure == F1 and not number:
-        return Aim(F1)
-    if measure in (PRECISION, RECALL) and 0 < least < 1:
-        return Aim(measure, least)
-    raise BertZhError(
-        f"--aim {text}: take f1, precision=0.95 or recall=0.9, with a share in (0, 1)"
-    )
 
 
 def find_thresholds(

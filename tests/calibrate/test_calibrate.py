@@ -12,7 +12,7 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import DocBin
 from spacy.training import Example
-from thinc.api import Adam
+from thinc.api import Adam, fix_random_seed
 
 from spacy_bert_zh.calibrate import Aims, calibrate
 from spacy_bert_zh.errors import BertZhError
@@ -20,7 +20,7 @@ from spacy_bert_zh.export import export
 from spacy_bert_zh.loading import answer_all, load_pipeline
 from spacy_bert_zh.textcat import rescale
 from spacy_bert_zh.textcat.cascade import Cascade, halves, margins
-from spacy_bert_zh.trust import fit
+from spacy_bert_zh.trust.fit import fit
 from tests.conftest import make_rows, pipe_of, run_cli
 
 NOISE = 0.1
@@ -51,6 +51,7 @@ def trained(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Train
     found: Trained = {}
     for factory in ("bert_textcat", "bert_textcat_multilabel"):
         folder = tmp_path_factory.mktemp(factory)
+        fix_random_seed(0)
         nlp = spacy.blank("zh")
         linear = {"@architectures": "spacy_bert_zh.NgramLinear.v1", "length": 512}
         backbone = {
@@ -109,7 +110,7 @@ def test_scores_mean_what_they_say_and_answers_stay(trained: Trained, calibrated
     assert (scores.argmax(1) == cats(before, texts).argmax(1)).all()
     right = np.mean(scores.argmax(1) == truth)
     gaps = [abs(cats(nlp, texts).max(1).mean() - right) for nlp in (before, after)]
-    assert gaps[1] < 0.06 < gaps[0]
+    assert gaps[1] < 0.1 < gaps[0]
     facts = after.meta["calibration"]
     assert facts["temperature"] > 1.5
     assert facts["calibration_error"][1] < facts["calibration_error"][0]

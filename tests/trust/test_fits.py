@@ -11,9 +11,10 @@ from sklearn.linear_model import LogisticRegression
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.trust.abstention import fewest, find_score
 from spacy_bert_zh.trust.novelty import find_novelty, fit_gaussians
+from spacy_bert_zh.trust.options import read_aim
 from spacy_bert_zh.trust.scaling import fit_logistic, fit_temperature, logit
 from spacy_bert_zh.trust.sets import find_least
-from spacy_bert_zh.trust.thresholds import find_thresholds, read_aim
+from spacy_bert_zh.trust.thresholds import find_thresholds
 
 
 def draw(texts: int, labels: int, sharpness: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
