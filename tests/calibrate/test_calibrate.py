@@ -23,7 +23,7 @@ from spacy_bert_zh.textcat.cascade import Cascade, halves, margins
 from spacy_bert_zh.trust.fit import fit
 from tests.conftest import make_rows, pipe_of, run_cli
 
-NOISE = 0.1
+NOISE = 0.15
 TEXTS = ["味道不错，推荐。", "这家店太慢", "x", "", "老板服务冷淡，分量少，难吃" * 9]
 QUANTILES = ("distances", "doubts", "sums")
 AIMS = Aims(right=0.7, coverage=0.9, known=0.9)
@@ -73,7 +73,7 @@ def trained(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Train
         for start in range(0, 800, 16):
             nlp.update(examples[start % 400 : start % 400 + 16], sgd=optimizer)
         labels = len(pipe_of(nlp).labels)
-        rescale(pipe_of(nlp).model, np.full(labels, 3.0), np.zeros(labels))  # far too sure
+        rescale(pipe_of(nlp).model, np.full(labels, 6.0), np.zeros(labels))  # far too sure
         nlp.to_disk(folder / "model")
         for split, count, seed in (("train", 400, 1), ("dev", 300, 2)):
             (folder / split).mkdir()
@@ -103,14 +103,14 @@ def cats(nlp: Language, texts: list[str] = TEXTS) -> np.ndarray:
 
 def test_scores_mean_what_they_say_and_answers_stay(trained: Trained, calibrated: Path) -> None:
     before, after = load_pipeline(trained["bert_textcat"]["model"]), load_pipeline(calibrated)
-    examples = noisy(after, 300, 3, "bert_textcat")
+    examples = noisy(after, 600, 3, "bert_textcat")
     texts = [example.text for example in examples]
     truth = [example.reference.cats["pos"] > 0 for example in examples]
     scores = cats(after, texts)
     assert (scores.argmax(1) == cats(before, texts).argmax(1)).all()
     right = np.mean(scores.argmax(1) == truth)
     gaps = [abs(cats(nlp, texts).max(1).mean() - right) for nlp in (before, after)]
-    assert gaps[1] < 0.1 < gaps[0]
+    assert gaps[1] < 0.12 < gaps[0]
     facts = after.meta["calibration"]
     assert facts["temperature"] > 1.5
     assert facts["calibration_error"][1] < facts["calibration_error"][0]
