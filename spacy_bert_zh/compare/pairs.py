@@ -60,7 +60,9 @@ def say(pair: dict[str, Any]) -> str:
             "No difference shown: this corpus could have shown one of "
             f"{100 * pair['smallest_difference']:.1f} points of accuracy"
         )
-    low, high = sorted(abs(end) for end in pair["accuracy"]["interval"])
+    low, high = pair["accuracy"]["interval"]
+    if difference < 0:
+        low, high = -high, -low
     return (
         f"The {'second' if difference > 0 else 'first'} is better by {100 * abs(difference):.1f} "
         f"points of accuracy (95 %: {100 * low:.1f} to {100 * high:.1f})"

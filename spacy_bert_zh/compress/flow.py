@@ -14,6 +14,7 @@ from spacy_bert_zh.evaluate import predict, read_shards
 from spacy_bert_zh.files import owned
 from spacy_bert_zh.loading import find_textcat, load_pipeline, portable
 from spacy_bert_zh.textcat.cascade import check_cascade, halves, margins
+from spacy_bert_zh.trust.fit import refit
 
 BATCH = 256
 
@@ -78,6 +79,9 @@ def compress(
             "agreement": float((before.predicted == after.predicted).all(axis=1).mean()),
         }
         nlp.meta["compress"] = found
+        if "decision" in pipe.cfg:  # what was promised, was of the whole ensemble's scores
+            nlp.meta["calibration"] = refit(nlp, pipe, dev)
+            print(f"Calibrated anew on {dev}")
         portable(nlp).to_disk(made)
     return found
 

@@ -116,7 +116,7 @@ def _export_onnx(
     pipe = find_textcat(nlp, name)
     parts = onnx_saving.shorten(take_apart(pipe))
     small = shrink(nlp, pipe, parts, precision, dev, force)
-    if dev is not None and precision != "fp32" and "calibration" in nlp.meta:
+    if dev is not None and precision != "fp32" and "decision" in pipe.cfg:
         small.nlp.meta["calibration"] = refit(
             small.nlp, own(find_textcat(small.nlp, pipe.name)), dev
         )

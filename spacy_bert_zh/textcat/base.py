@@ -61,29 +61,31 @@ class BertTextCat(Loss):
         self.cfg["cascade"] = cascade.model_dump() if cascade else None
 
     def finish_update(self, sgd: Optimizer) -> None:
-        """Change the weights; a cascade that was fitted to the earlier ones goes."""
+        """Change the weights; what was fitted to the earlier ones goes."""
         super().finish_update(sgd)
-        self._drop_cascade()
+        self._drop_fitted()
 
     def add_label(self, label: str) -> int:
-        """Add a label, see spaCy's ``TextCategorizer.add_label``; a cascade didn't know it."""
+        """Add a label, see spaCy's ``TextCategorizer``; what was fitted didn't know it."""
         added = super().add_label(label)
         if added:
-            self._drop_cascade()
+            self._drop_fitted()
         return added
 
-    def _drop_cascade(self) -> None:
-        if self.cascade:
-            log.warning(
-                "%s: its cascade is off, as it was fitted to what the component was before; "
-                "'compress' fits another",
-                self.name,
-            )
-            self.cascade = None
+    def _drop_fitted(self) -> None:
+        """Nothing promised of what the component was before holds of what it is now."""
+        fitted = {"cascade": "compress", "decision": "calibrate"}
+        for name, command in fitted.items():
+            if self.cfg.pop(name, None):
+                log.warning(
+                    "%s: its %s is off, as it was fitted to what the component was before; "
+                    "'%s' fits another",
+                    *(self.name, name, command),
+                )
 
     def start_head(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         """Let a head of ours start from what the vectors tell at once; see `head.start`."""
-        self._drop_cascade()
+        self._drop_fitted()
         if not self.model.has_ref("output_layer") or not self.model.has_ref("backbone"):
             return
         examples = draw(islice(get_examples(), FIRST), SAMPLE)

@@ -1,5 +1,6 @@
 """Fits what a text classifier says, and decides, to texts that it hasn't learnt from."""
 
+import math
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -39,6 +40,8 @@ from spacy_bert_zh.trust.scaling import fit_logistic, fit_temperature, logit
 from spacy_bert_zh.trust.sets import find_least
 from spacy_bert_zh.trust.thresholds import find_thresholds
 
+KNOWN = 0.99
+"""Share of usual texts that count as such, unless told otherwise."""
 SAMPLE = 20_000
 """Training texts, drawn at random, that the distances start from."""
 _BATCH = 256
@@ -117,7 +120,7 @@ def refit(nlp: Language, pipe: BertTextCat, dev: Path) -> dict[str, Any]:
     aims = Aims(
         right=rules.abstention.right if rules.abstention else None,
         coverage=rules.sets.coverage if rules.sets else None,
-        known=rules.novelty.known if rules.novelty else Aims.known,
+        known=rules.novelty.known if rules.novelty else None,
     )
     return fit(nlp, pipe, dev, aims)
 
@@ -139,10 +142,24 @@ def decide_by(
         sizes = np.maximum((said.scores >= least).sum(1), 1)
         facts["sets"] = {"coverage": aims.coverage, "labels": float(sizes.mean())}
     far = _distances(nlp, pipe, dev)
-    # From fewer texts, nobody could tell what few of them are unlike.
-    if far is not None and len(far) * (1 - aims.known) >= 1 - 1e-9:
-        rules["novelty"] = find_novelty(far, 1 - surest, aims.known)
-        facts["known"] = aims.known
+    if far is None and aims.known is not None:
+        raise BertZhError(
+            f"--known {aims.known:g} is measured from the training texts: give --train"
+        )
+    if far is not None:
+        known = KNOWN if aims.known is None else aims.known
+        # From fewer texts, nobody could tell what few of them are unlike.
+        needed = math.ceil(1 / (1 - known) - 1e-9)
+        if len(far) >= needed:
+            rules["novelty"] = find_novelty(far, 1 - surest, known)
+            facts["known"] = known
+        elif aims.known is None:
+            facts["too_few_for_known"] = needed
+        else:
+            raise BertZhError(
+                f"--known {known:g} takes {needed:,} texts at least, and the corpus has "
+                f"{len(far):,}: give a larger one or ask for less"
+            )
     pipe.cfg["decision"] = Rules(**rules).model_dump(exclude_none=True)
     return facts
 

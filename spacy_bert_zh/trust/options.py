@@ -52,13 +52,13 @@ class Aims:
         coverage: Let it also give a set of labels that holds the right one this often, such as
             0.95; of labels that exclude each other.
         known: With `--train`: the share of texts like those of the training that shall count as
-            such; the others are called unknown.
+            such; the others are called unknown. Else 0.99.
         aim: Find a threshold for each of several labels: f1, precision=0.95 or recall=0.9.
     """
 
     right: float | None = None
     coverage: float | None = None
-    known: float = 0.99
+    known: float | None = None
     aim: str | None = None
 
     def check(self, exclusive: bool) -> None:

@@ -15,6 +15,7 @@ from spacy.training import Example
 from thinc.api import Adam, fix_random_seed
 
 from spacy_bert_zh.calibrate import Aims, calibrate
+from spacy_bert_zh.compress import compress
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.export import export
 from spacy_bert_zh.loading import answer_all, load_pipeline
@@ -164,7 +165,7 @@ def test_it_survives(calibrated: Path, way: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("format", ["torch", "onnx"])
 def test_it_survives_in_another_engine(calibrated: Path, format: str, tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxruntime", reason="needs the extra [onnx-export]")
     nlp = load_pipeline(calibrated)
     other = load_pipeline(export(calibrated, tmp_path / "out", format))
     assert [found["decision"] for found in said(other)] == [one["decision"] for one in said(nlp)]
@@ -174,7 +175,7 @@ def test_it_survives_in_another_engine(calibrated: Path, format: str, tmp_path: 
 def test_eight_bits_are_calibrated_anew(
     trained: Trained, calibrated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxruntime", reason="needs the extra [onnx-export]")
     dev = trained["bert_textcat"]["dev"]
     made = export(calibrated, tmp_path / "out", "onnx", precision="int8", dev=dev, force=True)
     assert f"Calibrated anew on {dev}" in capsys.readouterr().out
@@ -233,6 +234,7 @@ def test_the_command_says_what_it_found(trained: Trained, tmp_path: Path) -> Non
         (Aims(right=0.999), "takes 4,603 texts at least"),
         (Aims(coverage=0.999), "takes 999 texts at least"),
         (Aims(aim="f1"), "labels that don't exclude each other"),
+        (Aims(known=0.95), r"--known 0\.95 is measured from the training texts: give --train"),
     ],
 )
 def test_what_cannot_be_reached_is_said_in_a_line(
@@ -303,12 +305,39 @@ def test_damaged_rules_are_refused(
         load_pipeline(tmp_path / "copy")
 
 
-def test_it_can_learn_on(trained: Trained, calibrated: Path) -> None:
+def test_few_texts_tell_nothing_of_strange_ones(trained: Trained, tmp_path: Path) -> None:
+    given = trained["bert_textcat"]
+    few = shard(tmp_path / "few", [(f"好吃{i}", {"neg": 0.0, "pos": 1.0}) for i in range(60)])
+    words = ["calibrate", given["model"], tmp_path / "out", "--dev", few, "--train", given["dev"]]
+    assert "too few to tell which are unlike" in run_cli(*words).stdout
+    with pytest.raises(BertZhError, match=r"--known 0\.99 takes 100 texts at least.*has 60"):
+        calibrate(given["model"], tmp_path / "no", few, Aims(known=0.99), train=given["dev"])
+
+
+def test_compress_keeps_what_was_promised(
+    trained: Trained, calibrated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dev = trained["bert_textcat"]["dev"]
+    compress(calibrated, tmp_path / "fast", dev, agree=0.8, loss=0.2)
+    assert f"Calibrated anew on {dev}" in capsys.readouterr().out
+    fast = load_pipeline(tmp_path / "fast")
+    assert pipe_of(fast).cascade
+    promised = [pipe_of(nlp).cfg["decision"] for nlp in (fast, load_pipeline(calibrated))]
+    assert [rules["abstention"]["right"] for rules in promised] == [pytest.approx(0.7)] * 2
+    assert promised[0] != promised[1]
+
+
+def test_it_can_learn_on(
+    trained: Trained, calibrated: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And then promises nothing any more."""
     nlp = spacy.load(calibrated)
     examples = noisy(nlp, 16, 5, "bert_textcat")
     optimizer = nlp.resume_training()
     losses = nlp.update(examples, sgd=optimizer)
     assert np.isfinite(losses["bert_textcat"])
+    assert "its decision is off" in caplog.text
+    assert not {"decision", "why", "set"} & said(nlp)[0].keys()
     pipe_of(nlp).add_label("neu")
     assert set(nlp("好吃").cats) == {"neg", "pos", "neu"}
 
