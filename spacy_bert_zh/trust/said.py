@@ -33,7 +33,7 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
     if known := facts.get("known"):
         yield f"Texts stranger than {known:.4g} of these are called unknown"
     if needed := facts.get("too_few_for_known"):
-        yield f"⚠ Texts are too few to tell which are unlike the training texts: it takes {needed:,}"
+        yield f"⚠ Too few texts to tell which are unlike the training texts: it takes {needed:,}"
     if aim := facts.get("aim"):
         found = facts["thresholds"].values()
         yield f"Thresholds for {aim}: {len(found)} labels, {min(found):.2f} to {max(found):.2f}"

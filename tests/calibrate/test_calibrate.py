@@ -309,7 +309,7 @@ def test_few_texts_tell_nothing_of_strange_ones(trained: Trained, tmp_path: Path
     given = trained["bert_textcat"]
     few = shard(tmp_path / "few", [(f"好吃{i}", {"neg": 0.0, "pos": 1.0}) for i in range(60)])
     words = ["calibrate", given["model"], tmp_path / "out", "--dev", few, "--train", given["dev"]]
-    assert "too few to tell which are unlike" in run_cli(*words).stdout
+    assert "Too few texts to tell which are unlike" in run_cli(*words).stdout
     with pytest.raises(BertZhError, match=r"--known 0\.99 takes 100 texts at least.*has 60"):
         calibrate(given["model"], tmp_path / "no", few, Aims(known=0.99), train=given["dev"])
 
@@ -351,7 +351,8 @@ def test_a_cascade_and_a_calibration_get_on(calibrated: Path, trained: Trained) 
     linear, _ = halves(pipe_of(plain).model, docs)
     middle = float(np.median(margins(linear)))
     pipe_of(plain).cascade = Cascade(margin=middle, temperature=1.0)
-    fit(plain, pipe_of(plain), trained["bert_textcat"]["dev"], AIMS)
+    given = trained["bert_textcat"]
+    fit(plain, pipe_of(plain), given["dev"], AIMS, given["train"])
     temperature = nlp.meta["calibration"]["temperature"]
     pipe_of(nlp).cascade = Cascade(margin=middle / temperature, temperature=1.0)
     first, second = said(plain, texts), said(nlp, texts)
