@@ -116,7 +116,7 @@ def _export_onnx(
     pipe = find_textcat(nlp, name)
     parts = onnx_saving.shorten(take_apart(pipe))
     small = shrink(nlp, pipe, parts, precision, dev, force)
-    if dev is not None and precision != "fp32" and "decision" in pipe.cfg:
+    if dev is not None and precision != "fp32" and pipe.cfg.get("decision") is not None:
         small.nlp.meta["calibration"] = refit(
             small.nlp, own(find_textcat(small.nlp, pipe.name)), dev
         )

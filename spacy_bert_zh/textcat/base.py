@@ -76,7 +76,8 @@ class BertTextCat(Loss):
         """Nothing promised of what the component was before holds of what it is now."""
         fitted = {"cascade": "compress", "decision": "calibrate"}
         for name, command in fitted.items():
-            if self.cfg.pop(name, None):
+            if self.cfg.get(name):
+                self.cfg[name] = None
                 log.warning(
                     "%s: its %s is off, as it was fitted to what the component was before; "
                     "'%s' fits another",
