@@ -163,7 +163,10 @@ def make_pipeline(checkpoint: Path):
 
     def build(factory: str = "bert_textcat", settings: dict | None = None, **backbone) -> Language:
         nlp = spacy.blank("zh")
-        given = {"name": str(checkpoint), "max_length": 64, "stride": 8, "max_windows": 0}
+        given = {
+            **{"name": str(checkpoint), "max_length": 64, "stride": 8, "max_windows": 0},
+            "mixed_precision": False,  # the same on every CPU
+        }
         model = {
             "@architectures": "spacy_bert_zh.BertTextCat.v1",
             "exclusive_classes": factory == "bert_textcat",

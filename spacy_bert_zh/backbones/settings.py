@@ -11,6 +11,7 @@ from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import MAX_WINDOWS, shared_pieces
 
 Pooling = Literal["cls", "pooler", "mean"]
+Precision = bool | Literal["auto"]
 
 Backbone = Model[list[Doc], Floats2d]
 """Documents to vectors, shape (documents, hidden size); one row for each document."""
@@ -31,7 +32,7 @@ class Settings:
     stride: int | None = None
     max_windows: int = MAX_WINDOWS
     pooling: Pooling = "mean"
-    mixed_precision: bool = False
+    mixed_precision: Precision = "auto"
     freeze_layers: int = 0
     layer_decay: float = 1.0
     gradient_checkpointing: bool = False

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from spacy_bert_zh.backbones.torch.bert import build_network
+from spacy_bert_zh.backbones.torch.precision import has_amx
 from spacy_bert_zh.checkpoint import Checkpoint, load_checkpoint
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.files import whole
@@ -123,16 +124,10 @@ def _reader(checkpoint: Checkpoint, device: torch.device) -> tuple[Read, int]:
     AMX, where torch in bfloat16 is 1.7 times as fast as that graph, and nearer.
     """
     is_cpu = device.type == "cpu"
-    half = not is_cpu or _has_amx()
+    half = not is_cpu or has_amx()
     if not half and find_spec("onnx") and find_spec("onnxruntime"):
         return _onnx_reader(checkpoint), CPU_PIECES
     return _torch_reader(checkpoint, device, half), CPU_PIECES if is_cpu else GPU_PIECES
-
-
-def _has_amx() -> bool:
-    """Whether this CPU multiplies matrices in bfloat16; older versions of torch can't tell."""
-    ask = getattr(torch.cpu, "get_capabilities", None)
-    return bool(ask and ask().get("amx_bf16"))
 
 
 def _onnx_reader(checkpoint: Checkpoint) -> Read:

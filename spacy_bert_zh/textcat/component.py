@@ -155,7 +155,7 @@ def _default_config(exclusive_classes: bool, threshold: float, scorer: str) -> d
         "stride": None,
         "max_windows": 2,
         "pooling": "mean",
-        "mixed_precision": False,
+        "mixed_precision": "auto",
         "freeze_layers": 0,
         "layer_decay": 1.0,
         "gradient_checkpointing": False,

@@ -11,7 +11,7 @@ from transformers import AutoModel
 from spacy_bert_zh.backbones.onnx.backbone import build_onnx_backbone_v1
 from spacy_bert_zh.backbones.onnx.building import build_graph
 from spacy_bert_zh.backbones.onnx.quantize import quantize
-from spacy_bert_zh.backbones.torch import packed
+from spacy_bert_zh.backbones.torch import attention
 from spacy_bert_zh.backbones.torch.backbone import build_torch_backbone_v1
 from spacy_bert_zh.checkpoint import load_checkpoint, load_tokenizer, save_checkpoint
 from spacy_bert_zh.errors import BertZhError
@@ -29,7 +29,7 @@ def test_vectors_are_those_of_transformers(
     kind: str, padded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if padded:  # as on a GPU
-        monkeypatch.setattr(packed, "most_padding", lambda device: 10_000)
+        monkeypatch.setattr(attention, "most_padding", lambda device: 10_000)
     assert_same_vectors(build_torch_backbone_v1, kind, tmp_path)
 
 
@@ -58,7 +58,8 @@ def test_gradients_are_those_of_transformers(
 ) -> None:
     still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     network = write_family(kind, tmp_path, **still)
-    model = built(build_torch_backbone_v1, tmp_path, "mean", gradient_checkpointing=checkpointing)
+    settings = {"gradient_checkpointing": checkpointing, "mixed_precision": False}
+    model = built(build_torch_backbone_v1, tmp_path, "mean", **settings)
     vectors, backprop = model.begin_update(make_docs(TEXTS[:1]))
     direction = np.random.default_rng(0).normal(size=vectors.shape).astype("float32")
     backprop(direction)

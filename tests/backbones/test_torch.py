@@ -9,11 +9,14 @@ import pytest
 import torch
 from thinc.api import SGD
 from tokenizers import Tokenizer
+from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import BertModel
 
+from spacy_bert_zh.backbones.torch import attention as torch_attention
 from spacy_bert_zh.backbones.torch import bert as torch_bert
 from spacy_bert_zh.backbones.torch import packed as torch_packed
+from spacy_bert_zh.backbones.torch import precision
 from spacy_bert_zh.checkpoint.tokenizer import load_tokenizer
 from spacy_bert_zh.pieces.encoder import Batch, Documents, windows
 from tests.backbones.weights import (
@@ -127,7 +130,7 @@ def test_padded_attention_gives_the_same(
     learn(model)
     gradients = gradients_of(model)
     padded = build(pooling=pooling)
-    monkeypatch.setattr(torch_packed, "most_padding", lambda device: 1000)
+    monkeypatch.setattr(torch_attention, "most_padding", lambda device: 1000)
     np.testing.assert_allclose(padded.predict(make_docs()), vectors, rtol=0, atol=2e-6)
     learn(padded)
     assert_equal(gradients_of(padded), gradients, 2e-4)
@@ -202,6 +205,39 @@ def test_no_documents(build: Build) -> None:
     vectors, backprop = model.begin_update([])
     assert vectors.shape == (0, 16)
     assert backprop(vectors) == []
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_auto_learns_in_bfloat16_where_that_is_fast_and_answers_in_float32(
+    able: bool, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "has_amx", lambda: able)
+    exact, auto = build(), build(mixed_precision="auto")
+    np.testing.assert_array_equal(auto.predict(make_docs()), exact.predict(make_docs()))
+    learn(exact)
+    learn(auto)
+    expected, found = gradients_of(exact), gradients_of(auto)
+    assert found.keys() == expected.keys()
+    off, all_of_it = (
+        sum(float((part**2).sum()) for part in parts) ** 0.5
+        for parts in ([found[k] - v for k, v in expected.items()], expected.values())
+    )
+    assert 1e-4 < off / all_of_it < 0.05 if able else off == 0
+
+
+def test_attention_that_learns_in_bfloat16_is_that_of_torch() -> None:
+    drawn = torch.Generator().manual_seed(0)
+    made = [torch.randn(3, 2, 5, 8, generator=drawn) for _ in range(3)]
+    real = torch.arange(5) < torch.tensor([[5], [3], [1]])
+    for mask in (None, real[:, None, None], torch.randn(3, 1, 5, 5, generator=drawn)):
+        for scale in (None, 0.3):
+            given = [part.bfloat16().requires_grad_() for part in made]
+            add = mask if mask is None or mask.dtype == torch.bool else mask.bfloat16()
+            found = torch_attention._product(*given, add, 0.0, scale)
+            wanted = functional.scaled_dot_product_attention(*made, attn_mask=mask, scale=scale)
+            torch.testing.assert_close(found.float(), wanted, rtol=0.05, atol=0.05)
+            found.float().sum().backward()
+            assert all(torch.isfinite(part.grad).all() for part in given)  # type: ignore[arg-type]
 
 
 def test_mixed_precision_is_close_and_keeps_float32(build: Build) -> None:

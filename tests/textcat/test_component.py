@@ -248,7 +248,7 @@ def test_rehearsal_pulls_back(taught: Language, factory: str) -> None:
     for _ in range(4):
         taught.update(wrong, sgd=optimizer)
     gone, optimizer = distance(), Adam(0.01)
-    for _ in range(20):
+    for _ in range(40):
         losses = taught.rehearse(examples, sgd=optimizer)
     assert losses[factory] > 0
     assert distance() < gone / 4

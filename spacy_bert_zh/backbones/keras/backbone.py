@@ -14,7 +14,7 @@ from thinc.api import Optimizer, get_current_ops, to_numpy
 from thinc.types import Floats2d, FloatsXd
 
 from spacy_bert_zh.backbones.base import BackboneShim, build_backbone, is_frozen
-from spacy_bert_zh.backbones.settings import Backbone, Pooling, Settings
+from spacy_bert_zh.backbones.settings import Backbone, Pooling, Precision, Settings
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.pieces import (
@@ -43,7 +43,7 @@ def build_keras_backbone_v1(
     stride: int | None = None,
     max_windows: int = MAX_WINDOWS,
     pooling: Pooling = "mean",
-    mixed_precision: bool = False,
+    mixed_precision: Precision = "auto",
     freeze_layers: int = 0,
     layer_decay: float = 1.0,
     gradient_checkpointing: bool = False,
@@ -51,6 +51,8 @@ def build_keras_backbone_v1(
     trim: str | None = None,
 ) -> Backbone:
     """Build a BERT backbone in Keras; the arguments are those of `TorchBackbone`.
+
+    Here "auto" is float32, for Keras has one precision for learning and for answers.
 
     Returns:
         Documents to floats of shape (documents, hidden size).
@@ -102,7 +104,7 @@ class KerasShim(BackboneShim):
         bert = build_network(
             checkpoint,
             self.settings.pooling,
-            "mixed_bfloat16" if self.settings.mixed_precision else "float32",
+            "mixed_bfloat16" if self.settings.mixed_precision is True else "float32",
             self.settings.gradient_checkpointing,
             packed=True,
         )

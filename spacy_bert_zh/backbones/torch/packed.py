@@ -3,63 +3,17 @@
 `transformers.BertModel` holds the parameters and the parts; only the way through them is ours.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from spacy_bert_zh.pieces import MAX_BATCH_PIECES, Batch, batches
-
-Bias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor | None]
-
-
-@dataclass(frozen=True)
-class Group:
-    """Neighbouring windows that attend in one call.
-
-    Attributes:
-        pieces: Where their pieces stand in the batch.
-        windows: Where they stand among its windows.
-        longest: Pieces of the longest.
-        places: For each piece, its place in the padded (windows × longest); None if all
-            windows are equally long.
-        mask: True where there is a piece; shape (windows, 1, 1, longest), or None.
-    """
-
-    pieces: slice
-    windows: slice
-    longest: int
-    places: torch.Tensor | None = None
-    mask: torch.Tensor | None = None
-
-
-def most_padding(device: torch.device) -> int:
-    """What one call of attention less is worth: on a GPU all the padding there can be."""
-    return 0 if device.type == "cpu" else MAX_BATCH_PIECES
-
-
-def group_windows(lengths: NDArray[np.int64], device: torch.device) -> list[Group]:
-    """Divide the windows of a batch into those that attend together."""
-    groups, at = [], 0
-    for indices in batches(lengths.tolist(), MAX_BATCH_PIECES, most_padding(device)):
-        part = lengths[indices]
-        pieces, windows = slice(at, at + int(part.sum())), slice(indices[0], indices[-1] + 1)
-        at, longest = pieces.stop, int(part[-1])
-        if part[0] == longest:
-            groups.append(Group(pieces, windows, longest))
-            continue
-        real = np.arange(longest) < part[:, None]
-        places = torch.from_numpy(np.flatnonzero(real)).to(device)
-        mask = torch.from_numpy(real).to(device)[:, None, None]
-        groups.append(Group(pieces, windows, longest, places, mask))
-    return groups
+from spacy_bert_zh.backbones.torch.attention import Group, attend, group_windows
+from spacy_bert_zh.pieces import Batch
 
 
 def positions(batch: Batch, device: torch.device) -> torch.Tensor:
@@ -131,11 +85,8 @@ def _layer(
     rows = hidden if firsts is None else hidden[firsts]  # (rows, hidden)
     queries = linear(attention.query, rows)  # (rows, hidden)
     keys, values = linear(attention.key, hidden), linear(attention.value, hidden)  # (pieces, …)
-    found = []
-    for group in groups:
-        own = group.pieces if firsts is None else group.windows
-        found.append(attend(attention, queries[own], keys, values, group, firsts is None))
-    context = found[0] if len(found) == 1 else torch.cat(found)  # (rows, hidden)
+    # (rows, hidden)
+    context = attend(attention, queries, keys, values, groups, every=firsts is None)
     # (rows, hidden)
     mixed = output.LayerNorm(output.dropout(linear(output.dense, context)) + rows)
     # (rows, intermediate)
@@ -187,50 +138,3 @@ def _has_onednn(rows: torch.Tensor) -> bool:
         and torch.backends.mkldnn.is_available()
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     )
-
-
-def attend(
-    attention: Any,
-    queries: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
-    group: Group,
-    every: bool,
-    bias: Bias | None = None,
-    scale: float | None = None,
-) -> torch.Tensor:
-    """Scaled dot-product attention within each window of a group; shaped like `queries`.
-
-    Args:
-        attention: Number of heads, and dropout.
-        queries: Shape (rows of the group, hidden size).
-        keys: Of all pieces, shape (pieces, hidden size).
-        values: Same.
-        group: The windows.
-        every: Whether each piece asks, not the first one alone.
-        bias: Makes of queries and keys, (windows, heads, length, width of a head), what is added
-            to the scores, in place of the group's mask.
-        scale: Of the scores; None is one by the root of a head's width.
-    """
-    windows = group.windows.stop - group.windows.start
-
-    def heads(rows: torch.Tensor, length: int) -> torch.Tensor:
-        if group.places is not None and length > 1:
-            padded = rows.new_zeros(windows * length, rows.shape[1])
-            rows = padded.index_copy(0, group.places, rows)  # (windows · length, hidden)
-        # (windows, heads, length, width of a head)
-        return rows.view(windows, length, attention.num_attention_heads, -1).transpose(1, 2)
-
-    length = group.longest if every else 1
-    # (windows, heads, length, width of a head)
-    query, key = heads(queries, length), heads(keys[group.pieces], group.longest)
-    context = functional.scaled_dot_product_attention(
-        query,
-        key,
-        heads(values[group.pieces], group.longest),
-        attn_mask=bias(query, key) if bias else group.mask,
-        dropout_p=attention.dropout.p if attention.training else 0.0,
-        scale=scale,
-    )
-    rows = context.transpose(1, 2).reshape(windows * length, -1)  # (windows · length, hidden)
-    return rows if group.places is None or not every else rows[group.places]

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from spacy_bert_zh.backbones.positions import buckets, out_of_reach, rotary
-from spacy_bert_zh.backbones.torch.packed import Group, attend, linear
+from spacy_bert_zh.backbones.torch.attention import Group, attend
+from spacy_bert_zh.backbones.torch.packed import linear
 from spacy_bert_zh.checkpoint import Structure, embedded_width, relative_projections, structure
 
 
@@ -197,19 +198,11 @@ class Layer(nn.Module):
             values = self._turn(values, positions) if parts.turns_values else values
         scale = ((1 + len(parts.parts)) * hidden.shape[1] // self.heads) ** -0.5
         compared = self._project(relative) if relative is not None else {}
-        found = []
-        for group in groups:
-            own = group.pieces if firsts is None else group.windows
 
-            def bias(
-                query: torch.Tensor, key: torch.Tensor, group: Group = group
-            ) -> torch.Tensor | None:
-                return self._bias(query, key, compared, scale, group)
+        def bias(query: torch.Tensor, key: torch.Tensor, group: Group) -> torch.Tensor | None:
+            return self._bias(query, key, compared, scale, group)
 
-            found.append(
-                attend(attention, queries[own], keys, values, group, firsts is None, bias, scale)
-            )
-        return found[0] if len(found) == 1 else torch.cat(found)  # (rows, hidden)
+        return attend(attention, queries, keys, values, groups, firsts is None, bias, scale)
 
     def _turn(self, rows: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         cos, sin = self.cos[positions], self.sin[positions]  # (rows, hidden)
