@@ -6,7 +6,8 @@
 "ensemble" is the default, `configs/ensemble.cfg` with its recipe, nothing set for any corpus;
 "pretrained" the BERT alone (`configs/torch.cfg`), "random" the same without its weights, "keras"
 `configs/tensorflow.cfg`. The last model is measured, never the best one on the measured texts.
-Thresholds of labels that don't exclude each other are those that are best on the training texts.
+Where labels don't exclude each other, each half of the texts is decided by the thresholds that
+`calibrate` finds on the other.
 "Calibrated" is the error after `calibrate` on one half of the texts, measured on the other.
 Every cell is a run of its own (`spacy_bert_zh train` in a new process); results stand in
 WORK/results.jsonl as soon as they are there, and a second call does only what is missing.
@@ -101,6 +102,7 @@ CORPORA = {
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 TABLE = [name for name in CORPORA if name != "thucnews10_1000"]
 
+PRECISIONS = {"true": True, "false": False, "auto": "auto"}
 KEYS = ("accuracy", "macro_f1", "ece", "ece_calibrated")
 
 app = typer.Typer()
@@ -115,8 +117,9 @@ def main(
     weights: Annotated[str, typer.Option(help="Checkpoint; null is the one that ships.")] = "null",
     seeds: Annotated[str, typer.Option(help="Seeds, between commas.")] = "0,1,2",
     minutes: Annotated[float, typer.Option(help="For each training; 0 doesn't limit.")] = 0,
-    mixed_precision: Annotated[bool, typer.Option(help="bfloat16.")] = False,
+    mixed_precision: Annotated[str, typer.Option(help="true, false or auto.")] = "auto",
     jobs: Annotated[int, typer.Option(help="Runs at a time, one thread each.")] = 2,
+    keep: Annotated[bool, typer.Option(help="Keep the pipelines, in WORK/runs.")] = False,
     table_only: Annotated[bool, typer.Option("--table", help="Only print the table.")] = False,
 ) -> None:
     """Convert the corpora, run what is missing, then print the table."""
@@ -134,7 +137,7 @@ def main(
     settings = {"weights": weights, "minutes": minutes, "mixed_precision": mixed_precision}
 
     def run(cell: tuple[str, str, int]) -> None:
-        row = {**measure(*cell, work, settings), "setup": setup(*cell, settings)}
+        row = {**measure(*cell, work, settings, keep), "setup": setup(*cell, settings)}
         with open(results, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         print(json.dumps(row), flush=True)
@@ -172,7 +175,7 @@ def convert(name: str, data: Path, work: Path) -> None:
 
 
 def measure(
-    name: str, kind: str, seed: int, work: Path, settings: dict[str, Any]
+    name: str, kind: str, seed: int, work: Path, settings: dict[str, Any], keep: bool
 ) -> dict[str, Any]:
     """Train and measure one cell of the table."""
     folder = work / "runs" / f"{name}-{kind}-{seed}"
@@ -185,8 +188,9 @@ def measure(
     else:
         checkpoint = random_checkpoint(work, seed) if kind == RANDOM else settings["weights"]
         fine_tune(name, work, folder, train, test, kind, checkpoint, seed, settings)
-        measures = measure_pipeline(folder / "model-last", train, test, CORPORA[name].exclusive)
-    shutil.rmtree(folder)
+        measures = measure_pipeline(folder / "model-last", test, CORPORA[name].exclusive)
+    if not keep:
+        shutil.rmtree(folder)
     return {
         "corpus": name,
         "kind": kind,
@@ -236,9 +240,9 @@ def fine_tune(
         "paths.labels": work / name / "labels.json",
         "paths.weights": checkpoint,
         "system.seed": seed,
-        f"components.{component}.model.backbone.mixed_precision": str(
-            settings["mixed_precision"]
-        ).lower(),
+        f"components.{component}.model.backbone.mixed_precision": json.dumps(
+            PRECISIONS[settings["mixed_precision"]]
+        ),
         # One look at the measured texts, which decides nothing.
         "training.eval_frequency": 1_000_000,
     }
