@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from spacy.language import Language
 
-from spacy_bert_zh.loading import Answer, is_exclusive, textcats
+from spacy_bert_zh.loading import Answer, is_exclusive, textcats, thresholds_of
 
 
 def _encodable(text: str) -> str:
@@ -115,7 +115,12 @@ class Pipeline(BaseModel):
     name: str
     labels: list[str] = Field(description="In the order of the pipeline.")
     exclusive: bool = Field(description="Whether one label is right and the scores add up to 1.")
-    threshold: float | None = Field(description="The score from which on a label is given.")
+    threshold: float | None = Field(
+        description="The score from which on a label is given; of several, the highest."
+    )
+    thresholds: dict[str, float] | None = Field(
+        description="The same for each label: `calibrate` may have found one of its own for each."
+    )
     reads_rest: bool = Field(
         description="Whether what lies beyond the windows of a long text counts as well: the "
         "n-grams of an ensemble are those of the whole text."
@@ -172,11 +177,15 @@ def describe(name: str, nlp: Language) -> Pipeline:
     """
     pipes = textcats(nlp)
     several = [pipe for pipe in pipes if not is_exclusive(pipe)]
+    thresholds: dict[str, float] = {}
+    for label, least in (pair for pipe in several for pair in thresholds_of(pipe).items()):
+        thresholds[label] = max(least, thresholds.get(label, 0.0))
     return Pipeline(
         name=name,
         labels=labels_of(nlp),
         exclusive=len(pipes) == 1 and not several,
-        threshold=max((pipe.cfg["threshold"] for pipe in several), default=None),
+        threshold=max(thresholds.values(), default=None),
+        thresholds=thresholds or None,
         reads_rest=any(pipe.model.name == "bert_textcat_ensemble" for pipe in pipes),
     )
 

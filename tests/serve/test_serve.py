@@ -99,16 +99,25 @@ def test_the_pipelines_are_described(server: Running, narrow: Running) -> None:
     found = server.client.get("/pipelines").json()
     assert [item["name"] for item in found["pipelines"]] == ["first", "moody", "changing"]
     first = {"name": "first", "labels": ["neg", "pos"], "exclusive": True, "threshold": None}
-    assert found["pipelines"][0] == {**first, "reads_rest": False}
+    assert found["pipelines"][0] == {**first, "thresholds": None, "reads_rest": False}
     limits = httpx.get(f"{narrow.client.base_url}/pipelines").json()["limits"]
     assert limits == {"max_texts": 4, "max_length": 10, "max_body": 2000, "max_scores": 100_000}
     nlp = spacy.blank("zh")
     nlp.add_pipe("textcat_multilabel", config={"threshold": 0.3}).add_label("b")
-    told = Pipeline(name="x", labels=["b"], exclusive=False, threshold=0.3, reads_rest=False)
+    told = Pipeline(
+        **{"name": "x", "labels": ["b"], "exclusive": False, "reads_rest": False},
+        **{"threshold": 0.3, "thresholds": {"b": 0.3}},
+    )
     assert describe("x", nlp) == told
     nlp.add_pipe("textcat").add_label("a")
     told.labels.append("a")
     assert describe("x", nlp) == told
+    more = nlp.add_pipe("textcat_multilabel", "more", config={"threshold": 0.6})
+    more.add_label("b")
+    more.add_label("c")
+    more.cfg["thresholds"] = {"b": 0.2}
+    found = describe("x", nlp)
+    assert (found.threshold, found.thresholds) == (0.6, {"b": 0.3, "c": 0.6})
 
 
 def test_requests_are_computed_together(server: Running, expected: dict) -> None:
