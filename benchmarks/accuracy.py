@@ -5,7 +5,8 @@
 
 "ensemble" is the default, `configs/ensemble.cfg` with its recipe, nothing set for any corpus;
 "pretrained" the BERT alone (`configs/torch.cfg`), "random" the same without its weights, "keras"
-`configs/tensorflow.cfg`. The last model is measured, never the best one on the measured texts.
+`configs/tensorflow.cfg`, "frozen" a logistic regression on the checkpoint's mean vectors.
+The last model is measured, never the best one on the measured texts.
 Where labels don't exclude each other, each half of the texts is decided by the thresholds that
 `calibrate` finds on the other.
 "Calibrated" is the error after `calibrate` on one half of the texts, measured on the other.
@@ -28,19 +29,20 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from measures import label_of, measure_pipeline, measure_svm, read_docs
+from measures import label_of, measure_frozen, measure_pipeline, measure_svm, read_docs
 from spacy.tokens import DocBin
 
 from spacy_bert_zh.files.outputs import whole
 
 REPOSITORY = Path(__file__).parents[1]
 OURS = REPOSITORY / "assets" / "bert_small"
-SVM, RANDOM, PRETRAINED, ENSEMBLE, KERAS = KINDS = (
+SVM, RANDOM, PRETRAINED, ENSEMBLE, KERAS, FROZEN = KINDS = (
     "svm",
     "random",
     "pretrained",
     "ensemble",
     "keras",
+    "frozen",
 )
 CONFIGS = {RANDOM: "torch", PRETRAINED: "torch", ENSEMBLE: "ensemble", KERAS: "tensorflow"}
 
@@ -157,7 +159,7 @@ def setup(name: str, kind: str, seed: int, settings: dict[str, Any]) -> str:
     parts: list[Any] = [name, kind, seed, asdict(CORPORA[name])]
     if kind != SVM:
         parts.append({key: value for key, value in settings.items() if key != "weights"})
-    if kind in (PRETRAINED, ENSEMBLE, KERAS):
+    if kind in (PRETRAINED, ENSEMBLE, KERAS, FROZEN):
         given = settings["weights"]
         folder = OURS if given == "null" else Path(given)
         parts.append(hashlib.blake2b((folder / "model.safetensors").read_bytes()).hexdigest())
@@ -185,6 +187,9 @@ def measure(
     start = time.perf_counter()
     if kind == SVM:
         measures = measure_svm(train, test, CORPORA[name].exclusive)
+    elif kind == FROZEN:
+        given = settings["weights"]
+        measures = measure_frozen(train, test, OURS if given == "null" else Path(given))
     else:
         checkpoint = random_checkpoint(work, seed) if kind == RANDOM else settings["weights"]
         fine_tune(name, work, folder, train, test, kind, checkpoint, seed, settings)

@@ -37,6 +37,28 @@ def measure_svm(train: Path, test: Path, exclusive: bool) -> dict[str, float]:
     return scores_of(gold, one_hot(found))
 
 
+def measure_frozen(train: Path, test: Path, checkpoint: Path) -> dict[str, float]:
+    """A logistic regression on a checkpoint's mean vectors, its strength by cross-validation."""
+    from sklearn.linear_model import LogisticRegressionCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from spacy_bert_zh.backbones.torch.backbone import build_torch_backbone_v1
+
+    backbone = build_torch_backbone_v1(str(checkpoint))
+    backbone.initialize()
+    nlp = spacy.blank("zh")
+    (vectors, truth), (others, gold) = (
+        (backbone.predict([nlp.make_doc(text) for text in texts]), labels.argmax(1))
+        for texts, labels in (pairs(train), pairs(test))
+    )
+    regression = LogisticRegressionCV(Cs=[1e-4, 1e-3, 1e-2, 1e-1, 1.0], cv=3, max_iter=300)
+    model = make_pipeline(StandardScaler(), regression).fit(vectors, truth)
+    right = one_hot(np.eye(int(truth.max()) + 1)[gold])
+    given = one_hot(np.eye(right.shape[1])[model.predict(others)])
+    return scores_of(right, given)
+
+
 def measure_pipeline(pipeline: Path, test: Path, exclusive: bool) -> dict[str, float]:
     """A trained pipeline."""
     scores, gold = predict(pipeline, test)
