@@ -5,8 +5,8 @@
 #
 # DATA holds corpus/*.txt.xz and the labelled corpora that accuracy is measured on; their texts
 # are kept out of the pretraining. First masked language modelling, to WORK/bert_masked; then, where
-# TEACHER is a checkpoint folder of multilingual-e5-small (MIT, arXiv 2402.05672), two lessons from
-# its vectors, a short one and one of more texts, to WORK/bert_small. One process for each of
+# TEACHER is a checkpoint folder of multilingual-e5-small (MIT, arXiv 2402.05672), three lessons from
+# its vectors, a short one and two of more texts, to WORK/bert_small. One process for each of
 # PROCESSES (2) cores or GPUs.
 # A larger one, on a GPU:
 #   PROCESSES=1 SAMPLE=1 recipes/bert_small.sh DATA WORK --preset small --batch-size 256 \
@@ -66,4 +66,5 @@ lesson() { # texts, the checkpoint before, the one after, how
 }
 
 lesson taught bert_masked bert_taught --steps 1050 --learn-rate 0.0008
-lesson taught_more bert_taught bert_small --steps 1000 --learn-rate 0.001 --optimizer muon
+lesson taught_more bert_taught bert_taught_more --steps 1000 --learn-rate 0.001 --optimizer muon
+lesson taught_more bert_taught_more bert_small --steps 2400 --learn-rate 0.001 --optimizer muon
