@@ -19,13 +19,16 @@ from spacy_bert_zh.textcat.decision import (
     rank,
     thresholds_of,
 )
+from spacy_bert_zh.textcat.cascade import NGRAMS, Cascade
 from spacy_bert_zh.textcat.head import distances, draw, plain_weights, remember_known
-from spacy_bert_zh.textcat.ngrams import build_ngram_linear_v1
+from spacy_bert_zh.textcat.ngrams import build_ngram_linear_v1, ngram_features, ngram_rows
 
 __all__ = [
     "DECISION",
+    "NGRAMS",
     "Abstention",
     "BertTextCat",
+    "Cascade",
     "Novelty",
     "Rules",
     "Sets",
@@ -39,6 +42,8 @@ __all__ = [
     "draw",
     "make_bert_textcat",
     "make_bert_textcat_multilabel",
+    "ngram_features",
+    "ngram_rows",
     "plain_weights",
     "rank",
     "remember_known",
