@@ -67,7 +67,8 @@ class Classifier:
 
     def zone(self) -> contextlib.AbstractContextManager[Any]:
         """Where texts leave nothing behind in the vocabulary."""
-        if self.nlp.vocab.in_memory_zone:
+        vocab: Any = self.nlp.vocab  # spaCy's types don't know it
+        if vocab.in_memory_zone:
             return contextlib.nullcontext()
         return self.nlp.memory_zone()
 

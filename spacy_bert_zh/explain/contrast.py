@@ -52,9 +52,7 @@ def _try(
     return changed, np.where(before, margins, -margins).min(axis=1)
 
 
-def _return(
-    classifier: Classifier, explanation: Explanation, removed: list[Span]
-) -> list[Span]:
+def _return(classifier: Classifier, explanation: Explanation, removed: list[Span]) -> list[Span]:
     """Put back words that needn't go; the last one alone did not do it."""
     before = classifier.given(classifier.scores([explanation.text]))[0]
     for word in list(removed):

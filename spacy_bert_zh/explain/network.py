@@ -132,9 +132,7 @@ def _mask(encoded: Encoded, spans: Sequence[Span], tokenizer: Any) -> list[Batch
     return masked
 
 
-def _gather(
-    encoded: Encoded, spans: Sequence[Span], found: Sequence[Floats], count: int
-) -> Floats:
+def _gather(encoded: Encoded, spans: Sequence[Span], found: Sequence[Floats], count: int) -> Floats:
     """Attributions of windows' pieces to those of the text's, as windows are pooled."""
     rows = list(
         chain.from_iterable(
@@ -180,10 +178,17 @@ class _Values:
 
 
 def _occlude(values: _Values) -> Floats:
-    """What taking each word away changes, (directions, words) (Zeiler and Fergus 2014)."""
-    every = range(len(values.words))
-    full, *rest = values([every, *([i for i in every if i != gone] for gone in every)])
-    return np.reshape(full - np.asarray(rest), (len(every), len(full))).T
+    """What each word changes, (directions, words): mean of taken away and standing alone.
+
+    Taking away alone (Zeiler and Fergus 2014) sees nothing in a word that others repeat. The mean
+    of the two is the Shapley value where words play together in pairs at most.
+    """
+    count = len(values.words)
+    others = [[i for i in range(count) if i != gone] for gone in range(count)]
+    said = values([range(count), [], *others, *([word] for word in range(count))])
+    full, empty, taken, alone = said[0], said[1], said[2 : count + 2], said[count + 2 :]
+    found: Floats = ((full - taken + alone - empty) / 2).T
+    return found
 
 
 def _shapley(values: _Values, samples: int) -> Floats:

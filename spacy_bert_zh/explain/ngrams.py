@@ -62,10 +62,10 @@ def weigh_ngrams(classifier: Classifier, text: str) -> Places:
 def spread(places: Places, weights: NDArray[np.float64], length: int) -> NDArray[np.float64]:
     """Spread weights of n-grams, (places,), evenly over their characters, (length,)."""
     parts = weights / (places.ends - places.starts)
-    steps = np.bincount(places.starts, parts, minlength=length + 1)
-    steps = steps - np.bincount(places.ends, parts, minlength=length + 1)
-    summed: NDArray[np.float64] = np.cumsum(steps)[:length]
-    return summed
+    steps = np.zeros(length + 1)
+    np.add.at(steps, places.starts, parts)
+    np.add.at(steps, places.ends, -parts)
+    return np.cumsum(steps)[:length]
 
 
 def name_top(places: Places, weights: NDArray[np.float64], text: str) -> tuple[Ngram, ...]:

@@ -78,9 +78,7 @@ def ngram_features(
     return owner, unique % length, (weights / norms[owner]).astype(np.float32)
 
 
-def ngram_rows(
-    text: str, ngram_size: int, length: int
-) -> Iterator[tuple[int, NDArray[np.int64]]]:
+def ngram_rows(text: str, ngram_size: int, length: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """Hash the n-grams of a text.
 
     Args:
