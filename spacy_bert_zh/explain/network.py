@@ -1,6 +1,6 @@
 """The share of the BERT, spread over characters of the raw text."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spacy_bert_zh.backbones.torch.backbone import TorchShim
 from spacy_bert_zh.explain.classifier import Classifier
 from spacy_bert_zh.explain.result import Span
-from spacy_bert_zh.explain.words import only, without
+from spacy_bert_zh.explain.words import only
 from spacy_bert_zh.pieces import Batch, Encoded
 
 Floats = NDArray[np.float64]

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Collection, Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from spacy_bert_zh.errors import missing_extra
@@ -27,7 +28,7 @@ def find_words(text: str) -> tuple[Span, ...]:
     if len(words) <= MOST:
         return tuple(words)
     cuts = [len(words) * number // MOST for number in range(MOST + 1)]
-    pairs = zip(cuts, cuts[1:], strict=False)
+    pairs = pairwise(cuts)
     return tuple((words[first][0], words[last - 1][1]) for first, last in pairs)
 
 

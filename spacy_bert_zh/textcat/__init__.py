@@ -8,6 +8,7 @@ from spacy_bert_zh.textcat.architectures import (
     rescale,
 )
 from spacy_bert_zh.textcat.base import BertTextCat
+from spacy_bert_zh.textcat.cascade import NGRAMS, Cascade
 from spacy_bert_zh.textcat.component import make_bert_textcat, make_bert_textcat_multilabel
 from spacy_bert_zh.textcat.decision import (
     DECISION,
@@ -19,7 +20,6 @@ from spacy_bert_zh.textcat.decision import (
     rank,
     thresholds_of,
 )
-from spacy_bert_zh.textcat.cascade import NGRAMS, Cascade
 from spacy_bert_zh.textcat.head import distances, draw, plain_weights, remember_known
 from spacy_bert_zh.textcat.ngrams import build_ngram_linear_v1, ngram_features, ngram_rows
 
