@@ -70,6 +70,7 @@ setup(
             "py.typed",
             "compare/templates/*.html",
             "evaluate/templates/*.html",
+            "explain/templates/*.html",
             "serve/page/*",
         ],
         "spacy_bert_zh.assets": ["*/*"],

@@ -163,6 +163,12 @@ class BackboneShim(Shim):
         return self._model
 
     @property
+    def encoder(self) -> PieceEncoder:
+        """What cuts texts into pieces and windows."""
+        assert self.network is not None
+        return self._encoder
+
+    @property
     def config(self) -> dict[str, Any]:
         """The checkpoint's ``config.json``."""
         assert self.network is not None and self._checkpoint is not None

@@ -145,6 +145,26 @@ class PieceEncoder:
 
         return all(ids(self.prefix + text) == self.front + ids(text) for text in _BEGINNINGS)
 
+    def places(self, text: str) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Where a text's word pieces stand in it, and which of them each window holds.
+
+        A window's last pieces are these and [SEP]; what stands before them is no part of the text.
+
+        Args:
+            text: As it is in the document, whatever the tokenizer makes of it.
+
+        Returns:
+            Of each piece (start, end) in characters, never empty; and of each window (start, end)
+            in pieces. A piece that the tokenizer made of nothing stands on the character there.
+        """
+        encoding = self.tokenizer.encode(self.prefix + text, add_special_tokens=False)
+        shared, before = _shared(self.front, encoding.ids), len(self.prefix)
+        places = []
+        for start, end in encoding.offsets[shared:]:
+            first = min(max(start - before, 0), max(len(text) - 1, 0))
+            places.append((first, min(max(end - before, first + 1), len(text))))
+        return places, windows(len(places), self.room, self.stride, self.max_windows)
+
     def __call__(
         self,
         docs: Sequence[Doc],

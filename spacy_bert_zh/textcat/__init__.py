@@ -8,6 +8,7 @@ from spacy_bert_zh.textcat.architectures import (
     rescale,
 )
 from spacy_bert_zh.textcat.base import BertTextCat
+from spacy_bert_zh.textcat.cascade import NGRAMS, Cascade
 from spacy_bert_zh.textcat.component import make_bert_textcat, make_bert_textcat_multilabel
 from spacy_bert_zh.textcat.decision import (
     DECISION,
@@ -20,12 +21,14 @@ from spacy_bert_zh.textcat.decision import (
     thresholds_of,
 )
 from spacy_bert_zh.textcat.head import distances, draw, plain_weights, remember_known
-from spacy_bert_zh.textcat.ngrams import build_ngram_linear_v1
+from spacy_bert_zh.textcat.ngrams import build_ngram_linear_v1, ngram_features, ngram_rows
 
 __all__ = [
     "DECISION",
+    "NGRAMS",
     "Abstention",
     "BertTextCat",
+    "Cascade",
     "Novelty",
     "Rules",
     "Sets",
@@ -39,6 +42,8 @@ __all__ = [
     "draw",
     "make_bert_textcat",
     "make_bert_textcat_multilabel",
+    "ngram_features",
+    "ngram_rows",
     "plain_weights",
     "rank",
     "remember_known",

@@ -1,6 +1,6 @@
 """``spacy_bert_zh.NgramLinear.v1``: a linear model of hashed character n-grams."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -64,14 +64,10 @@ def ngram_features(
         text after text. A weight is 1 + log(count); those of a text have length 1 together.
     """
     texts = [text.casefold() for text in texts]
-    joined = "".join(texts).encode("utf-32-le", "surrogatepass")
-    characters = np.frombuffer(joined, dtype="<u4").astype(np.uint64)
+    characters = "".join(texts)
     text_of = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
-    hashes, keys = np.full_like(characters, START), []
-    for size in range(1, min(ngram_size, len(characters)) + 1):
-        hashes = hashes[: len(characters) - size + 1] * PRIME + characters[size - 1 :]
-        mixed = (hashes ^ (hashes >> SHIFT)) * MIX
-        rows = ((mixed ^ (mixed >> SHIFT)) % np.uint64(length)).astype(np.int64)
+    keys = []
+    for size, rows in ngram_rows(characters, ngram_size, length):
         inside = text_of[: len(rows)] == text_of[size - 1 :]
         keys.append((text_of[: len(rows)] * length + rows)[inside])
     every = np.concatenate(keys) if keys else np.zeros(0, dtype=np.int64)
@@ -80,6 +76,26 @@ def ngram_features(
     weights = 1.0 + np.log(counts)
     norms = np.sqrt(np.bincount(owner, weights**2, minlength=len(texts)))
     return owner, unique % length, (weights / norms[owner]).astype(np.float32)
+
+
+def ngram_rows(text: str, ngram_size: int, length: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Hash the n-grams of a text.
+
+    Args:
+        text: In the case that counts, see `str.casefold`.
+        ngram_size: The longest n-gram, in characters.
+        length: Number of hash values.
+
+    Yields:
+        A size, and the hash value of the n-gram of that size at each place; shape (places,).
+    """
+    encoded = text.encode("utf-32-le", "surrogatepass")
+    characters = np.frombuffer(encoded, dtype="<u4").astype(np.uint64)
+    hashes = np.full_like(characters, START)
+    for size in range(1, min(ngram_size, len(characters)) + 1):
+        hashes = hashes[: len(characters) - size + 1] * PRIME + characters[size - 1 :]
+        mixed = (hashes ^ (hashes >> SHIFT)) * MIX
+        yield size, ((mixed ^ (mixed >> SHIFT)) % np.uint64(length)).astype(np.int64)
 
 
 def _init(model: Model[list[Doc], Floats2d], X: Any = None, Y: Any = None) -> None:

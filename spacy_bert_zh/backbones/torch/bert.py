@@ -96,7 +96,7 @@ class PooledBert(nn.Module):
     def _pool(self, batch: Batch) -> torch.Tensor:
         """Vectors of the windows; where the memory of a GPU is too small, in two halves."""
         try:
-            return self._pool_whole(batch)
+            return self.pool(batch)
         except torch.OutOfMemoryError:
             if len(batch) == 1 or torch.is_grad_enabled():
                 raise
@@ -106,10 +106,12 @@ class PooledBert(nn.Module):
         torch.cuda.empty_cache()
         return torch.cat([self._pool(half) for half in batch.halves()])
 
-    def _pool_whole(self, batch: Batch) -> torch.Tensor:
+    def pool(self, batch: Batch, embedded: torch.Tensor | None = None) -> torch.Tensor:
+        """Vectors of windows, shape (windows, hidden size); see `packed.encode`."""
         hidden = encode(
             self.bert,
             batch,
+            embedded=embedded,
             first_only=self.pooling != "mean",
             checkpointing=self.gradient_checkpointing,
         )

@@ -42,13 +42,19 @@ def embed(bert: Any, batch: Batch) -> torch.Tensor:
 
 
 def encode(
-    bert: Any, batch: Batch, *, first_only: bool = False, checkpointing: bool = False
+    bert: Any,
+    batch: Batch,
+    *,
+    embedded: torch.Tensor | None = None,
+    first_only: bool = False,
+    checkpointing: bool = False,
 ) -> torch.Tensor:
     """Hidden states of the last layer (Devlin et al. 2019, section 3).
 
     Args:
         bert: A `transformers.BertModel`, or a `Relative`.
         batch: The windows.
+        embedded: What takes the place of the pieces' embeddings; shape (pieces, hidden size).
         first_only: Whether only each window's first piece is wanted: its keys and values are
             those of all pieces, the rest of the last layer is computed for it alone.
         checkpointing: Whether gradients compute each layer once more instead of keeping it.
@@ -56,7 +62,7 @@ def encode(
     Returns:
         Shape (pieces, hidden size), or (windows, hidden size) of the first pieces.
     """
-    hidden = embed(bert, batch)  # (pieces, hidden)
+    hidden = embed(bert, batch) if embedded is None else embedded  # (pieces, hidden)
     groups = group_windows(batch.lengths, hidden.device)
     # (windows,)
     starts = torch.from_numpy(np.cumsum(batch.lengths) - batch.lengths).to(hidden.device)

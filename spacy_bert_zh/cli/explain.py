@@ -1,0 +1,46 @@
+"""The command `explain`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spacy_bert_zh.cli.application import command
+
+
+@command()
+def explain(
+    pipeline: Annotated[str, typer.Argument(help="Folder or package name of a pipeline.")],
+    texts: Annotated[list[str] | None, typer.Argument(help="Texts to explain.")] = None,
+    file: Annotated[Path | None, typer.Option(help="More texts, one a line, in UTF-8.")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(help="Label to explain, may be repeated; else those given.")
+    ] = None,
+    against: Annotated[str | None, typer.Option(help="Explain why not this label.")] = None,
+    samples: Annotated[
+        int, typer.Option(help="Permutations for Shapley values of words, such as 25.", min=0)
+    ] = 0,
+    html: Annotated[Path | None, typer.Option(help="Page to make.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="A line of JSON for each text.")] = False,
+    rate: Annotated[
+        Path | None, typer.Option(help="Rate explanations of a corpus: .spacy, or a folder.")
+    ] = None,
+    most: Annotated[int, typer.Option(help="Texts of that corpus, drawn.", min=1)] = 500,
+    component: Annotated[str | None, typer.Option(help="Which text classifier.")] = None,
+) -> None:
+    """Show which words a text's labels come from, and how far to believe that."""
+    from spacy_bert_zh.explain.command import run
+
+    run(
+        pipeline,
+        texts or [],
+        file=file,
+        labels=label or [],
+        against=against,
+        samples=samples,
+        html=html,
+        as_json=json,
+        corpus=rate,
+        most=most,
+        component=component,
+    )

@@ -1,0 +1,18 @@
+"""`explain`: which characters of a text its labels come from, and how far to believe that."""
+
+from spacy_bert_zh.explain.contrast import contrast
+from spacy_bert_zh.explain.flow import explain
+from spacy_bert_zh.explain.rating import rate, rate_corpus
+from spacy_bert_zh.explain.result import Contrast, Explanation, Ngram, Rating, Share
+
+__all__ = [
+    "Contrast",
+    "Explanation",
+    "Ngram",
+    "Rating",
+    "Share",
+    "contrast",
+    "explain",
+    "rate",
+    "rate_corpus",
+]

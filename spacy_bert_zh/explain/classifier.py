@@ -1,0 +1,126 @@
+"""A text classifier taken apart as far as explanations need it."""
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from spacy.language import Language
+from spacy.tokens import Doc
+from thinc.api import to_numpy
+
+from spacy_bert_zh.backbones.base import BackboneShim
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.loading import find_textcat, is_exclusive, thresholds_of
+from spacy_bert_zh.textcat import NGRAMS, plain_weights
+
+BATCH = 128
+"""Texts that are asked about at once."""
+LEAST = 1e-12
+
+
+class Classifier:
+    """The parts of a pipeline's text classifier, and what it says.
+
+    Args:
+        nlp: The pipeline.
+        component: Its text classifier, if it has several.
+
+    Raises:
+        BertZhError: There is none, or it is not a BERT of one of our engines.
+    """
+
+    def __init__(self, nlp: Language, component: str | None = None) -> None:
+        self.nlp, self.pipe = nlp, find_textcat(nlp, component)
+        model: Any = self.pipe.model
+        self.backbone = model.get_ref("backbone") if model.has_ref("backbone") else None
+        shims = self.backbone.shims if self.backbone else []
+        if not shims or not isinstance(shims[0], BackboneShim):
+            raise BertZhError(
+                f"The component '{self.pipe.name}' can't be explained: it has no BERT of its own, "
+                "as BertTextCat and BertTextCatEnsemble have with a TorchBackbone, a "
+                "KerasBackbone or an OnnxBackbone"
+            )
+        self.shim: BackboneShim = shims[0]
+        self.labels = list(self.pipe.labels)
+        weights, bias = map(to_numpy, plain_weights(model.get_ref("output_layer")))
+        self.weights: NDArray[np.float32] = weights
+        self.bias: NDArray[np.float32] = bias
+        self.linear: Any = None
+        if model.name == "bert_textcat_ensemble":
+            self.linear = model.layers[2]
+            self.rate = float(model.attrs["linear_rate"])
+
+    def row(self, label: str) -> int:
+        """A label's place.
+
+        Raises:
+            BertZhError: The classifier doesn't have it.
+        """
+        if label not in self.labels:
+            raise BertZhError(
+                f"The component '{self.pipe.name}' has no label {label!r}, only "
+                f"{', '.join(self.labels)}"
+            )
+        return self.labels.index(label)
+
+    def zone(self) -> contextlib.AbstractContextManager[Any]:
+        """Where texts leave nothing behind in the vocabulary."""
+        vocab: Any = self.nlp.vocab  # spaCy's types don't know it
+        if vocab.in_memory_zone:
+            return contextlib.nullcontext()
+        return self.nlp.memory_zone()
+
+    def scores(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """What the classifier says of texts; shape (texts, labels)."""
+        return self._each(texts, self.pipe.predict, len(self.labels))
+
+    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """What the BERT makes of texts; shape (texts, hidden size)."""
+        assert self.backbone is not None
+        return self._each(texts, self.backbone.predict, self.shim.width)
+
+    def _each(self, texts: Sequence[str], ask: Any, width: int) -> NDArray[np.float32]:
+        found = [np.zeros((0, width), dtype=np.float32)]
+        for start in range(0, len(texts), BATCH):
+            with self.zone():
+                docs = [self.nlp.make_doc(text) for text in texts[start : start + BATCH]]
+                found.append(to_numpy(ask(docs)))
+        return np.concatenate(found)
+
+    def answered_by_ngrams(self, text: str) -> bool:
+        """Whether the n-grams of a cascade answer alone."""
+        if not self.pipe.cfg.get("cascade"):
+            return False
+        with self.zone():
+            doc: Doc = self.nlp.make_doc(text)
+            self.pipe.set_annotations([doc], self.pipe.predict([doc]))
+            said = (doc._.bert_textcat or {}).get(self.pipe.name, {})
+            return bool(said.get("answered_by") == NGRAMS)
+
+    def margins(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
+        """How far labels are from being taken away, or given: (texts, labels), log odds.
+
+        Positive where a label is given; of exclusive labels that is the best one's.
+        """
+        held = np.clip(scores.astype(np.float64), LEAST, 1 - LEAST)
+        if not is_exclusive(self.pipe):
+            least = np.asarray(list(thresholds_of(self.pipe).values()))
+            least = np.clip(least, LEAST, 1 - LEAST)
+            odds: NDArray[np.float64] = np.log(held / (1 - held)) - np.log(least / (1 - least))
+            return odds
+        logs = np.log(held)
+        if logs.shape[1] == 1:
+            return np.ones_like(logs)
+        ranked = np.sort(logs, axis=1)
+        best = logs == ranked[:, -1:]
+        others: NDArray[np.float64] = np.where(best, ranked[:, -2:-1], ranked[:, -1:])
+        return logs - others
+
+    def given(self, scores: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which labels the pipeline gives; shape (texts, labels)."""
+        if is_exclusive(self.pipe):
+            return np.arange(scores.shape[1]) == scores.argmax(axis=1)[:, None]
+        found: NDArray[np.bool_] = scores >= list(thresholds_of(self.pipe).values())
+        return found

@@ -1,0 +1,137 @@
+"""Why a pipeline answers as it does, from top to bottom."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from spacy.language import Language
+
+from spacy_bert_zh.explain.classifier import Classifier
+from spacy_bert_zh.explain.network import NetworkShare, read_end, share_network
+from spacy_bert_zh.explain.ngrams import name_top, spread, weigh_ngrams
+from spacy_bert_zh.explain.result import Explanation, Share
+from spacy_bert_zh.explain.words import find_words
+from spacy_bert_zh.textcat import Cascade
+
+BUDGET = 5_000
+"""Characters of a text that are explained."""
+
+
+def explain(
+    nlp: Language,
+    texts: Sequence[str],
+    labels: Sequence[str] | None = None,
+    *,
+    against: str | None = None,
+    samples: int = 0,
+    component: str | None = None,
+) -> list[Explanation]:
+    """Split the logits of labels into what the parts of a classifier and of a text add to them.
+
+    The bias and the n-grams' share are exact. The BERT's share is spread over the text by
+    integrated gradients (Sundararajan et al. 2017) in torch; in ONNX and Keras by what changes
+    without each word, or with `samples` by the words' Shapley values. A text of more than
+    `BUDGET` characters is cut, and the answer to what is left is explained.
+
+    Args:
+        nlp: A trained pipeline with a classifier of ours.
+        texts: The texts.
+        labels: Which to explain; None takes those that are given, or the best one.
+        against: Explain why not this label: the differences to it.
+        samples: Permutations of the words, for Shapley values in any engine; about 25 do.
+        component: Name of the text classifier, if there are several.
+
+    Returns:
+        An explanation for each text.
+
+    Raises:
+        BertZhError: No classifier of ours, or a label that it doesn't have.
+
+    Examples:
+        >>> from spacy_bert_zh.loading import load_pipeline
+        >>> nlp = load_pipeline("training/model-best")
+        >>> (found,) = explain(nlp, ["这家店很好吃"])
+        >>> found.given
+        ('pos',)
+    """
+    classifier = Classifier(nlp, component)
+    for label in [*(labels or []), *([against] if against is not None else [])]:
+        classifier.row(label)
+    return [_explain(classifier, text, labels, against, samples) for text in texts]
+
+
+def _explain(
+    classifier: Classifier,
+    given: str,
+    labels: Sequence[str] | None,
+    against: str | None,
+    samples: int,
+) -> Explanation:
+    text = given[:BUDGET]
+    scores = classifier.scores([text])
+    held = np.flatnonzero(classifier.given(scores)[0])
+    rows = [classifier.row(label) for label in labels] if labels else held.tolist()
+    rows = rows or [int(scores[0].argmax())]
+    words = find_words(text)
+    alone = classifier.answered_by_ngrams(text)
+    network = _none(classifier, len(rows), len(text))
+    if not alone:
+        directions = classifier.weights[rows]
+        if against is not None:
+            directions = directions - classifier.weights[classifier.row(against)]
+        network = share_network(classifier, text, words, directions, samples)
+    shares = _shares(classifier, text, rows, against, scores[0], network)
+    return Explanation(
+        text=text,
+        left_out=len(given) - len(text),
+        read=0 if alone else read_end(classifier, text),
+        given=tuple(classifier.labels[row] for row in held),
+        method=network.method,
+        steps=network.steps,
+        words=words,
+        shares=shares,
+    )
+
+
+def _none(classifier: Classifier, directions: int, length: int) -> NetworkShare:
+    """Of a BERT that wasn't asked."""
+    nothing = np.zeros(directions)
+    return NetworkShare(nothing, nothing, np.zeros((directions, length)), "none", 0)
+
+
+def _shares(
+    classifier: Classifier,
+    text: str,
+    rows: Sequence[int],
+    against: str | None,
+    scores: "np.ndarray[tuple[int], np.dtype[np.float32]]",
+    network: NetworkShare,
+) -> tuple[Share, ...]:
+    places = weigh_ngrams(classifier, text)
+    weights, biases = places.weights, classifier.bias.astype(np.float64)
+    if network.method == "none":
+        weights = weights / Cascade(**classifier.pipe.cfg["cascade"]).temperature
+        biases = np.zeros_like(biases)
+    if against is not None:
+        other = classifier.row(against)
+        weights, biases = weights - weights[:, [other]], biases - biases[other]
+    shares = []
+    for i, row in enumerate(rows):
+        characters = spread(places, weights[:, row], len(text))
+        ngrams, change = float(weights[:, row].sum()), float(network.change[i])
+        bias = float(biases[row] + network.start[i])
+        shares.append(
+            Share(
+                label=classifier.labels[row],
+                against=against,
+                score=float(scores[row]),
+                logit=bias + ngrams + change,
+                bias=bias,
+                ngrams=ngrams,
+                network=change,
+                ngram_characters=tuple(characters.tolist()),
+                network_characters=tuple(network.characters[i].tolist()),
+                top_ngrams=name_top(places, weights[:, row], text),
+                error=float(network.error[i]),
+            )
+        )
+    return tuple(shares)

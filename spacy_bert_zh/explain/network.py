@@ -1,0 +1,215 @@
+"""The share of the BERT, spread over characters of the raw text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spacy_bert_zh.backbones.torch.backbone import TorchShim
+from spacy_bert_zh.explain.classifier import Classifier
+from spacy_bert_zh.explain.result import Span
+from spacy_bert_zh.explain.words import only
+from spacy_bert_zh.pieces import Batch, Encoded
+
+Floats = NDArray[np.float64]
+
+STEPS = (8, 16, 32, 64, 128)
+"""Points of the integral: as many as it takes to be exact."""
+EXACT = 1e-3
+SMALL = 0.1
+"""Changes of a logit below this count as this where errors are measured."""
+
+
+@dataclass(frozen=True)
+class NetworkShare:
+    """What the BERT says of a text, in some directions of its vector.
+
+    Attributes:
+        start: Of the baseline; shape (directions,).
+        change: By reading the text; shape (directions,).
+        characters: That, spread over the text; shape (directions, characters).
+        method: "gradients", "occlusion" or "shapley".
+        steps: Points of the integral, or permutations.
+    """
+
+    start: Floats
+    change: Floats
+    characters: Floats
+    method: str
+    steps: int
+
+    @property
+    def error(self) -> Floats:
+        """How far the characters' sum is from the change, see `Share.error`; (directions,)."""
+        missed = np.abs(self.characters.sum(1) - self.change)
+        relative: Floats = missed / np.maximum(np.abs(self.change), SMALL)
+        return relative
+
+
+def share_network(
+    classifier: Classifier,
+    text: str,
+    words: Sequence[Span],
+    directions: NDArray[np.float32],
+    samples: int,
+) -> NetworkShare:
+    """Share out what the BERT says.
+
+    Args:
+        classifier: Whose BERT.
+        text: The text.
+        words: What is taken away, where there are no gradients or `samples` are wanted.
+        directions: Products of its vector with these are shared out; (directions, hidden size).
+        samples: Permutations of the words; 0 takes gradients, or single words away.
+    """
+    places, _ = classifier.shim.encoder.places(text)
+    if isinstance(classifier.shim, TorchShim) and not samples:
+        return _by_gradients(classifier, text, directions)
+    end = read_end(classifier, text)
+    read = [(start, min(stop, end)) for start, stop in words if start < end and places]
+    values = _Values(classifier, text[:end], read, directions)
+    found = _shapley(values, samples) if samples else _occlude(values)
+    start, full = values([[], range(len(read))])
+    spans = read or [(0, 0)]
+    characters = _spread(spans, found, len(text)) if read else np.zeros((len(start), len(text)))
+    method = "shapley" if samples else "occlusion"
+    return NetworkShare(start, full - start, characters, method, samples)
+
+
+def read_end(classifier: Classifier, text: str) -> int:
+    """Characters of the text that the BERT reads, from its beginning."""
+    places, spans = classifier.shim.encoder.places(text)
+    pieces = spans[-1][1]
+    return max((end for _, end in places[:pieces]), default=0)
+
+
+def _by_gradients(
+    classifier: Classifier, text: str, directions: NDArray[np.float32]
+) -> NetworkShare:
+    """Integrated gradients from [MASK] in place of each piece, to the pieces."""
+    from spacy_bert_zh.backbones.torch.gradients import integrate
+
+    shim: Any = classifier.shim
+    places, spans = shim.encoder.places(text)
+    with classifier.zone():
+        encoded: Encoded = shim.encode([classifier.nlp.make_doc(text)], False)
+    masked = _mask(encoded, spans, shim.encoder.tokenizer)
+    ends = [
+        shim.predict(Encoded(batches, encoded.windows, encoded.docs, encoded.readings))
+        for batches in (masked, encoded.batches)
+    ]
+    start, full = (_numpy(vectors)[0] @ directions.astype(np.float64).T for vectors in ends)
+    share = None
+    for steps in STEPS:
+        found = [
+            integrate(shim.network, batch, other.ids, directions, steps)
+            for batch, other in zip(encoded.batches, masked, strict=True)
+        ]
+        pieces = _gather(encoded, spans, found, len(places))
+        characters = _spread(places, pieces, len(text))
+        share = NetworkShare(start, full - start, characters, "gradients", steps)
+        if share.error.max(initial=0) <= EXACT:
+            break
+    assert share is not None
+    return share
+
+
+def _mask(encoded: Encoded, spans: Sequence[Span], tokenizer: Any) -> list[Batch]:
+    """The batches with [MASK] in place of all that comes from the text."""
+    mask = tokenizer.token_to_id("[MASK]")
+    other = tokenizer.token_to_id("[UNK]") if mask is None else mask
+    texts = {row: end - start for row, (start, end) in zip(encoded.windows, spans, strict=True)}
+    masked, row = [], 0
+    for batch in encoded.batches:
+        ids = batch.ids.copy()
+        for end in np.cumsum(batch.lengths):
+            ids[end - 1 - texts[row] : end - 1] = other
+            row += 1
+        masked.append(Batch(ids, batch.lengths))
+    return masked
+
+
+def _gather(encoded: Encoded, spans: Sequence[Span], found: Sequence[Floats], count: int) -> Floats:
+    """Attributions of windows' pieces to those of the text's, as windows are pooled."""
+    rows = list(
+        chain.from_iterable(
+            np.split(part, np.cumsum(batch.lengths)[:-1], axis=1)
+            for part, batch in zip(found, encoded.batches, strict=True)
+        )
+    )
+    pieces = np.zeros((len(found[0]), count))
+    for row, (start, end) in zip(encoded.windows, spans, strict=True):
+        length = rows[row].shape[1] - 1  # [SEP] is the last
+        pieces[:, start:end] += rows[row][:, length - (end - start) : length] / len(spans)
+    return pieces
+
+
+def _spread(spans: Sequence[Span], values: Floats, length: int) -> Floats:
+    """Values of spans, (directions, spans), evenly over characters, (directions, length)."""
+    characters = np.zeros((len(values), length))
+    for column, (start, end) in enumerate(spans):
+        characters[:, start:end] += values[:, column, None] / max(end - start, 1)
+    return characters
+
+
+class _Values:
+    """What the BERT says of a text that has only some of its words."""
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        text: str,
+        words: Sequence[Span],
+        directions: NDArray[np.float32],
+    ) -> None:
+        self.classifier, self.text, self.words = classifier, text, words
+        self.directions = directions.astype(np.float64)
+
+    def __call__(self, kept: Sequence[Sequence[int]]) -> Floats:
+        """Shape (sets of words, directions); each different text is read once."""
+        texts = [only(self.text, self.words, {self.words[i] for i in some}) for some in kept]
+        unique = list(dict.fromkeys(texts))
+        found = dict(zip(unique, self.classifier.vectors(unique), strict=True))
+        values: Floats = np.stack([found[text] for text in texts]).astype(np.float64)
+        return values @ self.directions.T
+
+
+def _occlude(values: _Values) -> Floats:
+    """What each word changes, (directions, words): mean of taken away and standing alone.
+
+    Taking away alone (Zeiler and Fergus 2014) sees nothing in a word that others repeat. The mean
+    of the two is the Shapley value where words play together in pairs at most.
+    """
+    count = len(values.words)
+    others = [[i for i in range(count) if i != gone] for gone in range(count)]
+    said = values([range(count), [], *others, *([word] for word in range(count))])
+    full, empty, taken, alone = said[0], said[1], said[2 : count + 2], said[count + 2 :]
+    found: Floats = ((full - taken + alone - empty) / 2).T
+    return found
+
+
+def _shapley(values: _Values, samples: int) -> Floats:
+    """Shapley values of the words, (directions, words), by permutations.
+
+    Each permutation is also taken in reverse (Mitchell et al. 2022, section 4.1), and adds up to
+    the whole change (Castro et al. 2009).
+    """
+    count = len(values.words)
+    draw = np.random.default_rng(0)
+    orders = [draw.permutation(count) for _ in range(samples)]
+    orders += [order[::-1] for order in orders]
+    kept = [sorted(order[:size]) for order in orders for size in range(count + 1)]
+    said = values(kept).reshape(len(orders), count + 1, -1)
+    found = np.zeros((said.shape[2], count))
+    for order, steps in zip(orders, np.diff(said, axis=1), strict=True):
+        found[:, order] += steps.T / len(orders)
+    return found
+
+
+def _numpy(vectors: Any) -> Floats:
+    from thinc.api import to_numpy
+
+    return to_numpy(vectors).astype(np.float64)

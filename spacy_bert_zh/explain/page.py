@@ -1,0 +1,114 @@
+"""The page: texts with what each character adds, coloured; and the notes that go with it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from spacy_bert_zh.evaluate import make_environment
+from spacy_bert_zh.explain.result import Contrast, Explanation, Rating, Share, Span
+
+METHODS = {
+    "gradients": "the BERT's share by integrated gradients, {} steps",
+    "occlusion": "the BERT's share by what each word changes, taken away and alone",
+    "shapley": "the BERT's share by Shapley values of words, {} permutations",
+    "none": "the n-grams answered alone, the BERT was not asked",
+}
+LEVELS = 8
+"""Shades of a colour."""
+SHOWN = 12
+"""Words and n-grams in a table."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """All that is said of one text.
+
+    Attributes:
+        explanation: Its explanation.
+        contrast: Without which words the answer is another.
+        rating: Of the explanation of the first label; None for a text of a single word.
+    """
+
+    explanation: Explanation
+    contrast: Contrast | None
+    rating: Rating | None
+
+
+def render_page(pipeline: str, told: Sequence[Told]) -> str:
+    """Render the HTML page; texts, labels and names in it are escaped.
+
+    Args:
+        pipeline: Its name.
+        told: Of each text.
+    """
+    environment = make_environment("spacy_bert_zh.explain")
+    functions = {"runs": runs, "rows": rows, "notes": notes, "method_of": method_of}
+    template = environment.get_template("explanation.html")
+    return template.render(pipeline=pipeline, told=told, levels=LEVELS, shown=SHOWN, **functions)
+
+
+def method_of(explanation: Explanation) -> str:
+    """How the BERT's share was found, in words."""
+    return METHODS[explanation.method].format(explanation.steps)
+
+
+def runs(explanation: Explanation, share: Share) -> list[tuple[str, str, str]]:
+    """The text in runs of a colour: the class of each, what it adds, and its characters."""
+    characters = share.characters
+    largest = max(map(abs, characters), default=0.0) or 1.0
+    classes = [_class(value / largest) for value in characters]
+    found, place = [], 0
+    for name, group in groupby(classes):
+        end = place + len(list(group))
+        found.append((name, f"{sum(characters[place:end]):+.2f}", explanation.text[place:end]))
+        place = end
+    return found
+
+
+def _class(part: float) -> str:
+    level = round(LEVELS * abs(part))
+    return f"{'p' if part > 0 else 'm'}{level}" if level else ""
+
+
+def rows(explanation: Explanation, share: Share) -> list[tuple[str, float, float, float]]:
+    """The heaviest words: what they add in all, by n-grams, and by the BERT."""
+
+    def row(span: Span) -> tuple[str, float, float, float]:
+        start, end = span
+        ngrams = sum(share.ngram_characters[start:end])
+        network = sum(share.network_characters[start:end])
+        return explanation.text[start:end], ngrams + network, ngrams, network
+
+    heaviest = sorted(map(row, explanation.words), key=lambda one: -abs(one[1]))[:SHOWN]
+    return sorted(heaviest, key=lambda one: -one[1])
+
+
+def notes(told: Told) -> list[str]:
+    """What else there is to say, in sentences."""
+    one, text = told.explanation, told.explanation.text
+    said = []
+    if one.left_out:
+        said.append(
+            f"Only the first {len(text):,} characters were read; {one.left_out:,} after them were "
+            "left out, and the whole text may have another answer."
+        )
+    if one.method != "none" and one.read < len(text.rstrip()):
+        said.append(f"The BERT reads the first {one.read:,} of {len(text):,} characters.")
+    if found := told.contrast:
+        words = ", ".join(text[start:end] for start, end in found.words)
+        said.append(f"Without {words}: {', '.join(found.given) or 'no label'}.")
+    elif one.words:
+        said.append("No few words change the answer by their absence.")
+    if rating := told.rating:
+        said.append(
+            f"Without the words of most weight the score falls by {rating.comprehensiveness:.2f} "
+            f"(at random {rating.random_comprehensiveness:.2f}), with them alone by "
+            f"{rating.sufficiency:.2f} (at random {rating.random_sufficiency:.2f})."
+        )
+    errors = [share.error for share in one.shares]
+    if max(errors) > 0.01:
+        said.append(
+            f"The characters' sum misses the BERT's share by up to {max(errors):.0%} of it: words "
+            "that play together don't add up; --samples 25 shares that out as well."
+        )
+    return said

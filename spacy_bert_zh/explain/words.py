@@ -1,0 +1,58 @@
+"""Words of a text, and the text without some of them."""
+
+import os
+from collections.abc import Collection, Sequence
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+from spacy_bert_zh.errors import missing_extra
+from spacy_bert_zh.explain.result import Span
+
+MOST = 100
+"""Words of a text; where there are more, runs of neighbours count as one."""
+
+
+def find_words(text: str) -> tuple[Span, ...]:
+    """The words that jieba finds, without white space; of a long text runs of them.
+
+    Raises:
+        BertZhError: jieba is not installed.
+    """
+    words, start = list[Span](), 0
+    for word in _jieba().cut(text) if text else ():
+        end = start + len(word)
+        if not word.isspace():
+            words.append((start, end))
+        start = end
+    if len(words) <= MOST:
+        return tuple(words)
+    cuts = [len(words) * number // MOST for number in range(MOST + 1)]
+    pairs = pairwise(cuts)
+    return tuple((words[first][0], words[last - 1][1]) for first, last in pairs)
+
+
+def without(text: str, spans: Collection[Span]) -> str:
+    """A text without some spans of it, which don't overlap."""
+    kept, place = list[str](), 0
+    for start, end in sorted(spans):
+        kept.append(text[place:start])
+        place = end
+    return "".join([*kept, text[place:]])
+
+
+def only(text: str, words: Sequence[Span], spans: Collection[Span]) -> str:
+    """A text without all its words but some."""
+    return without(text, [word for word in words if word not in spans])
+
+
+@cache
+def _jieba() -> Any:
+    try:
+        import jieba
+    except ImportError:
+        raise missing_extra("jieba", "convert", "explain") from None
+    jieba.setLogLevel("CRITICAL")
+    words = jieba.Tokenizer()
+    words.tmp_dir = os.devnull  # a cache at a known place may be another's
+    return words

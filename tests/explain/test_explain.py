@@ -1,0 +1,243 @@
+"""Explanations of real pipelines: sums that are exact, places that are right, other answers."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import spacy
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
+from spacy.language import Language
+from spacy.tokens import DocBin
+from typer.testing import CliRunner
+
+from spacy_bert_zh.cli import app
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.explain import contrast, explain, rate, rate_corpus
+from spacy_bert_zh.explain.flow import BUDGET
+from spacy_bert_zh.textcat import plain_weights, rescale
+from tests.conftest import FACTORIES, make_examples, pipe_of, teach
+
+Build = Callable[..., Language]
+TEXT = "这家店味道很差，老板服务冷淡，米饭好吃，奶茶太慢。"
+STRANGE = ["", "  \n", "😀👍🏽这家店", "ＡＢｃ　店", "e\u0301店\u200b家\ufeff", "İß店ﬁ", "𠮷𡈽店"]
+
+
+@pytest.fixture(scope="module")
+def trained_one(still: Path) -> Callable[[str, str], Language]:
+    """Trained pipelines by architecture and factory, made once."""
+    made: dict[tuple[str, str], Language] = {}
+
+    def get(architecture: str, factory: str = FACTORIES[0]) -> Language:
+        key = architecture, factory
+        if key not in made:
+            nlp = spacy.blank("zh")
+            backbone = {
+                **{"@architectures": "spacy_bert_zh.TorchBackbone.v1", "name": str(still)},
+                **{"max_length": 16, "stride": 4, "max_windows": 0, "pooling": "mean"},
+                "mixed_precision": False,
+            }
+            model: dict[str, Any] = {
+                "@architectures": f"spacy_bert_zh.{architecture}",
+                "exclusive_classes": factory == FACTORIES[0],
+                "backbone": backbone,
+            }
+            if "Ensemble" in architecture:
+                model["linear_model"] = {"@architectures": "spacy_bert_zh.NgramLinear.v1"}
+                model["linear_model"]["length"] = 999  # some n-grams collide
+            nlp.add_pipe(factory, config={"model": model})
+            teach(nlp, make_examples(nlp, 32), epochs=4)
+            rescale(pipe_of(nlp).model, np.asarray([0.7, 0.7]), np.asarray([0.1, -0.2]))
+            made[key] = nlp
+        return made[key]
+
+    return get
+
+
+ARCHITECTURES = [f"BertTextCat{kind}.v{number}" for kind in ("", "Ensemble") for number in (1, 2)]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_the_parts_are_the_logit(architecture: str, factory: str, trained_one: Any) -> None:
+    nlp = trained_one(architecture, factory)
+    labels = list(pipe_of(nlp).labels)
+    for one in explain(nlp, [TEXT, "好吃", *STRANGE], labels):
+        cats = nlp(one.text).cats
+        logits = np.asarray([share.logit for share in one.shares])
+        odds = np.exp(logits - logits.max())
+        scores = odds / odds.sum() if factory == FACTORIES[0] else 1 / (1 + np.exp(-logits))
+        assert scores == pytest.approx([cats[label] for label in labels], abs=1e-5)
+        linear = np.zeros(2)
+        if "Ensemble" in architecture:
+            model = pipe_of(nlp).model
+            linear = model.attrs["linear_rate"] * model.layers[2].predict([nlp(one.text)])[0]
+        for row, share in enumerate(one.shares):
+            assert share.ngrams == pytest.approx(linear[row], abs=1e-5)
+            assert sum(share.ngram_characters) == pytest.approx(share.ngrams, abs=1e-6)
+            assert share.error <= 1e-2
+            missed = abs(sum(share.network_characters) - share.network)
+            assert missed <= 1e-2 * max(abs(share.network), 0.1)
+            assert len(share.characters) == len(one.text)
+
+
+def test_gradients_are_those_of_a_plain_loop(still: Path, trained_one: Any) -> None:
+    """Over `transformers.BertModel` alone, window by window, with the embeddings replaced."""
+    from transformers import BertModel
+
+    nlp = trained_one("BertTextCat.v2")
+    (one,) = explain(nlp, [TEXT])
+    pipe = pipe_of(nlp)
+    shim = pipe.model.get_ref("backbone").shims[0]
+    weights, _ = plain_weights(pipe.model.get_ref("output_layer"))
+    direction = torch.from_numpy(weights[list(pipe.labels).index(one.shares[0].label)])
+    plain = BertModel.from_pretrained(still).eval()
+    weights_now = {k: torch.from_numpy(v) for k, v in shim.extract_weights().items()}
+    plain.load_state_dict(weights_now, strict=False)
+    tokenizer = shim.encoder.tokenizer
+    encoding = tokenizer.encode(TEXT, add_special_tokens=False)
+    cls, sep, mask = (tokenizer.token_to_id(name) for name in ("[CLS]", "[SEP]", "[MASK]"))
+    expected = np.zeros(len(TEXT))
+    spans = [(0, 14), (10, 24), (20, len(encoding.ids))][: 3 if len(encoding.ids) > 24 else 2]
+    for start, end in spans:
+        end = min(end, len(encoding.ids))
+        ids = [cls, *encoding.ids[start:end], sep]
+        blank = [cls, *[mask] * (end - start), sep]
+        with torch.no_grad():
+            full, base = (plain.embeddings(torch.tensor([row])) for row in (ids, blank))
+        slopes = torch.zeros_like(full)
+        for step in range(200):
+            at = (base + (step + 0.5) / 200 * (full - base)).requires_grad_()
+            value = plain.encoder(at).last_hidden_state.mean(1)[0] @ direction
+            slopes += torch.autograd.grad(value, at)[0] / 200
+        found = (slopes * (full - base)).sum(2)[0, 1:-1] / len(spans)
+        for piece, worth in enumerate(found.tolist(), start):
+            first, last = encoding.offsets[piece]
+            expected[first:last] += worth / (last - first)
+    ours = np.asarray(one.shares[0].network_characters)
+    assert spearmanr(ours, expected).statistic >= 0.99
+    assert ours == pytest.approx(expected, abs=1e-2 * np.abs(expected).max())
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    text=st.text(
+        st.one_of(
+            st.characters(exclude_categories=["Cs"]),
+            st.sampled_from("这家店好吃ab😀\u200d\u0301\ufeff\u3000Ａ１İß𠮷 \n"),
+        ),
+        max_size=40,
+    )
+)
+def test_every_piece_stands_in_the_text(text: str, trained_one: Any) -> None:
+    nlp = trained_one("BertTextCatEnsemble.v2")
+    encoder = pipe_of(nlp).model.get_ref("backbone").shims[0].encoder
+    places, spans = encoder.places(text)
+    encoded = encoder([nlp.make_doc(text)])
+    assert encoded.readings[0]["pieces"] == len(places) and spans[-1][1] == len(places)
+    assert all(0 <= start < end <= len(text) for start, end in places)
+    (one,) = explain(nlp, [text], samples=1)
+    (share,) = one.shares
+    assert one.text == text and len(share.characters) == len(text)
+    total = share.bias + sum(share.characters)
+    assert total == pytest.approx(share.logit, abs=1e-4)
+
+
+def test_a_difference_is_that_of_two_labels(trained_one: Any) -> None:
+    nlp = trained_one("BertTextCatEnsemble.v2")
+    (both,) = explain(nlp, [TEXT], ["neg", "pos"])
+    (one,) = explain(nlp, [TEXT], ["neg"], against="pos")
+    neg, pos = both.shares
+    assert one.shares[0].logit == pytest.approx(neg.logit - pos.logit, abs=1e-4)
+    assert one.shares[0].ngrams == pytest.approx(neg.ngrams - pos.ngrams, abs=1e-5)
+
+
+def test_other_engines_take_words_away(trained_one: Any, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    torchs = trained_one("BertTextCatEnsemble.v2")
+    torchs.to_disk(tmp_path)
+    architecture = "components.bert_textcat.model.backbone"
+    config = torchs.config.copy()
+    backbone = config["components"]["bert_textcat"]["model"]["backbone"]
+    known = {key: backbone[key] for key in ("max_length", "stride", "max_windows", "pooling")}
+    config["components"]["bert_textcat"]["model"]["backbone"] = {
+        "@architectures": "spacy_bert_zh.OnnxBackbone.v1",
+        **known,
+    }
+    config.to_disk(tmp_path / "config.cfg")
+    nlp = spacy.load(tmp_path)
+    assert architecture
+    (ours,) = explain(torchs, [TEXT])
+    (plain,), (shapley,) = explain(nlp, [TEXT]), explain(nlp, [TEXT], samples=5)
+    (same,) = explain(torchs, [TEXT], samples=5)
+    assert (ours.method, plain.method, shapley.method) == ("gradients", "occlusion", "shapley")
+    assert plain.shares[0].logit == pytest.approx(ours.shares[0].logit, abs=1e-3)
+    assert shapley.shares[0].error < 1e-6
+    assert shapley.shares[0].characters == pytest.approx(same.shares[0].characters, abs=1e-3)
+
+
+def test_a_contrast_changes_the_answer_and_needs_each_word(trained_one: Any) -> None:
+    nlp = trained_one("BertTextCatEnsemble.v2")
+    text = "这家店味道很差，米饭好吃。"
+    (one,) = explain(nlp, [text])
+    found = contrast(nlp, one)
+    assert found is not None and found.given != one.given
+    cats = nlp(found.text).cats
+    assert max(cats, key=cats.__getitem__) == found.given[0]
+    for kept in found.words if len(found.words) > 1 else []:
+        rest = [span for span in found.words if span != kept]
+        left = "".join(c for i, c in enumerate(text) if not any(s <= i < e for s, e in rest))
+        cats = nlp(left).cats
+        assert max(cats, key=cats.__getitem__) == one.given[0]
+
+
+def test_a_good_order_is_rated_above_a_random_one(trained_one: Any, tmp_path: Path) -> None:
+    nlp = trained_one("BertTextCatEnsemble.v2")
+    docs = [example.reference for example in make_examples(nlp, 12, seed=5)]
+    DocBin(docs=docs).to_disk(tmp_path / "dev.spacy")
+    found = rate_corpus(nlp, tmp_path, most=10)
+    assert found.texts == 10 and found.error <= 1e-2
+    assert found.comprehensiveness > found.random_comprehensiveness
+    assert found.sufficiency < found.random_sufficiency
+    assert rate(nlp, explain(nlp, [""])) is None
+
+
+def test_what_is_too_long_is_cut_and_said(trained_one: Any) -> None:
+    nlp = trained_one("BertTextCatEnsemble.v2")
+    (one,) = explain(nlp, ["店" * 1_000_000], samples=0)
+    assert len(one.text) == BUDGET and one.left_out == 1_000_000 - BUDGET
+
+
+def test_bad_input(trained_one: Any) -> None:
+    nlp = trained_one("BertTextCat.v1")
+    with pytest.raises(BertZhError, match="has no label '体育', only neg, pos"):
+        explain(nlp, [TEXT], ["体育"])
+    with pytest.raises(BertZhError, match="no text classifier"):
+        explain(spacy.blank("zh"), [TEXT])
+    other = spacy.blank("zh")
+    other.add_pipe("textcat").add_label("a")  # type: ignore[attr-defined]
+    with pytest.raises(BertZhError, match="no BERT of its own"):
+        explain(other, [TEXT])
+
+
+def test_the_command_prints_and_makes_a_page(trained_one: Any, tmp_path: Path) -> None:
+    trained_one("BertTextCatEnsemble.v2").to_disk(tmp_path / "pipeline")
+    attack = "<script>好吃</script>[bold]"
+    (tmp_path / "texts.txt").write_text(attack + "\n\n", "utf-8")
+    arguments = ["explain", str(tmp_path / "pipeline"), TEXT, "--file", str(tmp_path / "texts.txt")]
+    page = tmp_path / "page.html"
+    done = CliRunner().invoke(app, [*arguments, "--html", str(page)])
+    assert done.exit_code == 0, done.output
+    assert "味道" in done.output and "integrated gradients" in done.output
+    html = page.read_text("utf-8")
+    assert "<script" not in html and "&lt;" in html and "http" not in html
+    done = CliRunner().invoke(app, [*arguments, "--json"])
+    first, second = map(json.loads, done.output.splitlines())
+    assert first["explanation"]["text"] == TEXT and second["explanation"]["text"] == attack
+    done = CliRunner().invoke(app, ["explain", str(tmp_path / "pipeline")])
+    assert done.exit_code == 1 and "Nothing to explain" in done.output
