@@ -20,7 +20,7 @@ from spacy_bert_zh.pretrain import teacher as teaching
 from spacy_bert_zh.pretrain.distillation import TEMPERATURE, pool, taught_loss
 from spacy_bert_zh.pretrain.monitor import read_metrics
 from spacy_bert_zh.pretrain.optimization import build_accelerator
-from spacy_bert_zh.pretrain.overlap import read_texts
+from spacy_bert_zh.reading.overlap import read_texts
 from spacy_bert_zh.pretrain.prepare import prepare
 from spacy_bert_zh.pretrain.vectors import Vectors, chunk_path, unit
 from tests.conftest import run_cli
