@@ -90,7 +90,9 @@ def convert(source: Path | str, output: Path | str, options: Options) -> dict[st
         (['neg', 'pos'], {'read': 40, 'written': 40, 'rejected': 0})
     """
     source = Path(source)
-    inputs = [path for path in (source, options.dev, options.test, options.fixes) if path is not None]
+    inputs = [
+        path for path in (source, options.dev, options.test, options.fixes) if path is not None
+    ]
     with owned(output, "convert", inputs) as folder:
         folder.mkdir()
         with open_spool(folder / "spool.sqlite") as spool:
@@ -216,8 +218,7 @@ def _write(
 
     if not labels:
         return sum(
-            write_texts(measured(SPLITS.index(name)), folder / f"{name}.jsonl")
-            for name in names
+            write_texts(measured(SPLITS.index(name)), folder / f"{name}.jsonl") for name in names
         )
     text = json.dumps(labels, ensure_ascii=False, indent=2)
     (folder / "labels.json").write_text(text + "\n", "utf-8")
