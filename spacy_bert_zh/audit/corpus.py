@@ -74,9 +74,7 @@ def _check(corpus: Path, gold: NDArray[np.bool_], folds: int) -> None:
     if not gold.any():
         raise BertZhError(f"No row of {corpus} has a label: convert a labelled corpus")
     if (rows > 0).sum() < 2:
-        raise BertZhError(
-            f"All rows of {corpus} have one label: there is nothing to mistake it for"
-        )
+        raise BertZhError(f"All rows of {corpus} have the same label: add rows of another")
     if rows.max() < folds:
         raise BertZhError(
             f"No label of {corpus} has as many rows as there are folds: the commonest has "

@@ -38,7 +38,7 @@ def rank(
 
 
 def joint(gold: NDArray[np.bool_], scores: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Count rows by given and by confident label: confident learning (Northcutt et al. 2021, eq. 1).
+    """Count rows by given and by confident label (Northcutt et al. 2021, eq. 1).
 
     A row counts for the likeliest of those labels whose score is at least what it is on average
     among rows given that label.

@@ -26,7 +26,7 @@ class Fixing:
 
     def __init__(self, options: Options, naming: Naming) -> None:
         self._path, self._naming = options.fixes, naming
-        self._fixes = options.fixes and Fixes(options.fixes, make_cleaner(options))
+        self._fixes = Fixes(options.fixes, make_cleaner(options)) if options.fixes else None
         self._met: set[str] = set()
         self._rows = dict.fromkeys(_DONE, 0)
         self._changed: list[dict[str, Any]] = []

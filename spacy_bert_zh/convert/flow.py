@@ -90,9 +90,8 @@ def convert(source: Path | str, output: Path | str, options: Options) -> dict[st
         (['neg', 'pos'], {'read': 40, 'written': 40, 'rejected': 0})
     """
     source = Path(source)
-    inputs = [
-        path for path in (source, options.dev, options.test, options.fixes) if path is not None
-    ]
+    given = (source, options.dev, options.test, options.fixes)
+    inputs = [path for path in given if path is not None]
     with owned(output, "convert", inputs) as folder:
         folder.mkdir()
         with open_spool(folder / "spool.sqlite") as spool:

@@ -19,7 +19,17 @@ from spacy_bert_zh.cli.console import _MARKS, adapt_console
 from spacy_bert_zh.errors import BertZhError, explain, system_error
 
 COMMANDS = (
-    *("calibrate", "compare", "compress", "convert", "evaluate", "export", "package", "pretrain"),
+    *(
+        "audit",
+        "calibrate",
+        "compare",
+        "compress",
+        "convert",
+        "evaluate",
+        "export",
+        "package",
+        "pretrain",
+    ),
     *("score", "serve", "train"),
 )
 
