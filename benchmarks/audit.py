@@ -1,9 +1,9 @@
-"""Whether `audit` finds wrong labels: a tenth of them changed to a class that is confused with theirs.
+"""Whether `audit` finds wrong labels, where a tenth are changed to a class confused with theirs.
 
     python benchmarks/audit.py CORPUS/train CORPUS/dev
 
 The classes are drawn from an out-of-fold confusion matrix of the clean labels, in proportion. What
-is regained is the accuracy on dev of a linear SVM when the likeliest rows get their own labels back.
+is regained is the accuracy on dev of a linear SVM, once the likeliest rows have their labels back.
 """
 
 import time
@@ -50,7 +50,7 @@ def main(
     print(f"{len(sure):,} rows, {changed.sum():,} labels changed\n\n| | |\n| --- | ---: |")
     print(f"| area under precision-recall | {average_precision_score(changed, sure):.3f} |")
     print(
-        f"| changed rows among the first {reviewed:.0%} | {changed[first].sum() / changed.sum():.1%} |"
+        f"| of these among the first {reviewed:.0%} | {changed[first].sum() / changed.sum():.1%} |"
     )
     print(f"| accuracy clean, spoilt, mended | {before:.4f}, {spoilt:.4f}, {after:.4f} |")
     print(f"| regained | {(after - spoilt) / (before - spoilt):.1%} |")

@@ -51,7 +51,7 @@ def test_it_finds_wrong_rows_with_place_and_better_label(tmp_path: Path) -> None
 
 
 def test_decisions_change_the_corpus_and_are_not_asked_again(tmp_path: Path) -> None:
-    given, wrong = spoilt()
+    given, _ = spoilt()
     audit(make(tmp_path, given), tmp_path / "out")
     lines = read(tmp_path / "out" / "audit.jsonl")
     for line, action in zip(lines, ("drop", "keep", *["relabel"] * len(lines)), strict=False):
