@@ -68,6 +68,7 @@ setup(
     package_data={
         "spacy_bert_zh": [
             "py.typed",
+            "audit/templates/*.html",
             "compare/templates/*.html",
             "evaluate/templates/*.html",
             "explain/templates/*.html",

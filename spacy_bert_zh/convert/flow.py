@@ -10,6 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from spacy_bert_zh.convert.fixing import Fixing, say
 from spacy_bert_zh.convert.labels import (
     check_labels,
     check_splits,
@@ -38,6 +39,7 @@ from spacy_bert_zh.files import owned
 from spacy_bert_zh.reading import (
     NotALabelError,
     Reject,
+    Row,
     Source,
     fault,
     get_format,
@@ -88,7 +90,8 @@ def convert(source: Path | str, output: Path | str, options: Options) -> dict[st
         (['neg', 'pos'], {'read': 40, 'written': 40, 'rejected': 0})
     """
     source = Path(source)
-    inputs = [path for path in (source, options.dev, options.test) if path is not None]
+    given = (source, options.dev, options.test, options.fixes)
+    inputs = [path for path in given if path is not None]
     with owned(output, "convert", inputs) as folder:
         folder.mkdir()
         with open_spool(folder / "spool.sqlite") as spool:
@@ -99,9 +102,11 @@ def _convert(source: Path, folder: Path, options: Options, spool: Spool) -> dict
     labelled = options.labelled
     lengths = Lengths(options)
     tally, naming = Tally(), Naming(options)
+    fixing = Fixing(options, naming)
     for split, path in enumerate((source, options.dev, options.test)):
         if path is not None:
-            _spool(path, split, naming if labelled else None, options, spool, tally)
+            _spool(path, split, (naming, fixing) if labelled else None, options, spool, tally)
+    fixed = fixing.report(source)
     words = settle_labels(spool, naming, options) if labelled else []
     spool.reject_repeated()
     spool.split(options.shares, options.split_by == "stratified")
@@ -120,7 +125,8 @@ def _convert(source: Path, folder: Path, options: Options, spool: Spool) -> dict
         "splits": splits,
         "labels": labels,
         "multilabel": is_multilabel(spool, options),
-        "notes": [*tally.notes, *words],
+        "fixes": fixed,
+        "notes": [*tally.notes, *words, *say(fixed)],
         "warnings": warnings(splits) if labelled else [],
         "taken_as_missing": dict(naming.missing.most_common()),
         "imbalance": imbalance(splits),
@@ -135,9 +141,14 @@ def _convert(source: Path, folder: Path, options: Options, spool: Spool) -> dict
 
 
 def _spool(
-    path: Path, split: int, naming: Naming | None, options: Options, spool: Spool, tally: Tally
+    path: Path,
+    split: int,
+    labelling: tuple[Naming, Fixing] | None,
+    options: Options,
+    spool: Spool,
+    tally: Tally,
 ) -> None:
-    """Read and clean all files of an input into the spool, with labels if there is a naming."""
+    """Read and clean all files of an input into the spool, with labels if somebody makes them."""
     clean = make_cleaner(options)
     for source in _sources(path, options):
         file = printable(str(source.path))
@@ -151,7 +162,7 @@ def _spool(
                 tally.remarks[item.remark] += 1
             text = clean(item.text)
             try:
-                labels = dump_labels(naming.of(item.labels or ())) if naming else None
+                labels = _label(text, item, file, labelling) if labelling else None
             except NotALabelError as error:
                 spool.reject(file, item.line, error.reason, error.detail, text)
                 continue
@@ -162,6 +173,19 @@ def _spool(
                 row = (split, file, item.line, text, labels, *digest(text, options.seed))
                 spool.add(Spooled(*row))
         tally.notes |= dict.fromkeys(source.notes)
+
+
+def _label(text: str, row: Row, file: str, labelling: tuple[Naming, Fixing]) -> str:
+    """The labels of a row, cleaned, then as a person decided; a missing one may be decided."""
+    naming, fixing = labelling
+    try:
+        labels = naming.of(row.labels or ())
+    except NotALabelError:
+        labels = fixing.apply(text, (), (file, row.line))
+        if not labels:
+            raise
+        return dump_labels(labels)
+    return dump_labels(fixing.apply(text, labels, (file, row.line)))
 
 
 def _sources(path: Path, options: Options) -> Iterator[Source]:
@@ -188,7 +212,7 @@ def _write(
 
     def measured(split: int) -> Rows:
         for row in spool.rows(split):
-            lengths.add(row[0])
+            lengths.add(row.text)
             yield row
 
     if not labels:

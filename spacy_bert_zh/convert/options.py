@@ -24,6 +24,8 @@ class Options(reading.Options):
         split_by: "hash" splits by a hash of the text, so that a text stays in its split when
             rows are added; "stratified" keeps each label's share the same in every split.
         seed: Seed of the split and the shuffle.
+        fixes: JSON lines of what a person decided about single texts: {"text": …, "action":
+            "relabel", "drop" or "keep", "label": …}. What `audit` writes can be such a file.
         limit: At most this many rows for each split, for a quick run; 0 takes all.
         shard_size: Documents in one file of the output.
         segment: Words by jieba as tokens, instead of characters.
@@ -41,6 +43,7 @@ class Options(reading.Options):
     split: tuple[float, ...] | None = None
     split_by: str = "hash"
     seed: int = 0
+    fixes: Path | None = None
     limit: int = 0
     shard_size: int = 10_000
     segment: bool = False
@@ -52,7 +55,7 @@ class Options(reading.Options):
     # What is written of text without labels are no tokens.
     for_labels: ClassVar[tuple[str, ...]] = (
         *reading.Options.for_labels,
-        *("label_names", "segment", "pos", "shard_size"),
+        *("label_names", "fixes", "segment", "pos", "shard_size"),
     )
 
     def __post_init__(self) -> None:

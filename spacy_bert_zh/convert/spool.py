@@ -85,6 +85,15 @@ class Spooled(NamedTuple):
     position: int
 
 
+class Written(NamedTuple):
+    """A row as it will be written; `labels` are JSON, sorted, or None."""
+
+    text: str
+    labels: str | None
+    file: str
+    line: int
+
+
 class Spool:
     """Rows kept and rows rejected."""
 
@@ -139,10 +148,10 @@ class Spool:
         """Reject the rows after the first ones of each split."""
         self._reject_selected(_OVER_LIMIT, most)
 
-    def rows(self, split: int) -> Iterator[tuple[str, str | None]]:
-        """Yield (text, labels) of a split in shuffled order."""
-        query = "SELECT text, labels FROM rows WHERE split = ? ORDER BY position, id"
-        yield from self._database.execute(query, (split,))
+    def rows(self, split: int) -> Iterator[Written]:
+        """Yield the rows of a split in shuffled order."""
+        query = "SELECT text, labels, file, line FROM rows WHERE split = ? ORDER BY position, id"
+        yield from map(Written._make, self._database.execute(query, (split,)))
 
     def rejects(self) -> Iterator[tuple[str, int, str, str]]:
         """Yield (file, line, reason with detail, excerpt)."""

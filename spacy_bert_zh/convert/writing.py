@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spacy_bert_zh.convert.options import Options
+from spacy_bert_zh.convert.spool import Written
 from spacy_bert_zh.errors import missing_extra
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 # hundred bytes for each.
 MAX_CELLS = 500_000
 
-Rows = Iterable[tuple[str, str | None]]
+Rows = Iterable[Written]
 Tokenize = Callable[[str], Iterable[tuple[str, str]]]
 
 
@@ -25,8 +26,8 @@ def write_texts(rows: Rows, path: Path) -> int:
     """Write JSON lines for spaCy's JsonlCorpus and return how many."""
     written = 0
     with open(path, "w", encoding="utf-8") as file:
-        for text, _ in rows:
-            file.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
+        for row in rows:
+            file.write(json.dumps({"text": row.text}, ensure_ascii=False) + "\n")
             written += 1
     return written
 
@@ -111,26 +112,31 @@ def _shards(
         return {label: 1.0 if label in chosen else 0.0 for label in labels}
 
     attrs = ["TAG"] if options.pos else []
-    shard, vocab, cells = DocBin(attrs), Vocab(), 0
-    for text, names in rows:
-        words, spaces, tags = spaced(tokenize(text))
+    shard, vocab, cells = DocBin(attrs, store_user_data=True), Vocab(), 0
+    for row in rows:
+        words, spaces, tags = spaced(tokenize(row.text))
         doc = Doc(vocab, words, spaces, tags=tags if options.pos else None)
-        doc.cats = cats(names or "[]")
+        doc.cats = cats(row.labels or "[]")
+        # Where it came from, for whoever finds something odd about it.
+        doc.user_data = {"file": row.file, "line": row.line}
         _add(shard, doc, {*words, *tags})
         cells += len(words) + len(labels)
         if len(shard) >= options.shard_size or cells >= MAX_CELLS:
             yield shard
             # A new vocabulary as well, or all words of the corpus would stay in memory.
-            shard, vocab, cells = DocBin(attrs), Vocab(), 0
+            shard, vocab, cells = DocBin(attrs, store_user_data=True), Vocab(), 0
     if len(shard):
         yield shard
 
 
 def _add(shard: "DocBin", doc: "Doc", strings: set[str]) -> None:
     """Do what `DocBin.add` does, ten times faster: it asks every token for nine strings."""
+    import srsly
+
     shard.tokens.append(doc.to_array(list(shard.attrs)).reshape(len(doc), -1))
     shard.spaces.append(doc.to_array(["SPACY"]).reshape(len(doc), 1).astype(bool))
     shard.cats.append(doc.cats)
+    shard.user_data.append(srsly.msgpack_dumps(doc.user_data))
     shard.flags.append({"has_unknown_spaces": False})
     shard.span_groups.append(b"")
     shard.strings.update(strings)

@@ -19,7 +19,6 @@ from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import pool, whole
 from spacy_bert_zh.pretrain.joining import ranked
 from spacy_bert_zh.pretrain.options import Options
-from spacy_bert_zh.pretrain.overlap import Overlap, find_converted, read_texts
 from spacy_bert_zh.pretrain.packing import Corpus
 from spacy_bert_zh.pretrain.vectors import Vectors
 from spacy_bert_zh.pretrain.worker import Block, Lesson, Worker
@@ -34,6 +33,7 @@ from spacy_bert_zh.reading import (
     make_cleaner,
     size,
 )
+from spacy_bert_zh.reading.overlap import Overlap, find_converted, read_texts
 from spacy_bert_zh.untrusted import read_json
 
 MOST_UNKNOWN = 0.01

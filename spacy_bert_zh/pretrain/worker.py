@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from spacy_bert_zh.pretrain.overlap import Overlap
+from spacy_bert_zh.reading.overlap import Overlap
 
 _LATIN = re.compile("[0-9A-Za-z]+")
 

@@ -19,7 +19,7 @@ from spacy_bert_zh.cli.console import _MARKS, adapt_console
 from spacy_bert_zh.errors import BertZhError, explain, system_error
 
 COMMANDS = (
-    *("calibrate", "compare", "compress", "convert", "evaluate", "explain", "export"),
+    *("audit", "calibrate", "compare", "compress", "convert", "evaluate", "explain", "export"),
     *("package", "pretrain", "score", "serve", "train"),
 )
 

@@ -15,9 +15,9 @@ from spacy.tokens import DocBin
 from spacy_bert_zh.checkpoint.saving import SPECIAL, pieces_of
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pretrain.data import Batches, make_replacements
-from spacy_bert_zh.pretrain.overlap import RUN, Overlap
 from spacy_bert_zh.pretrain.prepare import prepare
 from spacy_bert_zh.pretrain.vocabulary import read_vocabulary, train_vocabulary, unigram_of
+from spacy_bert_zh.reading.overlap import RUN, Overlap
 from tests.conftest import make_rows
 from tests.pretrain.pretraining import TINY, as_words, tiny
 

@@ -20,9 +20,9 @@ from spacy_bert_zh.pretrain import teacher as teaching
 from spacy_bert_zh.pretrain.distillation import TEMPERATURE, pool, taught_loss
 from spacy_bert_zh.pretrain.monitor import read_metrics
 from spacy_bert_zh.pretrain.optimization import build_accelerator
-from spacy_bert_zh.pretrain.overlap import read_texts
 from spacy_bert_zh.pretrain.prepare import prepare
 from spacy_bert_zh.pretrain.vectors import Vectors, chunk_path, unit
+from spacy_bert_zh.reading.overlap import read_texts
 from tests.conftest import run_cli
 from tests.pretrain.pretraining import TINY, as_words, tiny
 

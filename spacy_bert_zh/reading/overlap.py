@@ -25,22 +25,22 @@ class Overlap:
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
-        plain = [_plain(text) for text in texts]
-        self._whole = set(plain) - {""}
-        hashes = [_runs(text) for text in plain]
-        self._runs = np.unique(np.concatenate(hashes)) if hashes else _runs("")
+        letters = [plain(text) for text in texts]
+        self._whole = set(letters) - {""}
+        hashes = [runs(text) for text in letters]
+        self._runs = np.unique(np.concatenate(hashes)) if hashes else runs("")
 
     def __len__(self) -> int:
         return len(self._whole)
 
     def find(self, text: str) -> str | None:
         """ "exact", "near", or None."""
-        plain = _plain(text)
-        if plain in self._whole:
+        letters = plain(text)
+        if letters in self._whole:
             return "exact"
-        if len(self._runs) and len(runs := _runs(plain)):
-            at = np.searchsorted(self._runs, runs).clip(max=len(self._runs) - 1)
-            if (self._runs[at] == runs).any():
+        if len(self._runs) and len(found := runs(letters)):
+            at = np.searchsorted(self._runs, found).clip(max=len(self._runs) - 1)
+            if (self._runs[at] == found).any():
                 return "near"
         return None
 
@@ -76,16 +76,17 @@ def read_texts(folders: Sequence[Path]) -> Iterator[str]:
                 yield doc.text
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """What of a text is compared: letters, digits and characters, without case."""
     return "".join(filter(str.isalnum, text.lower()))
 
 
-def _runs(text: str) -> NDArray[np.uint64]:
-    """A hash of each stretch of `RUN` characters."""
+def runs(text: str, size: int = RUN) -> NDArray[np.uint64]:
+    """A hash of each stretch of `size` characters; uint64 (stretches,)."""
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
-    count = max(len(codes) - RUN + 1, 0)
+    count = max(len(codes) - size + 1, 0)
     hashes = np.zeros(count, dtype=np.uint64)
-    for i in range(RUN):
+    for i in range(size):
         hashes = hashes * _BASE + codes[i : i + count]
         hashes ^= hashes >> np.uint64(29)
     return hashes
