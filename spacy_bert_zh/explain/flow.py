@@ -50,8 +50,8 @@ def explain(
         >>> from spacy_bert_zh.loading import load_pipeline
         >>> nlp = load_pipeline("training/model-best")
         >>> (found,) = explain(nlp, ["这家店很好吃"])
-        >>> found.given
-        ('pos',)
+        >>> len(found.shares[0].characters)
+        6
     """
     classifier = Classifier(nlp, component)
     for label in [*(labels or []), *([against] if against is not None else [])]:
