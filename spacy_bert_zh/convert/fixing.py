@@ -7,7 +7,7 @@ from spacy_bert_zh.convert.naming import Naming
 from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.convert.spool import EXCERPT
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.reading import Fixes, NotALabelError, make_cleaner
+from spacy_bert_zh.reading import NotALabelError, make_cleaner
 
 DROPPED = "dropped by --fixes"
 _DONE = {"relabel": "relabelled", "drop": "dropped", "keep": "kept"}
@@ -26,6 +26,8 @@ class Fixing:
 
     def __init__(self, options: Options, naming: Naming) -> None:
         self._path, self._naming = options.fixes, naming
+        from spacy_bert_zh.reading.fixes import Fixes  # needs pydantic
+
         self._fixes = Fixes(options.fixes, make_cleaner(options)) if options.fixes else None
         self._met: set[str] = set()
         self._rows = dict.fromkeys(_DONE, 0)

@@ -4,7 +4,6 @@ One file per format; each has a `read` that yields a `Row` or a `Reject` per row
 """
 
 from spacy_bert_zh.reading.cleaning import fault, make_cleaner, make_label_cleaner
-from spacy_bert_zh.reading.fixes import Fix, Fixes
 from spacy_bert_zh.reading.formats import get_format
 from spacy_bert_zh.reading.inputs import STDIN, size
 from spacy_bert_zh.reading.label_values import NO_LABEL, NotALabelError, is_missing
@@ -15,8 +14,6 @@ from spacy_bert_zh.reading.source import Source
 __all__ = [
     "NO_LABEL",
     "STDIN",
-    "Fix",
-    "Fixes",
     "NotALabelError",
     "Options",
     "Reject",

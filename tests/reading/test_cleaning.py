@@ -12,6 +12,7 @@ from spacy.tokens import DocBin
 from spacy.vocab import Vocab
 
 from spacy_bert_zh.convert import Options
+from spacy_bert_zh.convert.spool import Written
 from spacy_bert_zh.convert.writing import make_tokenize, spaced, write_docs
 from spacy_bert_zh.reading.cleaning import fault, make_cleaner
 
@@ -95,7 +96,9 @@ def writer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     tokenize = make_tokenize(options, tmp_path_factory.mktemp("jieba"))
 
     def write(rows: list[tuple[str, str]], folder: Path) -> None:
-        write_docs(rows, folder, ["甲", "乙"], tokenize, options)
+        write_docs(
+            [Written(*row, "a.txt", 1) for row in rows], folder, ["甲", "乙"], tokenize, options
+        )
 
     return write
 

@@ -119,7 +119,8 @@ def test_it_is_saved(nlp: Language, tmp_path: Path) -> None:
         counts[doc._.bert_textcat["bert_textcat"]["answered_by"]] += 1
     who = [doc._.bert_textcat["bert_textcat"]["answered_by"] for doc in nlp.pipe(TEXTS)]
     assert counts == {name: who.count(name) for name in counts} and all(counts.values())
-    assert pipe_of(small).cascade == pipe_of(nlp).cascade
+    # spaCy's JSON has 15 digits.
+    assert pipe_of(small).cascade == pytest.approx(pipe_of(nlp).cascade)
 
 
 def test_the_service_says_who_answered(nlp: Language) -> None:
