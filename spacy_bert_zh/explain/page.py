@@ -83,6 +83,14 @@ def rows(explanation: Explanation, share: Share) -> list[tuple[str, float, float
     return sorted(heaviest, key=lambda one: -one[1])
 
 
+WHY = {
+    "gradients": "the integral isn't exact after {steps} steps",
+    "occlusion": "words that play together don't add up",
+    "shapley": "numbers are rounded",
+}
+"""Why a sum may miss its share, by method."""
+
+
 def notes(told: Told) -> list[str]:
     """What else there is to say, in sentences."""
     one, text = told.explanation, told.explanation.text
@@ -107,8 +115,9 @@ def notes(told: Told) -> list[str]:
         )
     errors = [share.error for share in one.shares]
     if max(errors) > 0.01:
+        why = WHY[one.method].format(steps=one.steps)
         said.append(
-            f"The characters' sum misses the BERT's share by up to {max(errors):.0%} of it: words "
-            "that play together don't add up; --samples 25 shares that out as well."
+            f"The characters' sum misses the BERT's share by up to {max(errors):.0%} of it: {why}; "
+            "--samples 25 shares all of it out."
         )
     return said
