@@ -11,7 +11,7 @@ from spacy_bert_zh.audit.duplicates import Pairs, group, near_pairs
 from spacy_bert_zh.audit.oddities import nearness, shortcuts
 from spacy_bert_zh.audit.options import Options
 from spacy_bert_zh.audit.scores import score_rows
-from spacy_bert_zh.audit.wrong import estimate_wrong, rank
+from spacy_bert_zh.audit.wrong import agreement, estimate_wrong, rank
 from spacy_bert_zh.reading.fixes import Fixes
 
 FEW = 10
@@ -42,6 +42,7 @@ def look(
             "exclusive": rows.exclusive,
             "decided": int(decided.sum()),
         },
+        "agreed": agreement(rows.gold, scores.values, rows.exclusive),
         "estimated_wrong": estimate,
         "confused": confused,
         "few": _few(rows),

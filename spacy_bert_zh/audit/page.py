@@ -7,6 +7,8 @@ from spacy_bert_zh.evaluate import make_environment
 
 MOST = 300
 """Rows that the page shows of each finding; the files have all."""
+WEAK = 0.7
+"""A model that agrees with fewer of the labels says little about any of them."""
 EXCERPT = 160
 
 
@@ -20,7 +22,7 @@ def render_page(found: dict[str, Any], wrong: list[dict[str, Any]]) -> str:
     environment = make_environment("spacy_bert_zh.audit")
     environment.filters |= {"names": _names, "excerpt": _excerpt}
     template = environment.get_template("audit.html")
-    return template.render(found=found, wrong=wrong, most=MOST)
+    return template.render(found=found, wrong=wrong, most=MOST, judge=judge(found))
 
 
 def lines(found: dict[str, Any]) -> Iterator[str]:
@@ -32,6 +34,7 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
     corpus = found["corpus"]
     yield f"{corpus['rows']:,} rows, {len(corpus['labels']):,} labels"
     what = "rows" if corpus["exclusive"] else "labels of rows"
+    yield judge(found)
     yield f"about {found['estimated_wrong']:,} {what} are wrong (confident learning)"
     if corpus["decided"]:
         yield f"{corpus['decided']:,} rows are decided by --fixes and not shown"
@@ -49,6 +52,19 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
     for name, those in counted.items():
         if those:
             yield f"{name}: {len(those):,}"
+
+
+def judge(found: dict[str, Any]) -> str:
+    """How far to believe an audit, in a sentence.
+
+    Args:
+        found: The content of ``audit.json``.
+    """
+    said = (
+        f"The model that scored them gives {found['agreed']:.0%} of the rows the labels they have"
+    )
+    weak = ": too weak a judge to say that a row is wrong; take what it lists as hard rows"
+    return f"{said}{weak if found['agreed'] < WEAK else ''}."
 
 
 def _names(labels: str | list[str]) -> str:

@@ -37,6 +37,19 @@ def rank(
     return doubt[everyone, worst], better
 
 
+def agreement(gold: NDArray[np.bool_], scores: NDArray[np.float64], exclusive: bool) -> float:
+    """The share of rows that the scores give the labels they have: how good a judge they are.
+
+    Args:
+        gold: The given labels; bool (rows, labels).
+        scores: Out-of-fold probabilities; float (rows, labels).
+        exclusive: Whether each row has exactly one label.
+    """
+    if exclusive:
+        return float((gold.argmax(axis=1) == scores.argmax(axis=1)).mean())
+    return float(((scores > 0.5) == gold).all(axis=1).mean())
+
+
 def joint(gold: NDArray[np.bool_], scores: NDArray[np.float64]) -> NDArray[np.int64]:
     """Count rows by given and by confident label (Northcutt et al. 2021, eq. 1).
 

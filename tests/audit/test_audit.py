@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from spacy_bert_zh.audit import Options, audit
+from spacy_bert_zh.audit.page import judge
 from spacy_bert_zh.convert import convert, parse_options
 from spacy_bert_zh.errors import BertZhError
 from tests.conftest import make_rows
@@ -47,6 +48,8 @@ def test_it_finds_wrong_rows_with_place_and_better_label(tmp_path: Path) -> None
     assert given[row["line"] - 1][0] == row["text"] and row["label"] == dict(rows())[row["text"]]
     assert found["estimated_wrong"] == pytest.approx(len(wrong), rel=0.5)
     page = (tmp_path / "out" / "audit.html").read_text("utf-8")
+    assert 0.8 < found["agreed"] < 1 and judge(found) in page and "too weak" not in page
+    assert "too weak a judge" in judge({**found, "agreed": 0.4})
     assert "Rows that are likely wrong" in page and "<script>" not in page
 
 
