@@ -37,7 +37,10 @@ def build(still: Path) -> Callable[..., Backbone]:
     """Build a backbone of either engine with the same weights."""
 
     def build(engine: Any = build_keras_backbone_v1, **settings: object) -> Backbone:
-        given = {"max_length": 32, "stride": 8, "max_windows": 0, "pooling": "cls"}
+        given = {
+            **{"max_length": 32, "stride": 8, "max_windows": 0, "pooling": "cls"},
+            "mixed_precision": False,  # the same on every CPU
+        }
         model = engine(str(still), **{**given, **settings})
         model.initialize()
         return model
