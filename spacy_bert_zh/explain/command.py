@@ -58,7 +58,9 @@ def run(
     if html is not None:
         inputs = [path for path in (pipeline, file, corpus) if path is not None]
         with owned(html, "explain", inputs, folder=False) as path:
-            path.write_text(render_page(pipeline, told), "utf-8")
+            # Pages are passed on: no more of a path than tells pipelines apart.
+            name = "/".join(Path(pipeline).parts[-2:])
+            path.write_text(render_page(name, told), "utf-8")
         if not as_json:
             print(f"✔ {html}")
 

@@ -100,7 +100,9 @@ def notes(told: Told) -> list[str]:
             f"Only the first {len(text):,} characters were read; {one.left_out:,} after them were "
             "left out, and the whole text may have another answer."
         )
-    if one.method != "none" and one.read < len(text.rstrip()):
+    if one.method != "none" and not one.read:
+        said.append("The text has nothing that the BERT reads: it answers as for any empty one.")
+    elif one.method != "none" and one.read < len(text.rstrip()):
         said.append(f"The BERT reads the first {one.read:,} of {len(text):,} characters.")
     if found := told.contrast:
         words = ", ".join(text[start:end] for start, end in found.words)

@@ -236,8 +236,11 @@ def test_the_command_prints_and_makes_a_page(trained_one: Any, tmp_path: Path) -
     assert "味道" in done.output and "integrated gradients" in done.output
     html = page.read_text("utf-8")
     assert "<script" not in html and "&lt;" in html and "http" not in html
+    assert "/pipeline" in html and str(tmp_path) not in html
     done = CliRunner().invoke(app, [*arguments, "--json"])
     first, second = map(json.loads, done.output.splitlines())
     assert first["explanation"]["text"] == TEXT and second["explanation"]["text"] == attack
+    done = CliRunner().invoke(app, ["explain", str(tmp_path / "pipeline"), ""])
+    assert done.exit_code == 0 and "nothing that the BERT reads" in done.output
     done = CliRunner().invoke(app, ["explain", str(tmp_path / "pipeline")])
     assert done.exit_code == 1 and "Nothing to explain" in done.output

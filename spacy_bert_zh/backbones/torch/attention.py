@@ -12,7 +12,8 @@ from torch.nn import functional
 from spacy_bert_zh.pieces import MAX_BATCH_PIECES, batches
 
 LEARNING_PADDING = 96
-"""The same for a CPU that learns: a call has a way back then."""
+"""Pieces of padding that one call of attention less is worth on a CPU that learns: each call has a
+way back then."""
 
 
 @dataclass(frozen=True)
