@@ -79,9 +79,8 @@ def compress(
             "agreement": float((before.predicted == after.predicted).all(axis=1).mean()),
         }
         nlp.meta["compress"] = found
-        if (
-            pipe.cfg.get("decision") is not None
-        ):  # what was promised, was of the whole ensemble's scores
+        # What was promised, was of the whole ensemble's scores.
+        if pipe.cfg.get("decision") is not None:
             nlp.meta["calibration"] = refit(nlp, pipe, dev)
             print(f"Calibrated anew on {dev}")
         portable(nlp).to_disk(made)
