@@ -37,6 +37,7 @@ EXTRAS = {
     ],
     "plots": ["jinja2>=3.1", "matplotlib>=3.9", "rich>=13", "scikit-learn>=1.5"],
     "pretrain": ["accelerate>=1.0", "jieba>=0.42.1", "matplotlib>=3.9", "torch>=2.9"],
+    "search": ["jinja2>=3.1", "matplotlib>=3.9", "optuna>=4.2", "scikit-learn>=1.5"],
     "package": ["build>=1.2", "setuptools>=70", "wheel>=0.43"],
 }
 EXTRAS["ray"] += EXTRAS["serve"]
@@ -72,6 +73,7 @@ setup(
             "compare/templates/*.html",
             "evaluate/templates/*.html",
             "explain/templates/*.html",
+            "search/templates/*.html",
             "serve/page/*",
         ],
         "spacy_bert_zh.assets": ["*/*"],

@@ -132,6 +132,7 @@ BELOW = {
     command: {*BASE, "loading", "textcat", "backbones", "reading", "evaluate", "trust"}
     for command in COMMANDS - {"evaluate"}
 }
+BELOW["search"].add("train")  # its trials are trainings
 
 
 def room(name: str) -> str:

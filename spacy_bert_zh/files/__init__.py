@@ -1,6 +1,6 @@
 """Outputs: owned, locked, whole, resumable; and processes that end with their parent."""
 
-from spacy_bert_zh.files.children import die_with_parent, pool, run
+from spacy_bert_zh.files.children import die_with_parent, pool, run, started
 from spacy_bert_zh.files.outputs import (
     RECORD,
     check_apart,
@@ -30,6 +30,7 @@ __all__ = [
     "remove",
     "run",
     "scratch",
+    "started",
     "whole",
     "workshop",
 ]

@@ -28,29 +28,44 @@ def run(
 
     When the caller is interrupted or dies, the command dies, with all processes that it started.
     """
+    with started(
+        command,
+        folder,
+        environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+    ) as process:
+        output, errors = process.communicate()
+    return subprocess.CompletedProcess(list(command), process.returncode, output, errors)
+
+
+@contextmanager
+def started(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], **streams: Any
+) -> Iterator["subprocess.Popen[Any]"]:
+    """Start a command, which dies with all that it started when the block ends, or the caller.
+
+    Args:
+        command: What to run.
+        folder: Where.
+        environment: Its variables.
+        streams: Where its output goes, as `subprocess.Popen` takes it.
+    """
     reading, writing = os.pipe()
     # Isolated and without site: it starts in no time, and nothing of the user's runs in it.
     guard = [sys.executable, "-I", "-S", __file__, *command]
     try:
         with subprocess.Popen(
-            guard,
-            cwd=folder,
-            env=environment,
-            stdin=reading,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
+            guard, cwd=folder, env=environment, stdin=reading, start_new_session=True, **streams
         ) as process:
             os.close(reading)
             try:
-                output, errors = process.communicate()
-            except BaseException:
+                yield process
+            finally:
                 os.close(writing)
                 writing = -1
-                raise
-        return subprocess.CompletedProcess(list(command), process.returncode, output, errors)
     finally:
         if writing >= 0:
             os.close(writing)

@@ -1,0 +1,167 @@
+"""What a search is worth: its settings beside the config's own, on texts that chose nothing."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.evaluate import (
+    Predictions,
+    answer_columns,
+    answer_figures,
+    interval,
+    make_environment,
+    predict,
+    resample,
+)
+from spacy_bert_zh.loading import find_textcat, load_pipeline
+from spacy_bert_zh.search.options import Options
+from spacy_bert_zh.search.space import Space, importance
+from spacy_bert_zh.search.training import run_trials
+from spacy_bert_zh.search.trial import Trial
+
+FOUND, GIVEN = "found", "given"
+CONFIGS = {FOUND: "best.cfg", GIVEN: "config.cfg"}
+
+
+def make_report(
+    folder: Path,
+    space: Space,
+    trials: Sequence[Trial],
+    best: int,
+    options: Options,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Train in full length, if there are test texts, and gather all that people want to know.
+
+    Args:
+        folder: The search's.
+        space: What could change.
+        trials: All of them.
+        best: Which of them is the best.
+        options: How to search.
+        say: Is told what goes on.
+    """
+    test = None
+    if options.test and best:
+        test = _compare(folder, options, say)
+    elif options.test:
+        say("Nothing better than the config itself was found: there is nothing to compare")
+    return {
+        "trials": [
+            {"score": one.score, "finished": one.finished, "steps": one.steps, "error": one.error}
+            for one in trials
+        ],
+        "best": best,
+        "settings": [
+            {"name": key, "given": trials[0].settings[key], "found": trials[best].settings[key]}
+            for key in space
+        ],
+        "importance": importance(space, trials),
+        "test": test,
+    }
+
+
+def _compare(folder: Path, options: Options, say: Callable[[str], None]) -> dict[str, Any]:
+    assert options.test is not None
+    said: dict[str, list[Predictions]] = {}
+    for name, config in CONFIGS.items():
+        _train(folder, name, config, options, say)
+        pipelines = [folder / "runs" / f"{name}-{seed}" / "model-best" for seed in _seeds(options)]
+        said[name] = [_predict(pipeline, options.test) for pipeline in pipelines]
+    columns = {name: [answer_columns(one) for one in ones] for name, ones in said.items()}
+    texts = len(columns[FOUND][0])
+    figures = {
+        name: [_figures(answer_figures(one.sum(axis=0), texts)) for one in ones]
+        for name, ones in columns.items()
+    }
+    # The seeds' mean of each text: what is left is how texts differ, the same for both.
+    gain = np.mean(columns[FOUND], axis=0) - np.mean(columns[GIVEN], axis=0)
+    gains = resample(gain[:, :1])[:, 0] / texts
+    return {
+        "corpus": options.test.resolve().name,
+        "texts": texts,
+        "figures": figures,
+        "gain": float(gain[:, 0].mean()),
+        "interval": interval(gains),
+    }
+
+
+def _seeds(options: Options) -> range:
+    return range(options.seeds)
+
+
+def _figures(figures: dict[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in figures.items()}
+
+
+def _train(
+    folder: Path, name: str, config: str, options: Options, say: Callable[[str], None]
+) -> None:
+    """Train with each seed what isn't trained yet."""
+    left = [
+        seed
+        for seed in _seeds(options)
+        if not (folder / "runs" / f"{name}-{seed}" / "history.svg").exists()
+    ]
+    for start in range(0, len(left), options.processes):
+        some = left[start : start + options.processes]
+        say(f"training {config} in full length, seed {', '.join(map(str, some))}")
+        folders = [folder / "runs" / f"{name}-{seed}" for seed in some]
+        seeds = [{"system.seed": seed} for seed in some]
+        for trial in run_trials(folder / config, folders, seeds, ()):
+            if trial.error:
+                raise BertZhError(f"{config} can't be trained in full length: {trial.error}")
+
+
+def _predict(pipeline: Path, corpus: Path) -> Predictions:
+    nlp = load_pipeline(pipeline)
+    return predict(nlp, find_textcat(nlp, None), corpus)
+
+
+def render_page(report: dict[str, Any]) -> str:
+    """Render the HTML page.
+
+    Args:
+        report: The content of ``report.json``.
+    """
+    from markupsafe import Markup
+
+    from spacy_bert_zh.plots import bars, curves, to_svg
+
+    scores = [(number, one["score"]) for number, one in enumerate(report["trials"])]
+    finished = [
+        point for point, one in zip(scores, report["trials"], strict=True) if one["finished"]
+    ]
+    pictures = [to_svg(curves({"best so far": _best(scores), "trial": finished}, "trial", "dev"))]
+    if shares := report["importance"]:
+        names = [name.rsplit(".", 1)[-1] for name in shares]
+        notes = [f"{share:.0%}" for share in shares.values()]
+        pictures.append(to_svg(bars(names, list(shares.values()), notes, "what mattered")))
+    environment = make_environment("spacy_bert_zh.search")
+    template = environment.get_template("search.html")
+    return template.render(report=report, pictures=[Markup(svg) for svg in pictures])
+
+
+def _best(scores: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    """The best score up to each trial."""
+    highest = np.maximum.accumulate([score for _, score in scores])
+    return [(number, float(score)) for (number, _), score in zip(scores, highest, strict=True)]
+
+
+def lines(report: dict[str, Any]) -> list[str]:
+    """What a terminal shows in the end."""
+    test = report["test"]
+    if test is None:
+        return ["Not measured on texts that chose nothing: give --test"]
+    low, high = test["interval"]
+    means = {
+        name: np.mean([one["accuracy"] for one in ones]) for name, ones in test["figures"].items()
+    }
+    shown = "" if low > 0 or high < 0 else ": no difference shown"
+    return [
+        f"{test['corpus']}, {test['texts']:,} texts: {means[GIVEN]:.4f} → {means[FOUND]:.4f}, "
+        f"{test['gain']:+.4f} ({low:+.4f} to {high:+.4f}){shown}"
+    ]

@@ -1,0 +1,187 @@
+"""What a search may change, and the next settings to try: TPE on what the others reached."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+from thinc.api import Config
+
+from spacy_bert_zh.errors import BertZhError, missing_extra
+from spacy_bert_zh.search.trial import Trial
+from spacy_bert_zh.train.recipe import FACTORIES, LEARN_RATE
+from spacy_bert_zh.untrusted import Closed, checked, read_json
+
+try:
+    import optuna
+except ImportError:
+    raise missing_extra("optuna", "search", "'search'") from None
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+Space = dict[str, "BaseDistribution"]
+Settings = dict[str, Any]
+
+FIRST = 5
+"""Settings that are drawn before those of the others count."""
+LARGEST = 100_000
+"""Bytes of a space's file."""
+
+
+class _Between(Closed):
+    low: int | float
+    high: int | float
+    log: bool = False
+
+
+class _Choices(Closed):
+    choices: list[str | int | float | bool | None] = Field(min_length=1)
+
+
+def value_at(config: Config, key: str) -> Any:
+    """The value of a dotted name.
+
+    Raises:
+        KeyError: There is none.
+    """
+    value: Any = config
+    for part in key.split("."):
+        if not isinstance(value, dict):
+            raise KeyError(key)
+        value = value[part]
+    return value
+
+
+def default_space(config: Config) -> Space:
+    """What is worth trying for any corpus, as far as a config has it.
+
+    Args:
+        config: Interpolated.
+    """
+    name = next(n for n, part in config["components"].items() if part.get("factory") in FACTORIES)
+    model = f"components.{name}.model"
+    kinds = optuna.distributions
+    space: Space = {
+        f"{LEARN_RATE}.initial_rate": _around(config, f"{LEARN_RATE}.initial_rate", 3),
+        "training.batcher.size": kinds.CategoricalDistribution((16, 32, 64)),
+        "training.dropout": kinds.FloatDistribution(0.0, 0.3),
+        f"components.{name}.class_weights": kinds.CategoricalDistribution((None, "balanced")),
+        f"components.{name}.label_smoothing": kinds.FloatDistribution(0.0, 0.1),
+        f"{model}.head_rate": _around(config, f"{model}.head_rate", 5),
+        f"{model}.linear_rate": _around(config, f"{model}.linear_rate", 5),
+        f"{model}.linear_model.ngram_size": kinds.IntDistribution(2, 4),
+        f"{model}.backbone.pooling": kinds.CategoricalDistribution(("mean", "cls")),
+        f"{model}.backbone.layer_decay": kinds.FloatDistribution(0.6, 1.0),
+    }
+    return {key: values for key, values in space.items() if _has(config, key)}
+
+
+def _around(config: Config, key: str, factor: float) -> "BaseDistribution":
+    value = float(value_at(config, key)) if _has(config, key) else 1.0
+    return optuna.distributions.FloatDistribution(value / factor, value * factor, log=True)
+
+
+def _has(config: Config, key: str) -> bool:
+    try:
+        value_at(config, key)
+    except KeyError:
+        return False
+    return True
+
+
+def read_space(path: Path, config: Config) -> Space:
+    """Read a space from a JSON file.
+
+    Args:
+        path: An object: a dotted name of the config → ``{"low": …, "high": …, "log": true}``
+            or ``{"choices": […]}``; whole bounds mean whole numbers.
+        config: Interpolated; it must have all of the names.
+
+    Raises:
+        BertZhError: It isn't that.
+    """
+    data = read_json(path, LARGEST)
+    if not data:
+        raise BertZhError(f"{path}: expected an object with a setting or more")
+    for key in data:
+        if not _has(config, key):
+            raise BertZhError(f"{path}: the config has no {key}")
+    return {key: _distribution(f"{path}: {key}", bounds) for key, bounds in data.items()}
+
+
+def _distribution(where: str, bounds: Any) -> "BaseDistribution":
+    kinds = optuna.distributions
+    if isinstance(bounds, dict) and "choices" in bounds:
+        return kinds.CategoricalDistribution(checked(_Choices, bounds, where).choices)
+    between = checked(_Between, bounds, where)
+    low, high, log = between.low, between.high, between.log
+    if low > high or (log and low <= 0):
+        raise BertZhError(f"{where}: nothing lies between {low} and {high}{' (log)' * log}")
+    if isinstance(low, int) and isinstance(high, int):
+        return kinds.IntDistribution(low, high, log=log)
+    return kinds.FloatDistribution(low, high, log=log)
+
+
+def describe_space(space: Space) -> dict[str, Any]:
+    """A space as JSON has it, the same for the same space."""
+    return {key: optuna.distributions.distribution_to_json(one) for key, one in space.items()}
+
+
+def propose(space: Space, done: Sequence[Trial], count: int, seed: int) -> list[Settings]:
+    """The next settings to try: the same after the same trials.
+
+    Tree-structured Parzen estimators (Bergstra et al. 2011, section 4), as Optuna has them.
+
+    Args:
+        space: What may change.
+        done: The trials so far.
+        count: How many to propose at once.
+        seed: Of what is drawn.
+    """
+    study = _study(space, done, seed + len(done))
+    return [dict(study.ask(space).params) for _ in range(count)]
+
+
+def importance(space: Space, done: Sequence[Trial]) -> dict[str, float]:
+    """How much of the scores' variation each setting explains (fANOVA, Hutter et al. 2014).
+
+    Empty where too few trials were finished, or all with the same score.
+    """
+    study = _study(space, done, 0)
+    if len({trial.value for trial in study.get_trials() if trial.value is not None}) < FIRST:
+        return {}
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
+
+
+def _study(space: Space, done: Sequence[Trial], seed: int) -> "optuna.Study":
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        # The liar keeps trials that run at once from trying the same.
+        sampler = optuna.samplers.TPESampler(n_startup_trials=FIRST, constant_liar=True, seed=seed)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    for trial in done:
+        if trial.scores and all(_holds(space[key], trial.settings[key]) for key in space):
+            study.add_trial(_told(space, trial))
+    return study
+
+
+def _holds(values: "BaseDistribution", value: Any) -> bool:
+    """Whether a space has room for the config's own value."""
+    if isinstance(values, optuna.distributions.CategoricalDistribution):
+        return value in values.choices
+    return isinstance(value, int | float) and values.low <= value <= values.high  # type: ignore[attr-defined]
+
+
+def _told(space: Space, trial: Trial) -> "optuna.trial.FrozenTrial":
+    states = optuna.trial.TrialState
+    return optuna.trial.create_trial(
+        state=states.COMPLETE if trial.finished else states.PRUNED,
+        value=trial.score,
+        params={key: trial.settings[key] for key in space},
+        distributions=space,
+        intermediate_values=dict(enumerate(trial.scores)),
+    )

@@ -1,0 +1,110 @@
+"""Trainings of a search: processes of `train`, looked at while they run."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from spacy_bert_zh.evaluate import METRICS
+from spacy_bert_zh.files import started
+from spacy_bert_zh.search.trial import Trial, is_worse
+
+LOG = "train.log"
+PATIENCE = 0.5
+"""Seconds between two looks."""
+
+Settings = dict[str, Any]
+
+
+def start_command(config: Path, folder: Path, settings: Settings, minutes: float) -> list[str]:
+    """The command line of a training that goes on where it was cut off."""
+    given = [part for key, value in settings.items() for part in (f"--{key}", _written(value))]
+    command = [sys.executable, "-m", "spacy_bert_zh", "train", str(config), "--output", str(folder)]
+    return [*command, "--resume", "--force", "--minutes", str(minutes), *given]
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def run_trials(
+    config: Path,
+    folders: Sequence[Path],
+    settings: Sequence[Settings],
+    done: Sequence[Trial],
+    minutes: float = 0.0,
+) -> list[Trial]:
+    """Train at once, and stop what isn't worth its end.
+
+    Args:
+        config: What is trained.
+        folders: One for each training.
+        settings: What each tries, by dotted name.
+        done: The trials before them.
+        minutes: How long each may take; 0 doesn't limit.
+
+    Returns:
+        What came out, in the order of `settings`: the same whichever is faster.
+    """
+    begin = time.monotonic()
+    ended: dict[int, Trial] = {}
+    with ExitStack() as stack:
+        running = {}
+        for number, (folder, own) in enumerate(zip(folders, settings, strict=True)):
+            folder.mkdir(parents=True, exist_ok=True)
+            command = start_command(config, folder, own, minutes)
+            running[number] = stack.enter_context(_Training(command, folder, own))
+        while running:
+            time.sleep(PATIENCE)
+            for number, training in list(running.items()):
+                if trial := training.look(done, time.monotonic() - begin):
+                    ended[number] = trial
+                    running.pop(number).close()
+    return [ended[number] for number in sorted(ended)]
+
+
+class _Training(ExitStack):
+    """One of them."""
+
+    def __init__(self, command: list[str], folder: Path, settings: Settings) -> None:
+        super().__init__()
+        self.folder, self.settings = folder, settings
+        log = self.enter_context((folder / LOG).open("wb"))
+        self.process = self.enter_context(
+            started(command, Path.cwd(), os.environ, stdout=log, stderr=log)
+        )
+
+    def look(self, done: Sequence[Trial], seconds: float) -> Trial | None:
+        """The trial, if it is over, or should be."""
+        code = self.process.poll()  # first: what is then in the history is all
+        lines = self._history()
+        scores = [line["score"] or 0.0 for line in lines]
+        # Wherever it was stopped by the clock, it counts up to where it was worse.
+        places = range(1, len(scores) + 1)
+        worse = next((place for place in places if is_worse(scores[:place], done)), 0)
+        if code is None and not worse:
+            return None
+        return Trial(
+            self.settings,
+            scores[: worse or None],
+            finished=code == 0 and not worse,
+            steps=lines[worse - 1]["step"] if lines else 0,
+            seconds=round(seconds, 1),
+            error=self._error() if code and not worse else "",
+        )
+
+    def _history(self) -> list[dict[str, Any]]:
+        try:
+            text = (self.folder / METRICS).read_text("utf-8")
+        except FileNotFoundError:
+            return []
+        return [json.loads(line) for line in text.splitlines()]
+
+    def _error(self) -> str:
+        """The last line that it said."""
+        lines = (self.folder / LOG).read_text("utf-8", errors="replace").split("\n")
+        return next((line.strip(" ✘") for line in reversed(lines) if line.strip()), "no word")[:500]

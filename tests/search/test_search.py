@@ -1,0 +1,178 @@
+"""A search: trials that choose on dev, go on after a kill, and are judged by other texts."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import spacy
+from hypothesis import given
+from hypothesis import strategies as st
+from spacy.cli._util import parse_config_overrides
+from thinc.api import Config
+
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.search import Options, search
+from spacy_bert_zh.search.report import lines
+from spacy_bert_zh.search.space import default_space, propose, read_space
+from spacy_bert_zh.search.trial import Trial, is_worse
+from tests.conftest import REPOSITORY, run_cli
+
+CONFIG = REPOSITORY / "configs" / "torch.cfg"
+RATE = "training.optimizer.learn_rate.initial_rate"
+DROPOUT = "training.dropout"
+SPACE = {RATE: {"low": 1e-5, "high": 1e-2, "log": True}, DROPOUT: {"low": 0.0, "high": 0.3}}
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> Path:
+    path = tmp_path / "space.json"
+    path.write_text(json.dumps(SPACE), "utf-8")
+    return path
+
+
+@pytest.fixture
+def slow_start(train_args: list[str]) -> dict[str, Any]:
+    """A config that learns too slowly."""
+    return {**parse_config_overrides(list(train_args)), RATE: 1e-5}
+
+
+def table(folder: Path) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in (folder / "trials.jsonl").read_text("utf-8").splitlines()]
+    for row in rows:
+        row.pop("seconds")
+    return rows
+
+
+def test_finds_settings_and_shows_what_they_are_worth(
+    slow_start: dict[str, Any], space: Path, corpus: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "search"
+    options = Options(minutes=0, trials=4, space=space, test=corpus / "dev", seeds=1, processes=2)
+    report = search(CONFIG, output, overrides=slow_start, options=options)
+    rows = table(output)
+    assert len(rows) == 4
+    assert rows[0]["settings"] == {RATE: 1e-5, DROPOUT: 0.1}
+    best = Config().from_disk(output / "best.cfg").interpolate()
+    found = rows[report["best"]]["settings"]
+    assert best["training"]["optimizer"]["learn_rate"]["initial_rate"] == found[RATE] > 1e-5
+    assert report["test"]["gain"] > 0
+    low, high = report["test"]["interval"]
+    assert low <= report["test"]["gain"] <= high
+    assert "40 texts" in lines(report)[0]
+    assert (
+        spacy.load(output / "runs" / "found-0" / "model-best")("味道不错，推荐").cats["pos"] > 0.5
+    )
+    assert not (output / "trials").exists()
+    page = (output / "report.html").read_text("utf-8")
+    assert "initial_rate" in page and page.count("<svg") >= 1
+
+    # Once more: all is there, nothing is trained, and the report is the same.
+    said: list[str] = []
+    assert search(CONFIG, output, overrides=slow_start, options=options, say=said.append) == report
+    assert not any(line.startswith("trial") for line in said)
+
+    with pytest.raises(BertZhError, match="another search"):
+        search(CONFIG, output, overrides={**slow_start, DROPOUT: 0.2}, options=options)
+
+
+@pytest.mark.slow
+def test_a_killed_search_goes_on_to_the_same_table(
+    train_args: list[str], space: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "spacy_bert_zh", "search", CONFIG]
+    rest = ["--minutes", 0, "--trials", 4, "--space", space, *train_args]
+
+    def start(folder: Path) -> "subprocess.Popen[bytes]":
+        words = list(map(str, [*command, folder, *rest]))
+        return subprocess.Popen(words, stdout=subprocess.DEVNULL, start_new_session=True)
+
+    assert start(tmp_path / "whole").wait() == 0
+    process = start(tmp_path / "killed")
+    for _ in range(3):
+        time.sleep(15)
+        os.kill(process.pid, signal.SIGKILL)
+        process = start(tmp_path / "killed")
+    assert process.wait() == 0
+    assert table(tmp_path / "killed") == table(tmp_path / "whole")
+
+
+def trials_of(*scores: list[float]) -> list[Trial]:
+    return [Trial({DROPOUT: 0.1}, one, finished=True) for one in scores]
+
+
+def test_the_worse_half_is_stopped_at_rungs() -> None:
+    done = trials_of([0.1, 0.5, 0.6], [0.1, 0.7, 0.8], [0.1, 0.3, 0.4])
+    assert is_worse([0.1, 0.4], done)
+    assert not is_worse([0.1, 0.6], done)
+    assert not is_worse([0.1], done)  # nothing was learnt yet
+    assert not is_worse([0.1, 0.9, 0.9, 0.0], done)  # no rung
+    assert not is_worse([0.1, 0.0], done[:1])  # one says nothing
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=9), st.integers(0, 5))
+def test_the_best_of_all_is_never_stopped(scores: list[float], count: int) -> None:
+    done = trials_of(*[[score * 0.9 for score in scores]] * count)
+    assert not is_worse(scores, done) or max(scores) == 0
+
+
+def test_proposals_follow_from_the_trials() -> None:
+    config = Config().from_disk(CONFIG, overrides={"paths.train": "x"}).interpolate()
+    space = default_space(config)
+    assert RATE in space and not any("linear_rate" in key for key in space)
+    first = propose(space, [], 3, seed=1)
+    assert first == propose(space, [], 3, seed=1) != propose(space, [], 3, seed=2)
+    done = [Trial(one, [0.1, 0.5], finished=True) for one in first]
+    assert propose(space, done, 1, seed=1) == propose(space, done, 1, seed=1)
+    for one in first:
+        assert one.keys() == space.keys()
+        assert 0 <= one[DROPOUT] <= 0.3
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, "a setting or more"),
+        ({"training.drop": {"low": 0, "high": 1}}, "the config has no training.drop"),
+        ({DROPOUT: {"low": 1, "high": 0}}, "nothing lies between 1 and 0"),
+        ({DROPOUT: {"low": 0, "high": 1, "log": True}}, "nothing lies between"),
+        ({DROPOUT: {"low": "a", "high": 1}}, "low"),
+        ({DROPOUT: {"choices": []}}, "choices"),
+        ({DROPOUT: {"choices": [[1]]}}, "choices"),
+        ({DROPOUT: 3}, "dictionary"),
+    ],
+)
+def test_spaces_that_are_none(content: Any, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "space.json"
+    path.write_text(json.dumps(content), "utf-8")
+    with pytest.raises(BertZhError, match=message):
+        read_space(path, Config().from_disk(CONFIG).interpolate())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--trials", "-1"], "--trials is -1"),
+        (["--processes", "0"], "--processes is 0"),
+        (["--minutes", "0"], "never ends"),
+    ],
+)
+def test_bad_options_are_one_line(options: list[str], message: str, tmp_path: Path) -> None:
+    done = run_cli("search", CONFIG, tmp_path / "out", *options, check=False)
+    assert done.returncode == 1
+    assert message in done.stderr
+
+
+def test_a_config_that_cant_be_trained_says_why(
+    train_args: list[str], space: Path, tmp_path: Path
+) -> None:
+    labels = tmp_path / "labels.json"
+    labels.write_text('["neg", "other"]', "utf-8")
+    overrides = {**parse_config_overrides(list(train_args)), "paths.labels": str(labels)}
+    with pytest.raises(BertZhError, match=r"can't be trained: .* 'pos'"):
+        search(CONFIG, tmp_path / "out", overrides=overrides, options=Options(space=space))
