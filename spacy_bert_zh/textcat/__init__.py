@@ -3,6 +3,7 @@
 from spacy_bert_zh.textcat.architectures import (
     build_bert_text_cat_ensemble_v1,
     build_bert_text_cat_ensemble_v2,
+    build_bert_text_cat_ensemble_v3,
     build_bert_text_cat_v1,
     build_bert_text_cat_v2,
     rescale,
@@ -34,6 +35,7 @@ __all__ = [
     "Sets",
     "build_bert_text_cat_ensemble_v1",
     "build_bert_text_cat_ensemble_v2",
+    "build_bert_text_cat_ensemble_v3",
     "build_bert_text_cat_v1",
     "build_bert_text_cat_v2",
     "build_ngram_linear_v1",

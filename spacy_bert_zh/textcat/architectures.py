@@ -1,17 +1,19 @@
 """Any backbone and a linear head on its vectors, alone or beside a linear model of n-grams.
 
-``spacy_bert_zh.BertTextCat`` and ``spacy_bert_zh.BertTextCatEnsemble``: in v2 the head reads
-vectors of any scale and starts from what they tell at once; v1 has none of that.
+``spacy_bert_zh.BertTextCat`` and ``spacy_bert_zh.BertTextCatEnsemble``: from v2 on the head reads
+vectors of any scale and starts from what they tell at once; in v3 of the ensemble both halves learn
+apart.
 """
 
 from collections.abc import Callable
 from typing import Any, cast
 
+import numpy as np
 from spacy.tokens import Doc
 from thinc.api import Dropout, Model, chain
-from thinc.types import Floats2d
+from thinc.types import Floats1d, Floats2d
 
-from spacy_bert_zh.textcat.attributes import Factor
+from spacy_bert_zh.textcat.attributes import Factor, Size
 from spacy_bert_zh.textcat.head import activate, build_head, resized_head
 
 
@@ -94,7 +96,7 @@ def build_bert_text_cat_ensemble_v1(
         Documents to scores between 0 and 1, shape (documents, labels).
     """
     head = build_head(exclusive_classes, nO, activate=False)
-    return _build_ensemble(backbone, linear_model, dropout, linear_rate, head)
+    return _build_ensemble(backbone, linear_model, dropout, linear_rate, head, parts=1)
 
 
 def build_bert_text_cat_ensemble_v2(
@@ -129,7 +131,41 @@ def build_bert_text_cat_ensemble_v2(
         Documents to scores between 0 and 1, shape (documents, labels).
     """
     head = build_head(exclusive_classes, nO, head_rate, activate=False)
-    return _build_ensemble(backbone, linear_model, dropout, linear_rate, head)
+    return _build_ensemble(backbone, linear_model, dropout, linear_rate, head, parts=1)
+
+
+def build_bert_text_cat_ensemble_v3(
+    backbone: Model[list[Doc], Floats2d],
+    linear_model: Model[list[Doc], Floats2d],
+    dropout: float = 0.1,
+    head_rate: float = 10.0,
+    linear_rate: float = 50.0,
+    exclusive_classes: bool = True,
+    nO: int | None = None,
+) -> Model[list[Doc], Floats2d]:
+    """Build a BERT and a linear model that each learn to answer alone, and answer together.
+
+    Where both learn one loss, as in v2, n-grams soon know the training texts by heart, which leaves
+    the BERT nothing to learn. Here each has a loss of its own in our components, and the answer is
+    the geometric mean of what both say (a product of experts, Hinton 2002, with half the weight for
+    each: a logarithmic opinion pool, Genest & Zidek 1986, eq. 3.1). In spaCy's own factories
+    both learn one loss.
+
+    Args:
+        backbone: See `build_bert_text_cat_ensemble_v2`.
+        linear_model: See `build_bert_text_cat_ensemble_v2`.
+        dropout: See `build_bert_text_cat_ensemble_v2`.
+        head_rate: See `build_bert_text_cat_ensemble_v2`.
+        linear_rate: See `build_bert_text_cat_ensemble_v2`.
+        exclusive_classes: See `build_bert_text_cat_ensemble_v2`.
+        nO: See `build_bert_text_cat_ensemble_v2`.
+
+    Returns:
+        Documents to scores between 0 and 1, shape (documents, labels).
+    """
+    parts = 2
+    head = build_head(exclusive_classes, nO, head_rate / parts, activate=False)
+    return _build_ensemble(backbone, linear_model, dropout, linear_rate / parts, head, parts)
 
 
 def _build_ensemble(
@@ -138,6 +174,7 @@ def _build_ensemble(
     dropout: float,
     linear_rate: float,
     head: Model[Floats2d, Floats2d],
+    parts: int,
 ) -> Model[list[Doc], Floats2d]:
     vectors: Model[list[Doc], Floats2d] = chain(backbone, Dropout(dropout))
     model: Model[list[Doc], Floats2d] = Model(
@@ -149,6 +186,8 @@ def _build_ensemble(
         attrs={
             "multi_label": not head.attrs["exclusive_classes"],
             "linear_rate": Factor(linear_rate),
+            # Of the answer's logits each half gives such a share of what it would say alone.
+            "parts": Size(parts),
             "resize_output": _resize_ensemble,
         },
     )
@@ -196,6 +235,42 @@ def _forward_ensemble(
         return cast(list[Doc], back_vectors(back_head(d_logits)))
 
     return activate(head, logits + rate * linear), backprop
+
+
+def learns_apart(model: Model[list[Doc], Floats2d]) -> bool:
+    """Whether the parts of a model have losses of their own: see `begin_apart`."""
+    return int(model.attrs.get("parts", 1)) > 1
+
+
+def begin_apart(
+    model: Model[list[Doc], Floats2d], docs: list[Doc]
+) -> tuple[list[Floats2d], Callable[[list[Floats2d]], None]]:
+    """Let each half of an ensemble answer alone, to learn from its own faults.
+
+    Args:
+        model: A `spacy_bert_zh.BertTextCatEnsemble.v3`.
+        docs: The batch.
+
+    Returns:
+        Scores of the network and of the linear model, each of shape (documents, labels), and what
+        takes the gradients by the logits of both.
+    """
+    vectors, head, linear_model = model.layers
+    rate, parts = model.attrs["linear_rate"], np.float32(model.attrs["parts"])
+    X, back_vectors = vectors.begin_update(docs)
+    logits, back_head = head.begin_update(X)
+    linear, back_linear = linear_model.begin_update(docs)
+    bias = cast(Floats1d, head.get_param("b"))
+
+    def backprop(gradients: list[Floats2d]) -> None:
+        of_network, of_linear = gradients
+        back_linear(parts * rate * of_linear)
+        # The bias is both halves' own, whole in each.
+        head.inc_grad("b", (of_linear - (parts - 1) * of_network).sum(axis=0))
+        back_vectors(back_head(parts * of_network))
+
+    alone = [parts * logits - (parts - 1) * bias, parts * rate * linear + bias]
+    return [activate(head, one) for one in alone], backprop
 
 
 def _resize_ensemble(model: Model[list[Doc], Floats2d], nO: int) -> Model[list[Doc], Floats2d]:

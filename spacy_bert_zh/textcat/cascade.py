@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from spacy.tokens import Doc
 from thinc.api import Model, to_numpy
-from thinc.types import Floats2d
+from thinc.types import Floats1d, Floats2d
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import Documents, Reading
@@ -45,7 +45,7 @@ def check_cascade(model: Model[list[Doc], Floats2d], name: str) -> None:
     if model.name != "bert_textcat_ensemble":
         raise BertZhError(
             f"'{name}' can't have a cascade: no n-grams stand beside its BERT, as they do in "
-            "spacy_bert_zh.BertTextCatEnsemble.v2"
+            "spacy_bert_zh.BertTextCatEnsemble.v3"
         )
     if model.attrs["multi_label"]:
         raise BertZhError(
@@ -105,9 +105,17 @@ def _unread() -> Reading:
 
 
 def _linear(model: Model[list[Doc], Floats2d], docs: list[Doc]) -> Floats2d:
-    return cast(Floats2d, model.attrs["linear_rate"] * model.layers[2].predict(docs))
+    linear = model.attrs["linear_rate"] * model.layers[2].predict(docs)
+    return cast(Floats2d, linear + _bias(model))
 
 
 def _network(model: Model[list[Doc], Floats2d], docs: list[Doc]) -> Floats2d:
     vectors, head, _ = model.layers
-    return cast(Floats2d, head.predict(vectors.predict(docs)))
+    return cast(Floats2d, head.predict(vectors.predict(docs)) - _bias(model))
+
+
+def _bias(model: Model[list[Doc], Floats2d]) -> Floats1d:
+    """What of the bias is the linear model's: a half, if both halves have learnt apart."""
+    parts = int(model.attrs.get("parts", 1))
+    bias = cast(Floats1d, model.get_ref("output_layer").get_param("b"))
+    return bias * ((parts - 1) / parts)

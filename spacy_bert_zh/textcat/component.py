@@ -163,7 +163,7 @@ def _default_config(exclusive_classes: bool, threshold: float, scorer: str) -> d
         "trim": None,
     }
     model = {
-        "@architectures": "spacy_bert_zh.BertTextCatEnsemble.v2",
+        "@architectures": "spacy_bert_zh.BertTextCatEnsemble.v3",
         "exclusive_classes": exclusive_classes,
         "dropout": 0.1,
         "head_rate": 10.0,

@@ -123,13 +123,14 @@ def start(
     if not _spread(vectors).any():
         return
     _set_scale(head, vectors)
-    rate = float(
-        head.attrs["head_rate"]
-    )  # multiplies the weights, and here their steps are the same
+    parts = int(model.attrs.get("parts", 1))
+    # Multiplies the weights, and here their steps are the same.
+    rate = parts * float(head.attrs["head_rate"])
     optimizer = Adam(START_RATE / rate, L2=0.0, grad_clip=0.0)
     for _ in range(START_STEPS):
         logits, backprop = head.begin_update(vectors)
-        scores = logits if head.attrs["activate"] else activate(head, logits)
+        alone = parts * logits - (parts - 1) * head.get_param("b")
+        scores = logits if head.attrs["activate"] else activate(head, alone)
         backprop((scores - truths) * known / len(docs))
         head.inc_grad("W", START_PENALTY / len(docs) * rate**2 * head.get_param("W"))
         head.finish_update(optimizer)

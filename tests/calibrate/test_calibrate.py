@@ -62,7 +62,7 @@ def trained(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Train
             "stride": 8,
         }
         model = {
-            "@architectures": "spacy_bert_zh.BertTextCatEnsemble.v2",
+            "@architectures": "spacy_bert_zh.BertTextCatEnsemble.v3",
             "exclusive_classes": factory == "bert_textcat",
             "linear_model": linear,
             "backbone": backbone,

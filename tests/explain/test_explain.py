@@ -135,7 +135,7 @@ def test_gradients_are_those_of_a_plain_loop(still: Path, trained_one: Any) -> N
     )
 )
 def test_every_piece_stands_in_the_text(text: str, trained_one: Any) -> None:
-    nlp = trained_one("BertTextCatEnsemble.v2")
+    nlp = trained_one("BertTextCatEnsemble.v3")
     encoder = pipe_of(nlp).model.get_ref("backbone").shims[0].encoder
     places, spans = encoder.places(text)
     encoded = encoder([nlp.make_doc(text)])
@@ -149,7 +149,7 @@ def test_every_piece_stands_in_the_text(text: str, trained_one: Any) -> None:
 
 
 def test_a_difference_is_that_of_two_labels(trained_one: Any) -> None:
-    nlp = trained_one("BertTextCatEnsemble.v2")
+    nlp = trained_one("BertTextCatEnsemble.v3")
     (both,) = explain(nlp, [TEXT], ["neg", "pos"])
     (one,) = explain(nlp, [TEXT], ["neg"], against="pos")
     neg, pos = both.shares
@@ -159,7 +159,7 @@ def test_a_difference_is_that_of_two_labels(trained_one: Any) -> None:
 
 def test_other_engines_take_words_away(trained_one: Any, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
-    torchs = trained_one("BertTextCatEnsemble.v2")
+    torchs = trained_one("BertTextCatEnsemble.v3")
     torchs.to_disk(tmp_path)
     architecture = "components.bert_textcat.model.backbone"
     config = torchs.config.copy()
@@ -182,7 +182,7 @@ def test_other_engines_take_words_away(trained_one: Any, tmp_path: Path) -> None
 
 
 def test_a_contrast_changes_the_answer_and_needs_each_word(trained_one: Any) -> None:
-    nlp = trained_one("BertTextCatEnsemble.v2")
+    nlp = trained_one("BertTextCatEnsemble.v3")
     text = "这家店味道很差，米饭好吃。"
     (one,) = explain(nlp, [text])
     found = contrast(nlp, one)
@@ -197,7 +197,7 @@ def test_a_contrast_changes_the_answer_and_needs_each_word(trained_one: Any) -> 
 
 
 def test_a_good_order_is_rated_above_a_random_one(trained_one: Any, tmp_path: Path) -> None:
-    nlp = trained_one("BertTextCatEnsemble.v2")
+    nlp = trained_one("BertTextCatEnsemble.v3")
     docs = [example.reference for example in make_examples(nlp, 12, seed=5)]
     DocBin(docs=docs).to_disk(tmp_path / "dev.spacy")
     found = rate_corpus(nlp, tmp_path, most=10)
@@ -208,7 +208,7 @@ def test_a_good_order_is_rated_above_a_random_one(trained_one: Any, tmp_path: Pa
 
 
 def test_what_is_too_long_is_cut_and_said(trained_one: Any) -> None:
-    nlp = trained_one("BertTextCatEnsemble.v2")
+    nlp = trained_one("BertTextCatEnsemble.v3")
     (one,) = explain(nlp, ["店" * 1_000_000], samples=0)
     assert len(one.text) == BUDGET and one.left_out == 1_000_000 - BUDGET
 
@@ -226,7 +226,7 @@ def test_bad_input(trained_one: Any) -> None:
 
 
 def test_the_command_prints_and_makes_a_page(trained_one: Any, tmp_path: Path) -> None:
-    trained_one("BertTextCatEnsemble.v2").to_disk(tmp_path / "pipeline")
+    trained_one("BertTextCatEnsemble.v3").to_disk(tmp_path / "pipeline")
     attack = "<script>好吃</script>[bold]"
     (tmp_path / "texts.txt").write_text(attack + "\n\n", "utf-8")
     arguments = ["explain", str(tmp_path / "pipeline"), TEXT, "--file", str(tmp_path / "texts.txt")]

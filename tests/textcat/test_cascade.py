@@ -22,7 +22,7 @@ from tests.textcat.cats import Make
 TEXTS = ["", "x", *(text for text, _ in make_rows(20, 3)), "这家店"]
 LINEAR = {"@architectures": "spacy_bert_zh.NgramLinear.v1", "length": 4096, "ngram_size": 2}
 ENSEMBLE = {
-    "@architectures": "spacy_bert_zh.BertTextCatEnsemble.v2",
+    "@architectures": "spacy_bert_zh.BertTextCatEnsemble.v3",
     "linear_model": LINEAR,
     "linear_rate": 1.0,
 }
