@@ -159,11 +159,19 @@ def setup(name: str, kind: str, seed: int, settings: dict[str, Any]) -> str:
     parts: list[Any] = [name, kind, seed, asdict(CORPORA[name])]
     if kind != SVM:
         parts.append({key: value for key, value in settings.items() if key != "weights"})
+        recipe = REPOSITORY / "spacy_bert_zh" / "train" / "recipe.py"
+        parts += [path.read_text("utf-8") for path in (config_of(name, kind), recipe)]
     if kind in (PRETRAINED, ENSEMBLE, KERAS, FROZEN):
         given = settings["weights"]
         folder = OURS if given == "null" else Path(given)
         parts.append(hashlib.blake2b((folder / "model.safetensors").read_bytes()).hexdigest())
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=8).hexdigest()
+
+
+def config_of(name: str, kind: str) -> Path:
+    """What a cell is trained by."""
+    config = CONFIGS[kind] if CORPORA[name].exclusive else "multilabel"
+    return REPOSITORY / "configs" / f"{config}.cfg"
 
 
 def convert(name: str, data: Path, work: Path) -> None:
@@ -237,7 +245,6 @@ def fine_tune(
     settings: dict[str, Any],
 ) -> None:
     """Train as `spacy_bert_zh train` does by itself."""
-    config = CONFIGS[kind] if CORPORA[name].exclusive else "multilabel"
     component = "bert_textcat" if CORPORA[name].exclusive else "bert_textcat_multilabel"
     overrides = {
         "paths.train": train,
@@ -252,8 +259,7 @@ def fine_tune(
         "training.eval_frequency": 1_000_000,
     }
     words = [word for key, value in overrides.items() for word in (f"--{key}", value)]
-    path = REPOSITORY / "configs" / f"{config}.cfg"
-    call("train", path, "--output", folder, "--minutes", settings["minutes"], *words)
+    call("train", config_of(name, kind), "--output", folder, "--minutes", settings["minutes"], *words)
 
 
 def random_checkpoint(work: Path, seed: int) -> str:
