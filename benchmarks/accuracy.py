@@ -159,6 +159,7 @@ def setup(name: str, kind: str, seed: int, settings: dict[str, Any]) -> str:
     parts: list[Any] = [name, kind, seed, asdict(CORPORA[name])]
     if kind != SVM:
         parts.append({key: value for key, value in settings.items() if key != "weights"})
+    if kind in CONFIGS:
         recipe = REPOSITORY / "spacy_bert_zh" / "train" / "recipe.py"
         parts += [path.read_text("utf-8") for path in (config_of(name, kind), recipe)]
     if kind in (PRETRAINED, ENSEMBLE, KERAS, FROZEN):
