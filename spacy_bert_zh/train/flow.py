@@ -114,18 +114,58 @@ def _train(
     with readable_errors(path):
         msg.divider("Initializing pipeline")
         nlp = init_nlp(config, use_gpu=use_gpu)
-        begun = read_config(output / CHECKPOINT) if resume else None
-        evaluations = EVALUATIONS
-        if minutes and begun:
-            _keep_on(nlp, begun)
-        elif minutes:
-            evaluations = _keep_to(nlp, output, minutes)
-        run = _Run(nlp, output, use_gpu)
-        if not config["training"].get("eval_frequency") and not (minutes and begun):
-            run.choose_frequency(evaluations)
+        run = _set_up(nlp, output, use_gpu, resume, minutes, _has_frequency(config))
+    return _finish(run, resume)
+
+
+def train_pipeline(
+    nlp: Language, output: Path, *, use_gpu: int = -1, resume: bool = False, minutes: float = 0.0
+) -> dict[str, Any]:
+    """Train a pipeline that has weights, by the sections ``training`` and ``corpora`` of its config.
+
+    What comes of it is as of `train`, but for the check that anything was learnt. The caller holds
+    `output`.
+
+    Args:
+        nlp: Initialised, or trained before; evaluated as often as the length of the training asks.
+        output: Folder for the pipelines.
+        use_gpu: GPU id; -1 is the CPU.
+        resume: Go on from the checkpoint in `output`, if there is one.
+        minutes: About how long it may take at most, on this machine; 0 doesn't limit.
+
+    Returns:
+        The line of the history about the best pipeline, which is in `output` as model-best.
+
+    Raises:
+        BertZhError: The corpora or the checkpoint are not usable.
+    """
+    return _finish(_set_up(nlp, output, use_gpu, resume, minutes, False), resume)
+
+
+def _finish(run: "_Run", resume: bool) -> dict[str, Any]:
     msg.divider("Training pipeline")
     run.train(resume)
     return run.best
+
+
+def _has_frequency(config: Config) -> bool:
+    return bool(config["training"].get("eval_frequency"))
+
+
+def _set_up(
+    nlp: Language, output: Path, use_gpu: int, resume: bool, minutes: float, has_frequency: bool
+) -> "_Run":
+    """Fit a training to its time, and say how often it evaluates."""
+    begun = read_config(output / CHECKPOINT) if resume else None
+    evaluations = EVALUATIONS
+    if minutes and begun:
+        _keep_on(nlp, begun)
+    elif minutes:
+        evaluations = _keep_to(nlp, output, minutes)
+    run = _Run(nlp, output, use_gpu)
+    if not has_frequency and not (minutes and begun):
+        run.choose_frequency(evaluations)
+    return run
 
 
 def _keep_on(nlp: Language, begun: Config) -> None:
