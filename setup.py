@@ -70,6 +70,7 @@ setup(
             "py.typed",
             "audit/templates/*.html",
             "compare/templates/*.html",
+            "distill/student.cfg",
             "evaluate/templates/*.html",
             "explain/templates/*.html",
             "serve/page/*",

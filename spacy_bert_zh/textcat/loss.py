@@ -10,7 +10,6 @@ from thinc.types import Floats2d
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.textcat.settings import Configurable
 
-
 Objective = Callable[[list[Example], Floats2d], tuple[float, Floats2d]]
 """Of a batch and its scores, (documents, labels): a loss, and its gradient by the logits."""
 

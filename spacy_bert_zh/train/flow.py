@@ -7,7 +7,8 @@ weights, optimizer and random states back.
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ def train(
     resume: bool = False,
     force: bool = False,
     minutes: float = 0.0,
+    prepare: Callable[[Language], None] | None = None,
 ) -> Path:
     """Train a pipeline as ``spacy train`` would, and evaluate after the last step, too.
 
@@ -75,6 +77,8 @@ def train(
         resume: Go on from the checkpoint in `output`, if there is one.
         force: Be content with a pipeline that learnt nothing.
         minutes: About how long it may take at most, on this machine; 0 doesn't limit.
+        prepare: Is given the initialised pipeline before it learns. What it puts into the config
+            counts for whether a checkpoint is of the same run.
 
     Returns:
         The folder of the best pipeline.
@@ -89,12 +93,8 @@ def train(
         config, recipe = fit_recipe(config, overrides or {})
     if recipe:
         msg.info(str(recipe))
-    folders = [output / name for name in FOLDERS]
-    files = [output / name for name in (METRICS, PICTURE)]
-    for path in (*folders, *files):
-        check_apart(path, _inputs(config.interpolate()))
-    with claim("train", *folders, folder=True), claim("train", *files, folder=False):
-        best = _train(config_path, config, output, use_gpu, resume, minutes)
+    with hold(output, _inputs(config.interpolate())):
+        best = _train(config_path, config, output, use_gpu, resume, minutes, prepare)
     if best["step"] == 0:
         msg.warn(
             "The best pipeline is that of step 0, whose head alone has learnt: fine-tuning made "
@@ -105,8 +105,29 @@ def train(
     return output / loop.DIR_MODEL_BEST
 
 
+@contextmanager
+def hold(output: Path, inputs: Iterable[str | Path]) -> Iterator[None]:
+    """Hold whatever a training writes into its folder; see `claim`.
+
+    Raises:
+        BertZhError: Something else is there, or what is written would be an input.
+    """
+    folders = [output / name for name in FOLDERS]
+    files = [output / name for name in (METRICS, PICTURE)]
+    for path in (*folders, *files):
+        check_apart(path, inputs)
+    with claim("train", *folders, folder=True), claim("train", *files, folder=False):
+        yield
+
+
 def _train(
-    path: Path, config: Config, output: Path, use_gpu: int, resume: bool, minutes: float
+    path: Path,
+    config: Config,
+    output: Path,
+    use_gpu: int,
+    resume: bool,
+    minutes: float,
+    prepare: Callable[[Language], None] | None,
 ) -> dict[str, Any]:
     """Train, and return the history's line of the best pipeline."""
     loading.use_gpu(use_gpu)
@@ -114,58 +135,20 @@ def _train(
     with readable_errors(path):
         msg.divider("Initializing pipeline")
         nlp = init_nlp(config, use_gpu=use_gpu)
-        run = _set_up(nlp, output, use_gpu, resume, minutes, _has_frequency(config))
-    return _finish(run, resume)
-
-
-def train_pipeline(
-    nlp: Language, output: Path, *, use_gpu: int = -1, resume: bool = False, minutes: float = 0.0
-) -> dict[str, Any]:
-    """Train a pipeline that has weights, by the sections ``training`` and ``corpora`` of its config.
-
-    What comes of it is as of `train`, but for the check that anything was learnt. The caller holds
-    `output`.
-
-    Args:
-        nlp: Initialised, or trained before; evaluated as often as the length of the training asks.
-        output: Folder for the pipelines.
-        use_gpu: GPU id; -1 is the CPU.
-        resume: Go on from the checkpoint in `output`, if there is one.
-        minutes: About how long it may take at most, on this machine; 0 doesn't limit.
-
-    Returns:
-        The line of the history about the best pipeline, which is in `output` as model-best.
-
-    Raises:
-        BertZhError: The corpora or the checkpoint are not usable.
-    """
-    return _finish(_set_up(nlp, output, use_gpu, resume, minutes, False), resume)
-
-
-def _finish(run: "_Run", resume: bool) -> dict[str, Any]:
+        if prepare:
+            prepare(nlp)
+        begun = read_config(output / CHECKPOINT) if resume else None
+        evaluations = EVALUATIONS
+        if minutes and begun:
+            _keep_on(nlp, begun)
+        elif minutes:
+            evaluations = _keep_to(nlp, output, minutes)
+        run = _Run(nlp, output, use_gpu)
+        if not config["training"].get("eval_frequency") and not (minutes and begun):
+            run.choose_frequency(evaluations)
     msg.divider("Training pipeline")
     run.train(resume)
     return run.best
-
-
-def _has_frequency(config: Config) -> bool:
-    return bool(config["training"].get("eval_frequency"))
-
-
-def _set_up(
-    nlp: Language, output: Path, use_gpu: int, resume: bool, minutes: float, has_frequency: bool
-) -> "_Run":
-    """Fit a training to its time, and say how often it evaluates."""
-    begun = read_config(output / CHECKPOINT) if resume else None
-    evaluations = EVALUATIONS
-    if minutes and begun:
-        _keep_on(nlp, begun)
-    elif minutes:
-        evaluations = _keep_to(nlp, output, minutes)
-    run = _Run(nlp, output, use_gpu)
-    if not has_frequency and not (minutes and begun):
-        run.choose_frequency(evaluations)
-    return run
 
 
 def _keep_on(nlp: Language, begun: Config) -> None:
