@@ -132,6 +132,7 @@ BELOW = {
     command: {*BASE, "loading", "textcat", "backbones", "reading", "evaluate", "trust"}
     for command in COMMANDS - {"evaluate"}
 }
+BELOW["distill"].add("train")  # it ends in a training
 
 
 def room(name: str) -> str:

@@ -7,11 +7,11 @@ import typer
 
 from spacy_bert_zh.cli.application import command
 from spacy_bert_zh.cli.options import takes
-from spacy_bert_zh.distill.options import Lesson, Unlabelled
+from spacy_bert_zh.reading.options import TextOptions
 
 
 @command()
-@takes(Unlabelled)
+@takes(TextOptions, undecided=["format"])
 def distill(
     teachers: Annotated[
         list[str], typer.Argument(help="Folders or package names of pipelines.", metavar="TEACHER")
@@ -22,11 +22,11 @@ def distill(
         str, typer.Option(help="ngrams, layers=N (of the teacher's BERT), or the file of a config.")
     ] = "ngrams",
     temperature: Annotated[
-        float, typer.Option(help="Divides the logits of both before they are compared.")
-    ] = Lesson.temperature,
+        float, typer.Option(help="Divides the logits of both before they are compared.", min=1)
+    ] = 2.0,
     gold_share: Annotated[
-        float, typer.Option(help="Share of the gold label in the loss of a text that has one.")
-    ] = Lesson.gold_share,
+        float, typer.Option(help="Of the loss, where a text has a gold label.", min=0, max=1)
+    ] = 0.1,
     unlabelled: Annotated[
         Path | None, typer.Option(help="File or folder of further texts to learn from.")
     ] = None,
@@ -41,6 +41,7 @@ def distill(
     from spacy_bert_zh.distill import distill as run
     from spacy_bert_zh.reading import Options, parse_options
 
+    options["format"] = options["format"] or "text"
     best = run(
         teachers,
         output,
@@ -48,7 +49,8 @@ def distill(
         unlabelled=unlabelled,
         options=parse_options(Options, **options, unlabelled=True),
         student=student,
-        lesson=Lesson(temperature, gold_share),
+        temperature=temperature,
+        gold_share=gold_share,
         component=component,
         use_gpu=gpu_id,
         overrides={"training.max_steps": steps} if steps else {},

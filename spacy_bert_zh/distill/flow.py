@@ -1,7 +1,6 @@
 """``distill``: teachers say what they think of texts, once; a student learns to say the same."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -13,7 +12,6 @@ from spacy.util import get_package_path, is_package
 from wasabi import msg
 
 from spacy_bert_zh.distill.objective import make_objective
-from spacy_bert_zh.distill.options import Lesson
 from spacy_bert_zh.distill.scores import (
     SHARD,
     Teachers,
@@ -45,7 +43,8 @@ def distill(
     unlabelled: Path | None = None,
     options: Options | None = None,
     student: str = "ngrams",
-    lesson: Lesson | None = None,
+    temperature: float = 2.0,
+    gold_share: float = 0.1,
     component: str | None = None,
     use_gpu: int = -1,
     overrides: dict[str, Any] | None = None,
@@ -68,7 +67,9 @@ def distill(
         options: How to read those; None takes lines of text.
         student: "ngrams" (a linear model of n-grams alone), "layers=N" (so many layers of the
             first teacher's BERT, with its head and n-grams), or the path of a config.
-        lesson: How to learn.
+        temperature: Logits are divided by it before student and teachers are compared: the higher,
+            the more it counts how the teachers rank the labels that they don't give.
+        gold_share: Share of the gold label in the loss of a text that has one.
         component: Of several text classifiers of a teacher the one to ask.
         use_gpu: GPU id; -1 is the CPU.
         overrides: Values of the student's config by dotted name.
@@ -83,7 +84,14 @@ def distill(
             the output can't be used; or the student learnt nothing, see `train`.
     """
     check_student(student)
-    lesson, options = lesson or Lesson(), options or Options("text", unlabelled=True)
+    if not teachers:
+        raise BertZhError("distill: name one teacher or several")
+    if temperature < 1 or not 0 <= gold_share <= 1:
+        raise BertZhError(
+            f"--temperature {temperature:g}, --gold-share {gold_share:g}: give a temperature of 1 "
+            "or more, and a share between 0 and 1"
+        )
+    options = options or Options("text", unlabelled=True)
     train_texts, dev_texts = (_split(corpus, name) for name in ("train", "dev"))
     read = [*map(Path, teachers), corpus, *([unlabelled] if unlabelled else [])]
     scores = output / SCORES
@@ -109,7 +117,7 @@ def distill(
             overrides=given | made.overrides | (overrides or {}),
             resume=resume,
             minutes=minutes,
-            prepare=partial(_prepare, loaded, made, lesson),
+            prepare=partial(_prepare, loaded, made, temperature, gold_share),
         )
 
 
@@ -140,9 +148,11 @@ def _go_on(shards: Path, run: str) -> bool:
     return False
 
 
-def _prepare(teachers: Teachers, student: Student, lesson: Lesson, nlp: Language) -> None:
+def _prepare(
+    teachers: Teachers, student: Student, temperature: float, gold_share: float, nlp: Language
+) -> None:
     """Make a student of an initialised pipeline."""
     pipe = student_of(nlp, teachers)
     student.inherit(pipe)
-    pipe.objective = make_objective(pipe, teachers.exclusive, lesson)
-    nlp.config["distill"] = asdict(lesson)
+    pipe.objective = make_objective(pipe, teachers.exclusive, temperature, gold_share)
+    nlp.config["distill"] = {"temperature": temperature, "gold_share": gold_share}

@@ -10,7 +10,6 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.types import Floats2d
 
-from spacy_bert_zh.distill.options import Lesson
 from spacy_bert_zh.textcat import BertTextCat, Objective
 
 GOLD = "gold"
@@ -40,7 +39,9 @@ def soften(scores: Any, temperature: float, exclusive: bool) -> Any:
     return odds / (1.0 + odds)
 
 
-def make_objective(pipe: BertTextCat, exclusive: bool, lesson: Lesson) -> Objective:
+def make_objective(
+    pipe: BertTextCat, exclusive: bool, temperature: float, gold_share: float
+) -> Objective:
     """Make the loss of a component that is a student.
 
     Of a text with gold cats it is (1 - share) T² H(teacher, student; T) + share H(gold, student),
@@ -50,20 +51,21 @@ def make_objective(pipe: BertTextCat, exclusive: bool, lesson: Lesson) -> Object
     Args:
         pipe: The student.
         exclusive: Whether its labels exclude each other.
-        lesson: T, and the share.
+        temperature: T.
+        gold_share: The share.
     """
-    xp, heat = pipe.model.ops.xp, lesson.temperature
+    xp = pipe.model.ops.xp
 
     def objective(examples: list[Example], scores: Floats2d) -> tuple[float, Floats2d]:
         docs = [example.reference for example in examples]
-        taught = soften(_matrix(pipe, [doc.cats for doc in docs]), heat, exclusive)
+        taught = soften(_matrix(pipe, [doc.cats for doc in docs]), temperature, exclusive)
         gold = _matrix(pipe, [_gold(doc) or {} for doc in docs])
-        shares = [lesson.gold_share if _gold(doc) is not None else 0.0 for doc in docs]
+        shares = [gold_share if _gold(doc) is not None else 0.0 for doc in docs]
         share = xp.asarray(shares, dtype="float32")[:, None]
-        soft = soften(scores, heat, exclusive)
-        losses = (1.0 - share) * heat**2 * _entropy(xp, taught, soft, exclusive)
+        soft = soften(scores, temperature, exclusive)
+        losses = (1.0 - share) * temperature**2 * _entropy(xp, taught, soft, exclusive)
         losses += share * _entropy(xp, gold, scores, exclusive)
-        gradient = (1.0 - share) * heat * (soft - taught) + share * (scores - gold)
+        gradient = (1.0 - share) * temperature * (soft - taught) + share * (scores - gold)
         return float(losses.sum()) / len(docs), cast(Floats2d, gradient / len(docs))
 
     return objective
