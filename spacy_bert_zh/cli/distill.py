@@ -13,9 +13,7 @@ from spacy_bert_zh.reading.options import TextOptions
 @command()
 @takes(TextOptions, undecided=["format"])
 def distill(
-    teachers: Annotated[
-        list[str], typer.Argument(help="Folders or package names of pipelines.", metavar="TEACHER")
-    ],
+    teachers: Annotated[list[str], typer.Argument(help="Folders or package names of pipelines.")],
     output: Annotated[Path, typer.Argument(help="Folder for the pipelines.")],
     corpus: Annotated[Path, typer.Option(help="Folder that `convert` made.")],
     student: Annotated[
@@ -23,12 +21,13 @@ def distill(
     ] = "ngrams",
     temperature: Annotated[
         float, typer.Option(help="Divides the logits of both before they are compared.", min=1)
-    ] = 2.0,
+    ] = 1.0,
     gold_share: Annotated[
         float, typer.Option(help="Of the loss, where a text has a gold label.", min=0, max=1)
-    ] = 0.1,
+    ] = 0.3,
     unlabelled: Annotated[
-        Path | None, typer.Option(help="File or folder of further texts to learn from.")
+        Path | None,
+        typer.Option(help="File or folder of further texts, one a line or as --format says."),
     ] = None,
     steps: Annotated[int, typer.Option(help="Of the training; 0 fits them.", min=0)] = 0,
     minutes: Annotated[float, typer.Option(help="How long it may take; 0: no limit", min=0)] = 0.0,

@@ -109,7 +109,7 @@ def test_ngrams_learn_what_a_teacher_says(
     same = [(a["pos"] > 0.5) == (b["pos"] > 0.5) for a, b in zip(taught, learnt, strict=True)]
     assert sum(same) >= 18
     config = (best / "config.cfg").read_text("utf-8")
-    assert "spacy_bert_zh.NgramTextCat.v1" in config and "temperature = 2.0" in config
+    assert "spacy_bert_zh.NgramTextCat.v1" in config and "temperature = 1.0" in config
     assert str(tmp_path) not in config + (best / "meta.json").read_text("utf-8")
 
 
