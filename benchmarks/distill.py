@@ -3,10 +3,10 @@
     python benchmarks/distill.py TEACHER CORPUS WORK
     python benchmarks/distill.py TEACHER CORPUS WORK --students ngrams,layers=2 --unlabelled TEXTS
 
-CORPUS is what `convert` made; its dev texts are measured, by the last model of each training, never
-the best one on the measured texts. The teacher is asked once. "gold" beside a student is the same one
-trained by the gold labels alone. Speed is that of `nlp.pipe` in one thread,
-texts in lists, the median of five rounds in which all pipelines take turns.
+CORPUS is what `convert` made; its dev texts are measured, by the last model of each training,
+never the best one on the measured texts. The teacher is asked once. "gold" beside a student is the
+same one trained by the gold labels alone. Speed is that of `nlp.pipe` in one thread, in seconds of
+the processor, the median of five rounds in which all pipelines take turns.
 Results stand in WORK/results.json.
 """
 
@@ -83,10 +83,10 @@ def time_all(pipelines: dict[str, Language], texts: list[str]) -> dict[str, floa
         warm_up(nlp)
     for _ in range(ROUNDS + 1):
         for name, nlp in pipelines.items():
-            start = time.perf_counter()
+            start = time.process_time()
             for _ in nlp.pipe(texts):
                 pass
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(time.process_time() - start)
     return {name: len(texts) / statistics.median(taken[1:]) for name, taken in seconds.items()}
 
 
