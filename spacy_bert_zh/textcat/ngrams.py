@@ -198,11 +198,12 @@ def _forward_alone(
 def _resize_alone(model: Model[list[Doc], Floats2d], nO: int) -> Model[list[Doc], Floats2d]:
     """Make room for new labels, improbable ones: the others keep their scores."""
     (old,) = model.layers
-    model.layers[0] = old.attrs["resize_output"](old, nO)
-    model.set_ref("ngrams", model.layers[0])
+    larger = old.attrs["resize_output"](old, nO)
+    exclusive = model.attrs["exclusive_classes"]
+    # thinc lets nobody change the size of a layer that has parameters: take a new one.
+    new = build_ngram_text_cat_v1(larger, float(model.attrs["linear_rate"]), exclusive, nO)
     if model.has_param("b"):
         bias = model.ops.alloc1f(nO) + NEW_LABEL_BIAS
-        bias[: old.get_dim("nO")] = cast(Floats1d, model.get_param("b"))
-        model.set_param("b", bias)
-    model.set_dim("nO", nO, force=True)
-    return model
+        bias[: model.get_dim("nO")] = cast(Floats1d, model.get_param("b"))
+        new.set_param("b", bias)
+    return new
