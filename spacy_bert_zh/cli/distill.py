@@ -32,6 +32,7 @@ def distill(
     steps: Annotated[int, typer.Option(help="Of the training; 0 fits them.", min=0)] = 0,
     minutes: Annotated[float, typer.Option(help="How long it may take; 0: no limit", min=0)] = 0.0,
     resume: Annotated[bool, typer.Option(help="Go on with a cut-off training.")] = False,
+    force: Annotated[bool, typer.Option(help="Also if nothing was learnt")] = False,
     component: Annotated[str | None, typer.Option(help="Of several text classifiers.")] = None,
     gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="-1 is the CPU.", min=-1)] = -1,
     **options: Any,
@@ -54,6 +55,7 @@ def distill(
         use_gpu=gpu_id,
         overrides={"training.max_steps": steps} if steps else {},
         resume=resume,
+        force=force,
         minutes=minutes,
     )
     typer.echo(f"✔ {best}")

@@ -49,6 +49,7 @@ def distill(
     use_gpu: int = -1,
     overrides: dict[str, Any] | None = None,
     resume: bool = False,
+    force: bool = False,
     minutes: float = 0.0,
 ) -> Path:
     """Train a pipeline to say what trained ones say (Hinton et al. 2015, arXiv 1503.02531).
@@ -74,6 +75,7 @@ def distill(
         use_gpu: GPU id; -1 is the CPU.
         overrides: Values of the student's config by dotted name.
         resume: Go on with a training that was cut off.
+        force: Be content with a student that learnt nothing.
         minutes: About how long the training may take at most; 0 doesn't limit.
 
     Returns:
@@ -116,6 +118,7 @@ def distill(
             use_gpu=use_gpu,
             overrides=given | made.overrides | (overrides or {}),
             resume=resume,
+            force=force,
             minutes=minutes,
             prepare=partial(_prepare, loaded, made, temperature, gold_share),
         )
