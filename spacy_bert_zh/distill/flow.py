@@ -1,6 +1,7 @@
 """``distill``: teachers say what they think of texts, once; a student learns to say the same."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -106,10 +107,13 @@ def distill(
     if unlabelled:
         texts = chain(texts, read_unlabelled(unlabelled, options, dev_texts))
     run = fingerprint((component, options, SHARD), map(_place, read))
-    with workshop(scores, "distill", RUN, f"*{FILE_TYPE}") as shards, scratch(scores) as room:
-        resume = _go_on(shards, run) and resume
-        msg.info(f"{keep_scores(loaded, texts, shards):,} texts with their scores in {scores}")
+    with (
+        workshop(scores, "distill", RUN, f"*{FILE_TYPE}") as shards,
+        scratch(scores) as room,
+        _stating(shards, run) as asked_before,
+    ):
         made = make_student(student, loaded, room)
+        msg.info(f"{keep_scores(loaded, texts, shards):,} texts with their scores in {scores}")
         paths = {"train": shards, "dev": dev_texts, "labels": corpus / "labels.json"}
         given = {f"paths.{name}": str(paths[name]) for name in paths if name in made.paths}
         return train(
@@ -117,7 +121,7 @@ def distill(
             output,
             use_gpu=use_gpu,
             overrides=given | made.overrides | (overrides or {}),
-            resume=resume,
+            resume=resume and asked_before,
             force=force,
             minutes=minutes,
             prepare=partial(_prepare, loaded, made, temperature, gold_share),
@@ -139,16 +143,21 @@ def _place(path: Path) -> Path:
     return get_package_path(str(path)) if is_package(str(path)) else path
 
 
-def _go_on(shards: Path, run: str) -> bool:
-    """Whether there are scores of the same teachers and texts; all others go."""
+@contextmanager
+def _stating(shards: Path, run: str) -> Iterator[bool]:
+    """Have the folder hold scores of this run alone; yields whether it did before."""
     stated = shards / RUN
-    if stated.exists() and stated.read_text("utf-8") == run:
-        return True
-    for path in shards.glob(f"*{FILE_TYPE}"):
-        remove(path)
-    with whole(stated) as path:
-        path.write_text(run, "utf-8")
-    return False
+    same = stated.exists() and stated.read_text("utf-8") == run
+    if not same:
+        for path in shards.glob(f"*{FILE_TYPE}"):
+            remove(path)
+        with whole(stated) as path:
+            path.write_text(run, "utf-8")
+    try:
+        yield same
+    finally:
+        if not any(shards.glob(f"*{FILE_TYPE}")):
+            remove(stated)
 
 
 def _prepare(

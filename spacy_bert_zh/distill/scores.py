@@ -27,7 +27,7 @@ from spacy_bert_zh.loading import (
     textcats,
     warm_up,
 )
-from spacy_bert_zh.reading import Options, Row, Source, fault, get_format
+from spacy_bert_zh.reading import STDIN, Options, Row, Source, fault, get_format
 
 SHARD = 5_000
 """Texts of a shard."""
@@ -134,14 +134,20 @@ def read_unlabelled(source: Path, options: Options, dev: Path) -> Iterator[Text]
     Raises:
         BertZhError: There is no file of the format.
     """
-    form = get_format(options.format)
-    files = list(form.files(source))
+    files = list(get_format(options.format).files(source))
+    if source == STDIN:
+        raise BertZhError("--unlabelled -: what was read can't be read again: name a file")
     if not files:
         raise BertZhError(f"No file of the format {options.format} in {source}")
+    return _read_files(files, source, options, dev)
+
+
+def _read_files(files: list[Path], source: Path, options: Options, dev: Path) -> Iterator[Text]:
     held_out = {doc.text for doc in read_shards(spacy.blank("zh"), dev)}
     left, same = 0, 0
+    read = get_format(options.format).read
     for file in files:
-        for row in form.read(Source(file, source, options.encoding), options):
+        for row in read(Source(file, source, options.encoding), options):
             if not isinstance(row, Row) or fault(row.text, None):
                 left += 1
             elif row.text in held_out:

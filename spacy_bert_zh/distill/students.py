@@ -16,6 +16,7 @@ from spacy_bert_zh.distill.scores import Teachers
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.loading import find_textcat, is_exclusive, take_apart
 from spacy_bert_zh.textcat import BertTextCat
+from spacy_bert_zh.train import readable_errors
 
 TEMPLATE = Path(__file__).with_name("student.cfg")
 NGRAMS = "ngrams"
@@ -78,7 +79,8 @@ def make_student(student: str, teachers: Teachers, folder: Path) -> Student:
             overrides={length: backbone["max_length"]},  # it would be fitted to the texts
             inherit=lambda pipe: _inherit(pipe, teacher),
         )
-    config = load_config(Path(student), interpolate=False)
+    with readable_errors(Path(student)):
+        config = load_config(Path(student), interpolate=False)
     return Student(Path(student), config.get("paths", {}).keys(), {}, _nothing)
 
 

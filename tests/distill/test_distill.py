@@ -252,6 +252,13 @@ def test_a_corpus_that_can_t_teach(teachers: dict[str, str], corpus: Path, tmp_p
     (tmp_path / "empty").mkdir()
     with pytest.raises(BertZhError, match="No file of the format text in"):
         distill([teachers["first"]], tmp_path / "out", corpus, unlabelled=tmp_path / "empty")
+    with pytest.raises(BertZhError, match="can't be read again"):
+        distill([teachers["first"]], tmp_path / "out", corpus, unlabelled=Path("-"))
+    (tmp_path / "broken.cfg").write_text("[paths\n", "utf-8")
+    with pytest.raises(BertZhError, match=r"broken\.cfg"):
+        student = str(tmp_path / "broken.cfg")
+        distill([teachers["first"]], tmp_path / "out", corpus, student=student)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_teacher_is_never_overwritten(
