@@ -71,6 +71,7 @@ setup(
             "py.typed",
             "audit/templates/*.html",
             "compare/templates/*.html",
+            "distill/student.cfg",
             "evaluate/templates/*.html",
             "explain/templates/*.html",
             "search/templates/*.html",
@@ -106,6 +107,7 @@ setup(
             "spacy_bert_zh.BertTextCatEnsemble.v3 = "
             "spacy_bert_zh.textcat:build_bert_text_cat_ensemble_v3",
             "spacy_bert_zh.NgramLinear.v1 = spacy_bert_zh.textcat:build_ngram_linear_v1",
+            "spacy_bert_zh.NgramTextCat.v1 = spacy_bert_zh.textcat:build_ngram_text_cat_v1",
             "spacy_bert_zh.TorchBackbone.v1 = "
             "spacy_bert_zh.backbones.torch:build_torch_backbone_v1",
             "spacy_bert_zh.KerasBackbone.v1 = "

@@ -260,7 +260,9 @@ def fine_tune(
         "training.eval_frequency": 1_000_000,
     }
     words = [word for key, value in overrides.items() for word in (f"--{key}", value)]
-    call("train", config_of(name, kind), "--output", folder, "--minutes", settings["minutes"], *words)
+    call(
+        "train", config_of(name, kind), "--output", folder, "--minutes", settings["minutes"], *words
+    )
 
 
 def random_checkpoint(work: Path, seed: int) -> str:

@@ -133,6 +133,7 @@ BELOW = {
     for command in COMMANDS - {"evaluate"}
 }
 BELOW["search"].add("train")  # its trials are trainings
+BELOW["distill"].add("train")  # it ends in a training
 
 
 def room(name: str) -> str:

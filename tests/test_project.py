@@ -58,7 +58,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     quick = "--steps 2 --layers 1 --batch-size 4 --workers 0 --vocab-size 4000"
     text = text.replace('pretrain_options: ""', f'pretrain_options: "{quick}"')
     # Nothing is learnt in five steps.
-    for step in ("train", "evaluate", "package"):
+    for step in ("train", "distill", "evaluate", "package"):
         text = text.replace(f' {step}_options: ""', f' {step}_options: "--force"')
     (folder / "project.yml").write_text(text, "utf-8")
     return folder
@@ -116,6 +116,13 @@ def test_export_writes_the_bert_for_transformers(first_run: str, project: Path) 
     weasel(project, "export")
     assert load_checkpoint(str(project / "export" / "checkpoint")).config["hidden_size"] == 256
     assert "nothing changed" in weasel(project, "export")
+
+
+def test_distill_makes_a_student(first_run: str, project: Path) -> None:
+    weasel(project, "distill")
+    config = (project / "distilled" / "model-best" / "config.cfg").read_text("utf-8")
+    assert "spacy_bert_zh.NgramTextCat.v1" in config
+    assert "nothing changed" in weasel(project, "distill")
 
 
 def test_a_changed_variable_or_module_reruns_what_depends_on_it(

@@ -1,6 +1,7 @@
 """Outputs: owned, locked, whole, resumable; and processes that end with their parent."""
 
 from spacy_bert_zh.files.children import die_with_parent, pool, run, started
+from spacy_bert_zh.files.fingerprint import fingerprint
 from spacy_bert_zh.files.outputs import (
     RECORD,
     check_apart,
@@ -22,6 +23,7 @@ __all__ = [
     "claim",
     "die_with_parent",
     "discard",
+    "fingerprint",
     "intact",
     "made",
     "owned",

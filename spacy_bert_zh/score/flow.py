@@ -1,6 +1,5 @@
 """One row out for each row in, on one machine or on Ray."""
 
-import hashlib
 import os
 import shutil
 import sys
@@ -15,7 +14,7 @@ from spacy.util import get_package_path, is_package
 from tqdm import tqdm
 
 from spacy_bert_zh.errors import BertZhError, missing_extra
-from spacy_bert_zh.files import check_apart, claim, made, real, remove, whole, workshop
+from spacy_bert_zh.files import check_apart, claim, fingerprint, made, real, remove, whole, workshop
 from spacy_bert_zh.reading import STDIN, Options, get_format
 from spacy_bert_zh.score import local
 from spacy_bert_zh.score.chunks import CHARACTERS, GROUP, Engine, Job, make_groups, read_lines
@@ -169,12 +168,8 @@ def _fingerprint(job: Job, files: list[Path]) -> str:
     """What the rows depend on, and how they are cut into chunks."""
     pipeline = job.pipeline
     folder = get_package_path(pipeline) if is_package(pipeline) else Path(pipeline)
-    model = folder.rglob("*") if folder.is_dir() else []
     read = [path for path in files if path != STDIN]
-    read += (path for path in sorted(model) if "__pycache__" not in path.parts)
-    stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in read]
-    described = repr((replace(job, parts=Path()), stats, GROUP, CHARACTERS))
-    return hashlib.blake2b(described.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    return fingerprint((replace(job, parts=Path()), GROUP, CHARACTERS), [*read, folder])
 
 
 def _engine(ray: bool) -> Engine:

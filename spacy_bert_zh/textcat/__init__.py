@@ -22,7 +22,13 @@ from spacy_bert_zh.textcat.decision import (
     thresholds_of,
 )
 from spacy_bert_zh.textcat.head import distances, draw, plain_weights, remember_known
-from spacy_bert_zh.textcat.ngrams import build_ngram_linear_v1, ngram_features, ngram_rows
+from spacy_bert_zh.textcat.loss import Objective
+from spacy_bert_zh.textcat.ngrams import (
+    build_ngram_linear_v1,
+    build_ngram_text_cat_v1,
+    ngram_features,
+    ngram_rows,
+)
 
 __all__ = [
     "DECISION",
@@ -31,6 +37,7 @@ __all__ = [
     "BertTextCat",
     "Cascade",
     "Novelty",
+    "Objective",
     "Rules",
     "Sets",
     "build_bert_text_cat_ensemble_v1",
@@ -39,6 +46,7 @@ __all__ = [
     "build_bert_text_cat_v1",
     "build_bert_text_cat_v2",
     "build_ngram_linear_v1",
+    "build_ngram_text_cat_v1",
     "confidence",
     "distances",
     "draw",

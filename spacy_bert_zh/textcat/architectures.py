@@ -200,16 +200,18 @@ def rescale(model: Model[list[Doc], Floats2d], slopes: Any, shifts: Any) -> None
     """Multiply the logits of a trained model and add to them, by its weights alone.
 
     Args:
-        model: Of one of the architectures here.
+        model: Of one of the architectures here, or ``spacy_bert_zh.NgramTextCat.v1``.
         slopes: Factor of each label's logit; shape (labels,).
         shifts: What is then added; shape (labels,).
     """
-    head = model.get_ref("output_layer")
     slopes, shifts = (model.ops.asarray1f(values) for values in (slopes, shifts))
-    head.set_param("W", head.get_param("W") * slopes[:, None])
-    head.set_param("b", head.get_param("b") * slopes + shifts)
-    if model.name == "bert_textcat_ensemble":
-        linear_model = model.layers[2]
+    alone = model.has_ref("ngrams")
+    biased = model if alone else model.get_ref("output_layer")
+    biased.set_param("b", biased.get_param("b") * slopes + shifts)
+    if not alone:
+        biased.set_param("W", biased.get_param("W") * slopes[:, None])
+    if alone or model.name == "bert_textcat_ensemble":
+        linear_model = model.layers[-1]
         linear_model.set_param("W", linear_model.get_param("W") * slopes)
 
 

@@ -152,7 +152,7 @@ class BertTextCat(Loss):
 
     def _can_compute(self, docs: list[Doc]) -> bool:
         """Whether the model bears these documents: ours take any, others want a token."""
-        is_ours = self.model.has_ref("backbone")
+        is_ours = self.model.has_ref("backbone") or self.model.has_ref("ngrams")
         return bool(docs) and (is_ours or any(len(doc) for doc in docs))
 
     def set_annotations(self, docs: Iterable[Doc], scores: Floats2d) -> None:

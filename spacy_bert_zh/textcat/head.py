@@ -18,7 +18,7 @@ and on parts of training texts."""
 Item = TypeVar("Item")
 
 # A label added to a trained softmax starts improbable, so the others keep their scores.
-_NEW_LABEL_BIAS = -10.0
+NEW_LABEL_BIAS = -10.0
 _SMALLEST = 1e-6
 
 
@@ -202,7 +202,7 @@ def resized_head(old: Model[Floats2d, Floats2d], nO: int) -> Model[Floats2d, Flo
     )
     if old.has_param("W"):
         known, width = old.get_dim("nO"), old.get_dim("nI")
-        W, b = new.ops.alloc2f(nO, width), new.ops.alloc1f(nO) + _NEW_LABEL_BIAS
+        W, b = new.ops.alloc2f(nO, width), new.ops.alloc1f(nO) + NEW_LABEL_BIAS
         W[:known] = cast(Floats2d, old.get_param("W"))
         b[:known] = cast(Floats1d, old.get_param("b"))
         new.set_dim("nI", width)

@@ -10,9 +10,18 @@ from thinc.types import Floats2d
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.textcat.settings import Configurable
 
+Objective = Callable[[list[Example], Floats2d], tuple[float, Floats2d]]
+"""Of a batch and its scores, (documents, labels): a loss, and its gradient by the logits."""
+
 
 class Loss(Configurable):
-    """Cross-entropy with what spaCy's text categorizers don't have."""
+    """Cross-entropy with what spaCy's text categorizers don't have.
+
+    Attributes:
+        objective: What is learnt by instead, for as long as it is set; never saved.
+    """
+
+    objective: Objective | None = None
 
     def resolve_class_weights(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         """Turn ``balanced`` into a table, as scikit-learn does: n / (classes × count).
@@ -82,6 +91,8 @@ class Loss(Configurable):
         examples = list(examples)
         validate_examples(examples, "get_loss")
         self._validate_categories(examples)
+        if self.objective is not None:
+            return self.objective(examples, scores)
         array, known = self._examples_to_truth(examples)
         truths = self.model.ops.asarray2f(cast(Floats2d, array))
         xp = self.model.ops.xp

@@ -1,4 +1,7 @@
-"""``spacy_bert_zh.NgramLinear.v1``: a linear model of hashed character n-grams."""
+"""Hashed character n-grams: a linear model of them, and a text classifier that is nothing else.
+
+``spacy_bert_zh.NgramLinear.v1`` and ``spacy_bert_zh.NgramTextCat.v1``.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
@@ -7,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from spacy.tokens import Doc
 from thinc.api import Model
-from thinc.types import Floats2d, Ints1d
+from thinc.types import Floats1d, Floats2d, Ints1d
 
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.textcat.attributes import Size
+from spacy_bert_zh.textcat.attributes import Factor, Size
+from spacy_bert_zh.textcat.head import NEW_LABEL_BIAS, activate
 
 START, PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # of the FNV hash
 MIX = np.uint64(0xFF51AFD7ED558CCD)  # of MurmurHash3's finalizer
@@ -47,6 +51,43 @@ def build_ngram_linear_v1(
         params={"W": None},
         attrs={"ngram_size": Size(ngram_size), "resize_output": _resize},
     )
+
+
+def build_ngram_text_cat_v1(
+    linear_model: Model[list[Doc], Floats2d],
+    linear_rate: float = 50.0,
+    exclusive_classes: bool = True,
+    nO: int | None = None,
+) -> Model[list[Doc], Floats2d]:
+    """Build a text classifier of n-grams alone: tens of thousands of texts a second.
+
+    Args:
+        linear_model: Documents to logits, shape (documents, labels), such as
+            ``spacy_bert_zh.NgramLinear.v1``.
+        linear_rate: Its logits are multiplied by this, which under Adam makes it learn as many
+            times faster than `training.optimizer` says, as in `BertTextCatEnsemble`.
+        exclusive_classes: Softmax over the labels, or else one sigmoid for each.
+        nO: Number of labels; None takes it from the data.
+
+    Returns:
+        Documents to scores between 0 and 1, shape (documents, labels).
+    """
+    model: Model[list[Doc], Floats2d] = Model(
+        "ngram_textcat",
+        _forward_alone,
+        init=_init_alone,
+        dims={"nO": nO},
+        params={"b": None},
+        layers=[linear_model],
+        attrs={
+            "multi_label": not exclusive_classes,
+            "exclusive_classes": exclusive_classes,
+            "linear_rate": Factor(linear_rate),
+            "resize_output": _resize_alone,
+        },
+    )
+    model.set_ref("ngrams", linear_model)
+    return model
 
 
 def ngram_features(
@@ -130,4 +171,39 @@ def _resize(model: Model[list[Doc], Floats2d], nO: int) -> Model[list[Doc], Floa
         old, W = cast(Floats2d, model.get_param("W")), new.ops.alloc2f(new.get_dim("nI"), nO)
         W[:, : old.shape[1]] = old
         new.set_param("W", W)
+    return new
+
+
+def _init_alone(model: Model[list[Doc], Floats2d], X: Any = None, Y: Any = None) -> None:
+    (linear_model,) = model.layers
+    linear_model.initialize(X=X, Y=Y)
+    model.set_dim("nO", linear_model.get_dim("nO"))
+    model.set_param("b", model.ops.alloc1f(model.get_dim("nO")))
+
+
+def _forward_alone(
+    model: Model[list[Doc], Floats2d], docs: list[Doc], is_train: bool
+) -> tuple[Floats2d, Callable[[Floats2d], list[Doc]]]:
+    (linear_model,), rate = model.layers, model.attrs["linear_rate"]
+    linear, back_linear = linear_model(docs, is_train)
+
+    def backprop(d_logits: Floats2d) -> list[Doc]:
+        model.inc_grad("b", d_logits.sum(axis=0))
+        return cast(list[Doc], back_linear(rate * d_logits))
+
+    logits = cast(Floats2d, rate * linear + model.get_param("b"))
+    return activate(cast(Any, model), logits), backprop
+
+
+def _resize_alone(model: Model[list[Doc], Floats2d], nO: int) -> Model[list[Doc], Floats2d]:
+    """Make room for new labels, improbable ones: the others keep their scores."""
+    (old,) = model.layers
+    larger = old.attrs["resize_output"](old, nO)
+    exclusive = model.attrs["exclusive_classes"]
+    # thinc lets nobody change the size of a layer that has parameters: take a new one.
+    new = build_ngram_text_cat_v1(larger, float(model.attrs["linear_rate"]), exclusive, nO)
+    if model.has_param("b"):
+        bias = model.ops.alloc1f(nO) + NEW_LABEL_BIAS
+        bias[: model.get_dim("nO")] = cast(Floats1d, model.get_param("b"))
+        new.set_param("b", bias)
     return new

@@ -161,6 +161,9 @@ def _check_weights(model: Model[Any, Any], labels: list[str]) -> None:
                 if values.dtype != "float32":
                     raise BertZhError(f"its weights {node.name}.{name} are {values.dtype}")
                 check_finite(f"{node.name}.{name}", values, "its model")
+    if "ngrams" in model.ref_names and model.has_param("b"):
+        _check_shape(model, "b", (len(labels),))
+        _check_ngrams(model, labels)
     if "backbone" not in model.ref_names or not model.get_ref("output_layer").has_param("W"):
         return  # spaCy's own, or not trained yet
     head, backbone = model.get_ref("output_layer"), model.get_ref("backbone")
@@ -174,6 +177,10 @@ def _check_weights(model: Model[Any, Any], labels: list[str]) -> None:
     if "whiten" in head.param_names:
         _check_shape(head, "whiten", (width, width))
         _check_shape(head, "centres", (len(head.get_param("centres")), width))
+    _check_ngrams(model, labels)
+
+
+def _check_ngrams(model: Model[Any, Any], labels: list[str]) -> None:
     for node in model.walk():
         if node.name == "ngram_linear":
             _check_shape(node, "W", (node.get_dim("nI"), len(labels)))

@@ -7,7 +7,8 @@ weights, optimizer and random states back.
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ def train(
     resume: bool = False,
     force: bool = False,
     minutes: float = 0.0,
+    prepare: Callable[[Language], None] | None = None,
 ) -> Path:
     """Train a pipeline as ``spacy train`` would, and evaluate after the last step, too.
 
@@ -75,6 +77,8 @@ def train(
         resume: Go on from the checkpoint in `output`, if there is one.
         force: Be content with a pipeline that learnt nothing.
         minutes: About how long it may take at most, on this machine; 0 doesn't limit.
+        prepare: Is given the initialised pipeline before it learns. What it puts into the config
+            counts for whether a checkpoint is of the same run.
 
     Returns:
         The folder of the best pipeline.
@@ -89,12 +93,8 @@ def train(
         config, recipe = fit_recipe(config, overrides or {})
     if recipe:
         msg.info(str(recipe))
-    folders = [output / name for name in FOLDERS]
-    files = [output / name for name in (METRICS, PICTURE)]
-    for path in (*folders, *files):
-        check_apart(path, _inputs(config.interpolate()))
-    with claim("train", *folders, folder=True), claim("train", *files, folder=False):
-        best = _train(config_path, config, output, use_gpu, resume, minutes)
+    with hold(output, _inputs(config.interpolate())):
+        best = _train(config_path, config, output, use_gpu, resume, minutes, prepare)
     if best["step"] == 0:
         msg.warn(
             "The best pipeline is that of step 0, whose head alone has learnt: fine-tuning made "
@@ -105,8 +105,29 @@ def train(
     return output / loop.DIR_MODEL_BEST
 
 
+@contextmanager
+def hold(output: Path, inputs: Iterable[str | Path]) -> Iterator[None]:
+    """Hold whatever a training writes into its folder; see `claim`.
+
+    Raises:
+        BertZhError: Something else is there, or what is written would be an input.
+    """
+    folders = [output / name for name in FOLDERS]
+    files = [output / name for name in (METRICS, PICTURE)]
+    for path in (*folders, *files):
+        check_apart(path, inputs)
+    with claim("train", *folders, folder=True), claim("train", *files, folder=False):
+        yield
+
+
 def _train(
-    path: Path, config: Config, output: Path, use_gpu: int, resume: bool, minutes: float
+    path: Path,
+    config: Config,
+    output: Path,
+    use_gpu: int,
+    resume: bool,
+    minutes: float,
+    prepare: Callable[[Language], None] | None,
 ) -> dict[str, Any]:
     """Train, and return the history's line of the best pipeline."""
     loading.use_gpu(use_gpu)
@@ -114,6 +135,8 @@ def _train(
     with readable_errors(path):
         msg.divider("Initializing pipeline")
         nlp = init_nlp(config, use_gpu=use_gpu)
+        if prepare:
+            prepare(nlp)
         begun = read_config(output / CHECKPOINT) if resume else None
         evaluations = EVALUATIONS
         if minutes and begun:

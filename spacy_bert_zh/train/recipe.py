@@ -22,6 +22,8 @@ from spacy_bert_zh.textcat import draw
 
 ENGINES = ("spacy_bert_zh.TorchBackbone.", "spacy_bert_zh.KerasBackbone.")
 
+NGRAMS = "spacy_bert_zh.NgramTextCat.v1"
+
 FACTORIES = ("bert_textcat", "bert_textcat_multilabel")
 LEARN_RATE = "training.optimizer.learn_rate"
 
@@ -49,7 +51,7 @@ class Facts:
         texts: Training texts.
         labels: How many texts each label has.
         pieces: Lengths of some texts, in word pieces, [CLS] and [SEP] included.
-        weights: Of the network, without its embeddings.
+        weights: Of the network, without its embeddings; 0 if there is none.
     """
 
     texts: int
@@ -108,9 +110,10 @@ of 2 labels, 95% of them up to 40 pieces, a network of 3.2 million weights
     epochs = min(max(2 * math.sqrt(100_000 / facts.texts), EPOCHS[0]), EPOCHS[1])
     steps = steps or math.ceil(epochs * facts.texts / batch_size)
     epochs = steps * batch_size / facts.texts
+    network = f"a network of {facts.weights / 1e6:.1f} million weights"
     because = (
         f"{facts.texts:,} texts of {len(facts.labels)} labels, {COVERED:.0%} of them up to "
-        f"{longest} pieces, a network of {facts.weights / 1e6:.1f} million weights"
+        f"{longest} pieces, {network if facts.weights else 'no network'}"
     )
     return Recipe(max_length, batch_size, epochs, steps, _rate(facts), because)
 
@@ -118,7 +121,7 @@ of 2 labels, 95% of them up to 40 pieces, a network of 3.2 million weights
 def _rate(facts: Facts) -> float:
     small, base = (3.16e6, 5e-4), (BASE, 3e-5)
     slope = math.log(base[1] / small[1]) / math.log(base[0] / small[0])
-    rate = min(small[1] * (facts.weights / small[0]) ** slope, small[1])
+    rate = min(small[1] * (max(facts.weights, 1) / small[0]) ** slope, small[1])
     rate *= min(facts.texts / MANY, 1.0) ** 0.25
     return float(f"{max(rate, 1e-5):.2g}")
 
@@ -179,9 +182,11 @@ def find_facts(config: Config, name: str) -> Facts | None:
     some = draw(texts(), SAMPLE)  # a corpus may be larger than memory
     if not some:
         return None
-    backbone = config["components"][name].get("model", {}).get("backbone", {})
+    model = config["components"][name].get("model", {})
+    backbone = model.get("backbone", {})
     if not backbone.get("@architectures", "").startswith(ENGINES):
-        return Facts(count, labels, [len(text) + 2 for text in some], BASE)
+        weights = 0 if model.get("@architectures") == NGRAMS else BASE
+        return Facts(count, labels, [len(text) + 2 for text in some], weights)
     checkpoint = backbone.get("name"), backbone.get("revision", "main")
     encodings = find_tokenizer(*checkpoint).encode_batch_fast(some, add_special_tokens=False)
     lengths = [len(encoding.ids) + 2 for encoding in encodings]

@@ -53,12 +53,12 @@ def own(pipe: TextCategorizer) -> BertTextCat:
     Raises:
         BertZhError: It isn't, or has another architecture.
     """
-    refs = pipe.model.ref_names
-    if isinstance(pipe, BertTextCat) and {"backbone", "output_layer"} <= set(refs):
+    refs = set(pipe.model.ref_names)
+    if isinstance(pipe, BertTextCat) and ({"backbone", "output_layer"} <= refs or "ngrams" in refs):
         return pipe
     raise BertZhError(
         f"The component '{pipe.name}' can't be calibrated: expected bert_textcat or "
-        "bert_textcat_multilabel with BertTextCat or BertTextCatEnsemble"
+        "bert_textcat_multilabel with BertTextCat, BertTextCatEnsemble or NgramTextCat"
     )
 
 
@@ -82,6 +82,11 @@ def fit(
         BertZhError: An aim can't be reached, for one because the texts are too few.
     """
     aims.check(is_exclusive(pipe))
+    if pipe.model.has_ref("ngrams") and (train is not None or aims.known is not None):
+        raise BertZhError(
+            f"'{pipe.name}' has n-grams alone, and no vectors that tell which texts are unlike "
+            "those it learnt from: leave --train and --known out"
+        )
     cascade, pipe.cascade = pipe.cascade, None  # a temperature is that of the whole ensemble
     before = predict(nlp, pipe, dev)
     facts: dict[str, Any] = {"texts": len(before.excerpts)}
@@ -214,6 +219,8 @@ def vectors_of(pipe: BertTextCat, docs: Iterator[Doc]) -> tuple[NDArray[Any], ND
 
 def _distances(nlp: Language, pipe: BertTextCat, dev: Path) -> NDArray[Any] | None:
     """How far texts are from those of the training, if the classifier knows; shape (texts,)."""
+    if pipe.model.has_ref("ngrams"):
+        return None
     head, found = pipe.model.get_ref("output_layer"), []
     docs = read_shards(nlp, dev)
     while batch := list(islice(docs, _BATCH)):

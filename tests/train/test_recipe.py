@@ -145,3 +145,8 @@ def test_a_training_cut_off_keeps_to_the_length_it_began_with(
     train(config, tmp_path, overrides=overrides, resume=True, minutes=5)
     lines = (tmp_path / "metrics.jsonl").read_text("utf-8").splitlines()
     assert json.loads(lines[-1])["step"] == begun["training"]["max_steps"]
+
+
+def test_n_grams_alone_learn_at_the_full_rate() -> None:
+    recipe = choose_recipe(Facts(50_000, Counter(a=1, b=1), [20], 0))
+    assert recipe.rate == 5e-4 and recipe.because.endswith("no network")

@@ -1,0 +1,94 @@
+"""Students beside their teacher: accuracy, the labels they share, texts a second.
+
+    python benchmarks/distill.py TEACHER CORPUS WORK
+    python benchmarks/distill.py TEACHER CORPUS WORK --students ngrams,layers=2 --unlabelled TEXTS
+
+CORPUS is what `convert` made; its dev texts are measured, by the last model of each training,
+never the best one on the measured texts. The teacher is asked once. "gold" beside a student is the
+same one trained by the gold labels alone. Speed is that of `nlp.pipe` in one thread, in seconds of
+the processor, the median of five rounds in which all pipelines take turns.
+Results stand in WORK/results.json.
+"""
+
+import json
+import os
+import statistics
+import time
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import typer
+from spacy.language import Language
+
+from spacy_bert_zh.distill import distill
+from spacy_bert_zh.evaluate import Predictions, predict, read_shards
+from spacy_bert_zh.loading import find_textcat, load_pipeline, warm_up
+
+ROUNDS, TIMED = 5, 2_000
+
+
+def main(
+    teacher: Annotated[str, typer.Argument(help="A trained pipeline.")],
+    corpus: Annotated[Path, typer.Argument(help="Folder that `convert` made.")],
+    work: Annotated[Path, typer.Argument(help="Folder for pipelines and results.")],
+    students: Annotated[str, typer.Option(help="Between commas.")] = "ngrams",
+    unlabelled: Annotated[Path | None, typer.Option(help="Further texts, one a line.")] = None,
+    temperature: float = 1.0,
+    gold_share: float = 0.3,
+) -> None:
+    """Train students, and measure them beside their teacher."""
+    pipelines = {"teacher": load_pipeline(teacher)}
+    for student in students.split(","):
+        for name, share in ((student, gold_share), (f"{student}, gold", 1.0)):
+            distill(
+                *([teacher], work / "student", corpus),
+                unlabelled=unlabelled,
+                student=student,
+                temperature=temperature,
+                gold_share=share,
+            )
+            pipelines[name] = load_pipeline(work / "student" / "model-last")
+    said = {
+        name: predict(nlp, find_textcat(nlp, None), corpus / "dev")
+        for name, nlp in pipelines.items()
+    }
+    docs = islice(read_shards(pipelines["teacher"], corpus / "dev"), TIMED)
+    speeds = time_all(pipelines, [doc.text for doc in docs])
+    results = {name: measure(said[name], said["teacher"], speeds[name]) for name in pipelines}
+    (work / "results.json").write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+    for name, row in results.items():
+        print(
+            f"{name:20} accuracy {row['accuracy']:.4f}, as the teacher {row['agreement']:.4f}, "
+            f"{row['texts_a_second']:,.0f} texts/s"
+        )
+
+
+def measure(found: Predictions, teacher: Predictions, speed: float) -> dict[str, Any]:
+    """Shares of texts whose labels are all right, and all the teacher's."""
+    return {
+        "texts": len(found.gold),
+        "accuracy": float((found.predicted == found.gold).all(axis=1).mean()),
+        "agreement": float((found.predicted == teacher.predicted).all(axis=1).mean()),
+        "texts_a_second": speed,
+    }
+
+
+def time_all(pipelines: dict[str, Language], texts: list[str]) -> dict[str, float]:
+    """Texts a second of each, the median of some rounds after a first one."""
+    seconds: dict[str, list[float]] = {name: [] for name in pipelines}
+    for nlp in pipelines.values():
+        warm_up(nlp)
+    for _ in range(ROUNDS + 1):
+        for name, nlp in pipelines.items():
+            start = time.process_time()
+            for _ in nlp.pipe(texts):
+                pass
+            seconds[name].append(time.process_time() - start)
+    return {name: len(texts) / statistics.median(taken[1:]) for name, taken in seconds.items()}
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,205 @@
+"""What teachers say of texts: asked once, kept as shards of documents."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin
+from spacy.training.corpus import FILE_TYPE
+from spacy.util import minibatch
+from tqdm import tqdm
+from wasabi import msg
+
+from spacy_bert_zh.distill.objective import GOLD
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.evaluate import read_shards
+from spacy_bert_zh.files import whole
+from spacy_bert_zh.loading import (
+    Answer,
+    answer_all,
+    find_textcat,
+    is_exclusive,
+    load_pipeline,
+    textcats,
+    warm_up,
+)
+from spacy_bert_zh.reading import STDIN, Options, Row, Source, fault, get_format
+
+SHARD = 5_000
+"""Texts of a shard."""
+
+
+class Text(NamedTuple):
+    """A text to ask about, with its gold cats if it has any."""
+
+    text: str
+    gold: dict[str, float] | None
+
+
+@dataclass(frozen=True)
+class Teachers:
+    """Pipelines that are asked together: their scores are averaged.
+
+    Attributes:
+        pipelines: Each with one text classifier.
+        labels: Of all of them, in the order of the first.
+        exclusive: Whether the labels exclude each other.
+    """
+
+    pipelines: list[Language]
+    labels: list[str]
+    exclusive: bool
+
+    def ask(self, texts: Sequence[str]) -> list[dict[str, float] | None]:
+        """The mean of the scores of each text, by label; None where a teacher has no answer."""
+        answers = [answer_all(nlp, texts) for nlp in self.pipelines]
+        return [self._mean(said) for said in zip(*answers, strict=True)]
+
+    def _mean(self, said: Sequence[Answer | None]) -> dict[str, float] | None:
+        rows = [answer.scores for answer in said if answer is not None]
+        mean = {label: sum(row[label] for row in rows) / len(said) for label in self.labels}
+        whole = len(rows) == len(said) and all(map(math.isfinite, mean.values()))
+        return mean if whole else None
+
+
+def load_teachers(names: Sequence[str], component: str | None) -> Teachers:
+    """Load teachers, which must have the same labels.
+
+    Args:
+        names: Folders of trained pipelines, or names of installed ones.
+        component: Of several text classifiers the one to ask.
+
+    Raises:
+        BertZhError: One has no text classifier, or other labels than the first.
+    """
+    pipelines = [_load(name, component) for name in names]
+    first, *others = [find_textcat(nlp, None) for nlp in pipelines]
+    for name, other in zip(names[1:], others, strict=True):
+        differing = set(first.labels) ^ set(other.labels)
+        if differing:
+            raise BertZhError(
+                f"The teachers {names[0]} and {name} have different labels: only one has "
+                f"{min(differing)!r}; their scores can't be averaged"
+            )
+        if is_exclusive(first) != is_exclusive(other):
+            raise BertZhError(
+                f"The teachers {names[0]} and {name}: the labels of one exclude each other, "
+                "those of the other don't; their scores can't be averaged"
+            )
+    return Teachers(pipelines, list(first.labels), is_exclusive(first))
+
+
+def _load(name: str, component: str | None) -> Language:
+    nlp = load_pipeline(name)
+    try:
+        pipe = find_textcat(nlp, component)
+    except BertZhError as error:
+        raise BertZhError(f"The teacher {name}: {error}") from error
+    for other in textcats(nlp):
+        if other is not pipe:
+            nlp.remove_pipe(other.name)
+    warm_up(nlp)
+    return nlp
+
+
+def read_corpus(corpus: Path, teachers: Teachers) -> Iterator[Text]:
+    """The texts of a corpus with their gold cats.
+
+    Raises:
+        BertZhError: There is none, or one has a label that the teachers don't.
+    """
+    found = False
+    for doc in read_shards(spacy.blank("zh"), corpus):
+        given = {label for label, value in doc.cats.items() if value > 0}
+        if unknown := given - set(teachers.labels):
+            raise BertZhError(
+                f"{corpus} has a label that the teachers don't: {min(unknown)!r}, at "
+                f"'{doc.text[:40]}'; they can't teach it"
+            )
+        # None of several exclusive labels is no label, but none of others is an answer.
+        is_gold = bool(given) if teachers.exclusive else bool(doc.cats)
+        found = True
+        yield Text(doc.text, dict(doc.cats) if is_gold else None)
+    if not found:
+        raise BertZhError(f"{corpus} holds no text: make a corpus with 'convert'")
+
+
+def read_unlabelled(source: Path, options: Options, dev: Path) -> Iterator[Text]:
+    """Texts without labels, but for those of the dev corpus, which would no longer tell anything.
+
+    Raises:
+        BertZhError: There is no file of the format.
+    """
+    files = list(get_format(options.format).files(source))
+    if source == STDIN:
+        raise BertZhError("--unlabelled -: what was read can't be read again: name a file")
+    if not files:
+        raise BertZhError(f"No file of the format {options.format} in {source}")
+    return _read_files(files, source, options, dev)
+
+
+def _read_files(files: list[Path], source: Path, options: Options, dev: Path) -> Iterator[Text]:
+    held_out = {doc.text for doc in read_shards(spacy.blank("zh"), dev)}
+    left, same = 0, 0
+    read = get_format(options.format).read
+    for file in files:
+        for row in read(Source(file, source, options.encoding), options):
+            if not isinstance(row, Row) or fault(row.text, None):
+                left += 1
+            elif row.text in held_out:
+                same += 1
+            else:
+                yield Text(row.text, None)
+    if left or same:
+        msg.info(
+            f"{source}: {left:,} rows without a usable text and {same:,} texts of {dev} left out"
+        )
+
+
+def keep_scores(teachers: Teachers, texts: Iterable[Text], folder: Path) -> int:
+    """Write what teachers say of texts, but for shards that are there already.
+
+    Documents have the teachers' scores as their cats, so that any training can read them as soft
+    labels, and their gold cats in ``user_data``.
+
+    Args:
+        teachers: Who is asked.
+        texts: The same, in the same order, each time.
+        folder: For the shards.
+
+    Returns:
+        The number of texts.
+
+    Raises:
+        BertZhError: The teachers have no answer to any text of a shard.
+    """
+    nlp, count = spacy.blank("zh"), 0
+    with tqdm(desc="asking the teachers", unit=" texts", disable=None) as bar:
+        for number, chunk in enumerate(minibatch(texts, SHARD)):
+            path = folder / f"{number:05}{FILE_TYPE}"
+            if not path.exists():
+                docs = list(_annotate(nlp, teachers, chunk))
+                if not docs:
+                    raise BertZhError(f"The teachers fail on all texts, such as '{chunk[0].text}'")
+                with whole(path) as part:
+                    DocBin(docs=docs, store_user_data=True).to_disk(part)
+            count += len(chunk)
+            bar.update(len(chunk))
+    return count
+
+
+def _annotate(nlp: Language, teachers: Teachers, texts: Sequence[Text]) -> Iterator[Doc]:
+    scores = teachers.ask([text.text for text in texts])
+    for text, said in zip(texts, scores, strict=True):
+        if said is None:
+            msg.warn(f"The teachers fail on '{text.text[:40]}', which is left out")
+            continue
+        doc = nlp.make_doc(text.text)
+        doc.cats = said
+        if text.gold is not None:
+            doc.user_data[GOLD] = text.gold
+        yield doc

@@ -1,0 +1,182 @@
+"""Students: the n-grams alone, some layers of a teacher's BERT, or what a config says."""
+
+import re
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from spacy.language import Language
+from spacy.util import load_config
+from thinc.api import Config
+
+from spacy_bert_zh.checkpoint import Checkpoint, save_checkpoint, structure
+from spacy_bert_zh.distill.scores import Teachers
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.loading import find_textcat, is_exclusive, take_apart
+from spacy_bert_zh.textcat import BertTextCat
+from spacy_bert_zh.train import readable_errors
+
+TEMPLATE = Path(__file__).with_name("student.cfg")
+NGRAMS = "ngrams"
+_LAYERS = re.compile(r"layers=(\d+)")
+
+
+class Student(NamedTuple):
+    """What is to be trained.
+
+    Attributes:
+        config: Its file.
+        paths: Names in its section ``paths``.
+        overrides: Values to change in it, by dotted name.
+        inherit: Gives the initialised component what it has of a teacher.
+    """
+
+    config: Path
+    paths: Collection[str]
+    overrides: dict[str, Any]
+    inherit: Callable[[BertTextCat], None]
+
+
+def check_student(student: str) -> None:
+    """Whether it is a student, before anything takes time.
+
+    Raises:
+        BertZhError: It is none.
+    """
+    if student != NGRAMS and not _LAYERS.fullmatch(student) and not Path(student).is_file():
+        raise BertZhError(
+            f"--student {student}: give {NGRAMS}, layers=N, or the file of a config, such as "
+            "configs/ensemble.cfg"
+        )
+
+
+def make_student(student: str, teachers: Teachers, folder: Path) -> Student:
+    """Find out what a student is made of.
+
+    Args:
+        student: "ngrams", "layers=N", or the path of a config.
+        teachers: Its teachers; layers are those of the first one.
+        folder: For its config and its checkpoint.
+
+    Raises:
+        BertZhError: The first teacher has fewer layers, or no BERT to take them from.
+    """
+    if student == NGRAMS:
+        return _fill(teachers, _ngrams(teachers.exclusive), folder)
+    if match := _LAYERS.fullmatch(student):
+        nlp = teachers.pipelines[0]
+        teacher: Any = find_textcat(nlp, None)
+        checkpoint = take_layers(take_apart(teacher).checkpoint, int(match[1]))
+        save_checkpoint(checkpoint, folder / "student")
+        component = nlp.config.interpolate()["components"][teacher.name]
+        backbone = component["model"]["backbone"]
+        backbone["name"] = str(folder / "student")
+        made = _fill(teachers, component, folder)
+        length = f"components.{component['factory']}.model.backbone.max_length"
+        return made._replace(
+            overrides={length: backbone["max_length"]},  # it would be fitted to the texts
+            inherit=lambda pipe: _inherit(pipe, teacher),
+        )
+    with readable_errors(Path(student)):
+        config = load_config(Path(student), interpolate=False)
+    return Student(Path(student), config.get("paths", {}).keys(), {}, _nothing)
+
+
+def _nothing(pipe: BertTextCat) -> None:
+    pass
+
+
+def take_layers(checkpoint: Checkpoint, count: int) -> Checkpoint:
+    """A checkpoint with some of the layers, spread evenly, the first and the last among them.
+
+    Six of twelve are those that DistilBERT begins with (Sanh et al. 2019, arXiv 1910.01108).
+
+    Raises:
+        BertZhError: There are fewer, or they are no layers of a BERT.
+    """
+    layers = int(checkpoint.config["num_hidden_layers"])
+    if structure(checkpoint.config):
+        raise BertZhError(
+            f"--student layers={count}: the teacher's network is a "
+            f"{checkpoint.config['model_type']}, and layers are taken of BERTs alone: give a config"
+        )
+    if not 1 <= count <= layers:
+        raise BertZhError(
+            f"--student layers={count}: the teacher's BERT has {layers} layers: give 1 to {layers}"
+        )
+    taken = np.linspace(0, layers - 1, count).round().astype(int).tolist()
+    names = {f"encoder.layer.{old}.": f"encoder.layer.{new}." for new, old in enumerate(taken)}
+    weights = {}
+    for name, tensor in checkpoint.weights.items():
+        found = re.match(r"encoder\.layer\.\d+\.", name)
+        if found is None:
+            weights[name] = tensor
+        elif found[0] in names:
+            weights[names[found[0]] + name[found.end() :]] = tensor
+    return replace(
+        checkpoint, config={**checkpoint.config, "num_hidden_layers": count}, weights=weights
+    )
+
+
+def _ngrams(exclusive: bool) -> dict[str, Any]:
+    linear_model = {
+        "@architectures": "spacy_bert_zh.NgramLinear.v1",
+        "ngram_size": 3,
+        "length": 2**18,
+        "nO": None,
+    }
+    model = {
+        "@architectures": "spacy_bert_zh.NgramTextCat.v1",
+        "linear_rate": 50.0,
+        "exclusive_classes": exclusive,
+        "nO": None,
+        "linear_model": linear_model,
+    }
+    factory = "bert_textcat" if exclusive else "bert_textcat_multilabel"
+    return {"factory": factory, "model": model}
+
+
+def _fill(teachers: Teachers, component: dict[str, Any], folder: Path) -> Student:
+    """The template with a component whose labels are the teachers'."""
+    config, name = Config().from_disk(TEMPLATE, interpolate=False), component["factory"]
+    config["nlp"]["pipeline"] = [name]
+    config["components"] = {name: component}
+    config["initialize"] = {"components": {name: {"labels": teachers.labels}}}
+    config.to_disk(folder / TEMPLATE.name)
+    return Student(folder / TEMPLATE.name, config["paths"].keys(), {}, _nothing)
+
+
+def _inherit(pipe: BertTextCat, teacher: Any) -> None:
+    """Take over the teacher's head and n-grams: all that is not in its BERT."""
+    for new, old in zip(pipe.model.walk(), teacher.model.walk(), strict=True):
+        for name in new.param_names:
+            if old.has_param(name):
+                new.set_param(name, old.get_param(name).copy())
+
+
+def student_of(nlp: Language, teachers: Teachers) -> BertTextCat:
+    """The component that is to learn.
+
+    Raises:
+        BertZhError: It isn't ours, or has other labels than the teachers.
+    """
+    pipe = find_textcat(nlp, None)
+    if not isinstance(pipe, BertTextCat):
+        raise BertZhError(
+            f"The student's component '{pipe.name}' is spaCy's own: give one that is made by "
+            "bert_textcat or bert_textcat_multilabel"
+        )
+    if is_exclusive(pipe) != teachers.exclusive:
+        wanted = "bert_textcat" if teachers.exclusive else "bert_textcat_multilabel"
+        raise BertZhError(
+            f"The student's component '{pipe.name}' doesn't give labels as its teachers do: take "
+            f"{wanted}"
+        )
+    if differing := set(pipe.labels) ^ set(teachers.labels):
+        raise BertZhError(
+            f"The student and its teachers have different labels: only one side has "
+            f"{min(differing)!r}"
+        )
+    return pipe
