@@ -9,7 +9,7 @@ from spacy_bert_zh.explain.classifier import Classifier
 from spacy_bert_zh.explain.network import NetworkShare, read_end, share_network
 from spacy_bert_zh.explain.ngrams import name_top, spread, weigh_ngrams
 from spacy_bert_zh.explain.result import Explanation, Share
-from spacy_bert_zh.explain.words import find_words
+from spacy_bert_zh.loading import find_words
 from spacy_bert_zh.textcat import Cascade
 
 BUDGET = 5_000

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-Span = tuple[int, int]
-"""Start and end in characters of the raw text."""
+from spacy_bert_zh.loading import Span
 
 
 @dataclass(frozen=True)
