@@ -102,6 +102,7 @@ setup(
         "spacy_factories": [
             "bert_textcat = spacy_bert_zh.textcat:make_bert_textcat",
             "bert_textcat_multilabel = spacy_bert_zh.textcat:make_bert_textcat_multilabel",
+            "zh_repair = spacy_bert_zh.repair:make_zh_repair",
         ],
         "spacy_architectures": [
             "spacy_bert_zh.BertTextCat.v1 = spacy_bert_zh.textcat:build_bert_text_cat_v1",

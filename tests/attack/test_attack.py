@@ -220,7 +220,7 @@ def test_no_text_that_was_right(trained: Path, corpus: Path, tmp_path: Path) -> 
     said = [(text, nlp(text).cats) for text in texts]
     rows = [(text, min(cats, key=cats.__getitem__)) for text, cats in said]
     assert {label for _, label in rows} == {"neg", "pos"}
-    with pytest.raises(BertZhError, match="gives no text of .* its right labels"):
+    with pytest.raises(BertZhError, match=r"gives no text of .* its right labels"):
         attack(trained, save(tmp_path / "texts.spacy", rows), tmp_path / "out")
 
 
