@@ -151,11 +151,15 @@ def test_the_text_stays_and_the_extension_tells() -> None:
 
 def test_classifiers_read_the_repaired_text(make_pipeline: Callable[..., Language]) -> None:
     nlp = make_pipeline()
-    initialized(nlp)
-    plain, wedged = nlp("味道不错").cats, nlp("味道*不错").cats
-    assert plain != wedged
+    backbone = initialized(nlp).model.get_ref("backbone")
+
+    def vector(text: str) -> Any:
+        return backbone.predict([nlp(text)])
+
+    plain = vector("味道不错")
+    assert not np.allclose(vector("味道*不错"), plain)
     repairing(nlp).initialize(lambda: [example_of(nlp, {}, "味道不错")] * 3)
-    assert nlp("味\u200b道*不错").cats == plain == nlp("味道不错").cats
+    assert np.array_equal(vector("味\u200b道*不错"), plain)
 
 
 def test_ngrams_read_it_too() -> None:
