@@ -27,7 +27,9 @@ _MARKS = re.compile(
     "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
 )
 _REPEATS = re.compile(rf"([{_HAN}！？。!?])\1{{2,}}")
-_BETWEEN = re.compile(rf"(?<=[{_HAN}])([^\w\n]|_){{1,3}}(?=[{_HAN}])")
+# Sentences need these.
+_POINTS = re.escape("，。！？；：“”‘’《》〈〉「」『』（）【】—…,!?;:()[]\"'")
+_BETWEEN = re.compile(rf"(?<=[{_HAN}])(?:(?![{_POINTS}\n])\W|_){{1,3}}(?=[{_HAN}])")
 # Three characters or more with a gap after each.
 _SPACED = re.compile(rf"(?<![{_HAN}])[{_HAN}](?:[ *_|~^#•]{{1,3}}[{_HAN}]){{2,}}(?![{_HAN}])")
 _GAP = re.compile(r"[ *_|~^#•]+")
