@@ -16,7 +16,7 @@ from spacy_bert_zh.repair.counts import Counts
 
 MOST_ROUNDS = 8
 CLEARLY = 100
-"""So many times likelier a joined form must be than one with something in between."""
+"""So many times likelier the undone form must be than the other."""
 MOST_REPEATS = 3
 
 _HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U000323af"
@@ -135,11 +135,12 @@ def join_spaced(text: str) -> str:
 
 
 def shorten_repeats(text: str, counts: Counts | None) -> str:
-    """Leave three of a character repeated more often; one, where it is never doubled."""
+    """Leave three of a character repeated more often; one, where it is hardly ever doubled."""
 
     def shorten(found: re.Match[str]) -> str:
         character = found[1]
-        single = counts and counts.of(character) and not counts.of(character * 2)
+        doubled = counts.of(character * 2) if counts else 0
+        single = counts is not None and counts.of(character) > CLEARLY * doubled
         return character * min(len(found[0]), 1 if single else MOST_REPEATS)
 
     return _REPEATS.sub(shorten, text)
