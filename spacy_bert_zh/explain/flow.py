@@ -9,7 +9,8 @@ from spacy_bert_zh.explain.classifier import Classifier
 from spacy_bert_zh.explain.network import NetworkShare, read_end, share_network
 from spacy_bert_zh.explain.ngrams import name_top, spread, weigh_ngrams
 from spacy_bert_zh.explain.result import Explanation, Share
-from spacy_bert_zh.explain.words import find_words
+from spacy_bert_zh.loading import find_words
+from spacy_bert_zh.repair import as_read
 from spacy_bert_zh.textcat import Cascade
 
 BUDGET = 5_000
@@ -66,7 +67,8 @@ def _explain(
     against: str | None,
     samples: int,
 ) -> Explanation:
-    text = given[:BUDGET]
+    whole = as_read(classifier.nlp, given)
+    text = whole[:BUDGET]
     scores = classifier.scores([text])
     held = np.flatnonzero(classifier.given(scores)[0])
     rows = [classifier.row(label) for label in labels] if labels else held.tolist()
@@ -82,7 +84,7 @@ def _explain(
     shares = _shares(classifier, text, rows, against, scores[0], network)
     return Explanation(
         text=text,
-        left_out=len(given) - len(text),
+        left_out=len(whole) - len(text),
         read=0 if alone else read_end(classifier, text),
         given=tuple(classifier.labels[row] for row in held),
         method=network.method,

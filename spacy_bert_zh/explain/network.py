@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from spacy_bert_zh.backbones.torch.backbone import TorchShim
 from spacy_bert_zh.explain.classifier import Classifier
-from spacy_bert_zh.explain.result import Span
-from spacy_bert_zh.explain.words import only
+from spacy_bert_zh.loading import Span, only
 from spacy_bert_zh.pieces import Batch, Encoded
 
 Floats = NDArray[np.float64]

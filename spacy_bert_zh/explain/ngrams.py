@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from thinc.api import to_numpy
 
 from spacy_bert_zh.explain.classifier import Classifier
-from spacy_bert_zh.explain.result import Ngram, Span
+from spacy_bert_zh.explain.result import Ngram
+from spacy_bert_zh.loading import Span
 from spacy_bert_zh.textcat import ngram_features, ngram_rows
 
 TOP = 20

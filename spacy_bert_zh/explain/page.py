@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from spacy_bert_zh.evaluate import make_environment
-from spacy_bert_zh.explain.result import Contrast, Explanation, Rating, Share, Span
+from spacy_bert_zh.explain.result import Contrast, Explanation, Rating, Share
+from spacy_bert_zh.loading import Span
 
 METHODS = {
     "gradients": "the BERT's share by integrated gradients, {} steps",

@@ -11,8 +11,8 @@ from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import check_corpus, read_shards
 from spacy_bert_zh.explain.classifier import Classifier
 from spacy_bert_zh.explain.flow import explain
-from spacy_bert_zh.explain.result import Explanation, Rating, Span
-from spacy_bert_zh.explain.words import only, without
+from spacy_bert_zh.explain.result import Explanation, Rating
+from spacy_bert_zh.loading import Span, only, without
 from spacy_bert_zh.textcat import draw
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-Span = tuple[int, int]
-"""Start and end in characters of the raw text."""
+from spacy_bert_zh.loading import Span
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,8 @@ class Explanation:
     """Why a pipeline answers as it does for a text.
 
     Attributes:
-        text: What was explained, character for character as it was given.
+        text: What was explained: the text as the classifier reads it, repaired by `zh_repair`
+            where that stands before.
         left_out: Characters of the given text after those; they were too many.
         read: Characters that the BERT reads; those after them play no part in its share.
         given: The labels that the pipeline gives to `text`.

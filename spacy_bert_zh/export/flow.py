@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+from spacy.language import Language
+
 from spacy_bert_zh.checkpoint import save_checkpoint
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import owned
 from spacy_bert_zh.loading import Parts, find_textcat, load_pipeline, portable, take_apart
+from spacy_bert_zh.repair import Repair
 from spacy_bert_zh.trust.fit import own, refit
 
 ENGINES = {
@@ -73,7 +76,9 @@ def export(
         elif format == "onnx":
             _export_onnx(pipeline, made, precision, dev, force, component)
         else:
-            pipe = find_textcat(load_pipeline(pipeline), component)
+            nlp = load_pipeline(pipeline)
+            pipe = find_textcat(nlp, component)
+            _mention_repair(nlp, f"--format {format}")
             parts = take_apart(pipe)
             if format == "savedmodel" and pipe.cfg.get("cascade"):
                 print("The SavedModel has no cascade: its network reads all texts")
@@ -82,6 +87,11 @@ def export(
             else:
                 _export_graph(parts, made, format, strings)
     return output
+
+
+def _mention_repair(nlp: Language, form: str) -> None:
+    if any(isinstance(pipe, Repair) for _, pipe in nlp.pipeline):
+        print(f"{form} has no zh_repair: it reads texts as they are, so repair them before")
 
 
 def _export_pipeline(pipeline: str | Path, folder: Path, engine: str, name: str | None) -> None:
@@ -126,6 +136,7 @@ def _export_onnx(
         small.nlp.meta.pop("training", None)  # what the source learnt says nothing of this form
     portable(small.nlp).to_disk(folder)
     if parts.ngrams is None:
+        _mention_repair(nlp, "The folder of plain files")
         onnx_saving.save_plain(parts, small.model, folder / "onnx")
     else:
         print("No plain files: the pipeline adds n-grams of the text, which no graph reads")

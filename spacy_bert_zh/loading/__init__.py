@@ -15,15 +15,19 @@ from spacy_bert_zh.loading.pipeline import (
     use_gpu,
 )
 from spacy_bert_zh.loading.portable import portable, portable_config, portable_meta
+from spacy_bert_zh.loading.words import Span, find_words, only, without
 
 __all__ = [
     "Answer",
     "Parts",
+    "Span",
     "answer_all",
     "find_textcat",
+    "find_words",
     "given_labels",
     "is_exclusive",
     "load_pipeline",
+    "only",
     "portable",
     "portable_config",
     "portable_meta",
@@ -35,4 +39,5 @@ __all__ = [
     "thresholds_of",
     "use_gpu",
     "warm_up",
+    "without",
 ]

@@ -15,6 +15,7 @@ from spacy_bert_zh.pieces.encoder import (
     shared_pieces,
     windows_of,
 )
+from spacy_bert_zh.pieces.texts import text_of
 from spacy_bert_zh.pieces.windows import describe_reading, find_backbone, pieces_read
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "pad",
     "pieces_read",
     "shared_pieces",
+    "text_of",
     "windows_of",
 ]

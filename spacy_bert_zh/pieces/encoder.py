@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from spacy.tokens import Doc
 from tokenizers import Tokenizer
 
+from spacy_bert_zh.pieces.texts import text_of
+
 _HERE = Path(__file__).parent.parent
 _ASSETS = _HERE / "assets" if (_HERE / "assets").is_dir() else _HERE.parent / "assets"
 EMBEDDED = _ASSETS / "bert_small"
@@ -183,7 +185,7 @@ class PieceEncoder:
         """
         cls, sep = (self.tokenizer.token_to_id(piece) for piece in ("[CLS]", "[SEP]"))
         encodings = self.tokenizer.encode_batch_fast(
-            [self.prefix + doc.text for doc in docs], add_special_tokens=False
+            [self.prefix + text_of(doc) for doc in docs], add_special_tokens=False
         )
         rows: dict[Any, list[int]] = {}
         owned: list[tuple[Any, int]] = []

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch.utils.data import DataLoader, Dataset
 
+from spacy_bert_zh.characters import read_similar
 from spacy_bert_zh.checkpoint import SPECIAL
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.files import die_with_parent
@@ -18,7 +19,6 @@ from spacy_bert_zh.pretrain.masking import Replacements
 from spacy_bert_zh.pretrain.options import Options
 from spacy_bert_zh.pretrain.packing import Corpus, Plan, Specials, lay_out, mask_rows, pack
 from spacy_bert_zh.pretrain.vectors import Vectors
-from spacy_bert_zh.pretrain.vocabulary import read_lines
 
 PACKING, MASKING = range(2)
 """What a random stream is for: the word after the seed."""
@@ -138,14 +138,14 @@ def make_replacements(tokenizer: Tokenizer, options: Options) -> Replacements:
 
 
 def _read_similar(paths: tuple[Path, ...], vocabulary: dict[str, int]) -> dict[int, list[int]]:
-    similar: dict[int, set[int]] = {}
-    for path in paths:
-        for line in read_lines(path):
-            character, _, others = line.strip().partition(" ")
-            if character in vocabulary:
-                known = {vocabulary[other] for other in others if other in vocabulary}
-                similar.setdefault(vocabulary[character], set()).update(known)
+    similar = {
+        vocabulary[character]: sorted(
+            {vocabulary[other] for other in others if other in vocabulary}
+        )
+        for character, others in read_similar(paths).items()
+        if character in vocabulary
+    }
     if not any(similar.values()):
         listed = ", ".join(map(str, paths))
-        raise BertZhError(f"--similar {listed}: no line 'character similar-characters'")
-    return {i: sorted(others) for i, others in similar.items()}
+        raise BertZhError(f"--similar {listed}: none of its characters are in the vocabulary")
+    return similar

