@@ -133,6 +133,8 @@ BELOW = {
     for command in COMMANDS - {"evaluate"}
 }
 
+BELOW["serve"].add("explain")  # it answers with explanations, too
+
 
 def room(name: str) -> str:
     return name.split(".")[1] if "." in name else ""

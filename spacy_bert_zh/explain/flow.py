@@ -1,10 +1,12 @@
 """Why a pipeline answers as it does, from top to bottom."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 import numpy as np
 from spacy.language import Language
 
+from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.explain.classifier import Classifier
 from spacy_bert_zh.explain.network import NetworkShare, read_end, share_network
 from spacy_bert_zh.explain.ngrams import name_top, spread, weigh_ngrams
@@ -14,6 +16,17 @@ from spacy_bert_zh.textcat import Cascade
 
 BUDGET = 5_000
 """Characters of a text that are explained."""
+MOST_LABELS = 10
+"""Labels that are explained unasked."""
+
+
+def can_explain(nlp: Language) -> bool:
+    """Whether `explain` has what it needs: one text classifier, of ours, and jieba."""
+    try:
+        Classifier(nlp)
+    except BertZhError:
+        return False
+    return find_spec("jieba") is not None
 
 
 def explain(
@@ -35,7 +48,8 @@ def explain(
     Args:
         nlp: A trained pipeline with a classifier of ours.
         texts: The texts.
-        labels: Which to explain; None takes those that are given, or the best one.
+        labels: Which to explain; None takes those that are given, the best `MOST_LABELS` at most,
+            or the best one.
         against: Explain why not this label: the differences to it.
         samples: Permutations of the words, for Shapley values in any engine; about 25 do.
         component: Name of the text classifier, if there are several.
@@ -69,7 +83,8 @@ def _explain(
     text = given[:BUDGET]
     scores = classifier.scores([text])
     held = np.flatnonzero(classifier.given(scores)[0])
-    rows = [classifier.row(label) for label in labels] if labels else held.tolist()
+    best = held[np.argsort(-scores[0, held], kind="stable")[:MOST_LABELS]]
+    rows = [classifier.row(label) for label in labels] if labels else best.tolist()
     rows = rows or [int(scores[0].argmax())]
     words = find_words(text)
     alone = classifier.answered_by_ngrams(text)

@@ -51,7 +51,7 @@ def _jieba() -> Any:
     try:
         import jieba
     except ImportError:
-        raise missing_extra("jieba", "convert", "explain") from None
+        raise missing_extra("jieba", "explain", "explain") from None
     jieba.setLogLevel("CRITICAL")
     words = jieba.Tokenizer()
     words.tmp_dir = os.devnull  # a cache at a known place may be another's
