@@ -37,6 +37,11 @@ def ask(server: Running, **question: Any) -> httpx.Response:
     return server.client.post("/explain", json=question)
 
 
+def add_up(share: dict[str, Any]) -> list[float]:
+    pairs = zip(share["ngram_characters"], share["network_characters"], strict=True)
+    return [one + other for one, other in pairs]
+
+
 def test_it_says_what_explain_says(server: Running, trained: Path) -> None:
     nlp = spacy.load(trained)
     (expected,) = explain(nlp, [TEXT])
@@ -46,7 +51,7 @@ def test_it_says_what_explain_says(server: Running, trained: Path) -> None:
     assert told["given"] == list(expected.given)
     assert told["words"] == [list(span) for span in expected.words]
     share = told["shares"][0]
-    added = [sum(pair) for pair in zip(share["ngram_characters"], share["network_characters"])]
+    added = add_up(share)
     assert added == pytest.approx(expected.shares[0].characters, abs=1e-4)
     found = contrast(nlp, expected)
     assert (found is None) == (reply["contrast"] is None)
@@ -148,7 +153,7 @@ def test_the_page_colours_what_speaks_for_a_label(
         page.wait_for_selector(".reasons")
         assert page.inner_text(".reasons") == TEXT
         share = ask(server, text=TEXT).json()["explanation"]["shares"][0]
-        added = [sum(pair) for pair in zip(share["ngram_characters"], share["network_characters"])]
+        added = add_up(share)
         strongest = max(range(len(added)), key=lambda i: abs(added[i]))
         kind = "for" if added[strongest] > 0 else "against"
         strong = page.locator(f".reasons .{kind}").evaluate_all(
@@ -184,5 +189,5 @@ def test_coloured_characters_can_be_read(browser: Any, server: Running, tmp_path
             ground = [int(found["card"][i : i + 2], 16) for i in (1, 3, 5)]
             for name in ("for", "against"):
                 over = [int(part) for part in found[name].split()]
-                mixed = [round((one + other) / 2) for one, other in zip(ground, over)]
+                mixed = [round((one + other) / 2) for one, other in zip(ground, over, strict=True)]
                 assert contrast_of(found["ink"], "#{:02x}{:02x}{:02x}".format(*mixed)) >= 4.5

@@ -93,7 +93,7 @@ function coloured(characters, added) {
 function heaviest(weights, key) {
   if (!weights.length) return "";
   const most = weights.sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight)).slice(0, WORDS);
-  const words = most.map(({ word, weight }) => `${word} ${signed(weight)}`).join("  ");
+  const words = most.map(({ word, weight }) => `${word} ${signed(weight)}`).join(" · ");
   return make("p", "", say(make("span", "quiet"), key), " ", quote("span", "", words));
 }
 
