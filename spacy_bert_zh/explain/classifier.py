@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,7 @@ class Classifier:
     def __init__(self, nlp: Language, component: str | None = None) -> None:
         self.nlp, self.pipe = nlp, find_textcat(nlp, component)
         model: Any = self.pipe.model
-        self.backbone = model.get_ref("backbone") if model.has_ref("backbone") else None
-        shims = self.backbone.shims if self.backbone else []
+        shims = model.get_ref("backbone").shims if model.has_ref("backbone") else []
         if not shims or not isinstance(shims[0], BackboneShim):
             raise BertZhError(
                 f"The component '{self.pipe.name}' can't be explained: it has no BERT of its own, "
@@ -74,19 +74,20 @@ class Classifier:
 
     def scores(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """What the classifier says of texts; shape (texts, labels)."""
-        return self._each(texts, self.pipe.predict, len(self.labels))
-
-    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """What the BERT makes of texts; shape (texts, hidden size)."""
-        assert self.backbone is not None
-        return self._each(texts, self.backbone.predict, self.shim.width)
-
-    def _each(self, texts: Sequence[str], ask: Any, width: int) -> NDArray[np.float32]:
-        found = [np.zeros((0, width), dtype=np.float32)]
+        found = [np.zeros((0, len(self.labels)), dtype=np.float32)]
         for start in range(0, len(texts), BATCH):
             with self.zone():
                 docs = [self.nlp.make_doc(text) for text in texts[start : start + BATCH]]
-                found.append(to_numpy(ask(docs)))
+                found.append(to_numpy(self.pipe.predict(docs)))
+        return np.concatenate(found)
+
+    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """What the BERT makes of texts; shape (texts, hidden size)."""
+        found = [np.zeros((0, self.shim.width), dtype=np.float32)]
+        for start in range(0, len(texts), BATCH):
+            # The encoder reads nothing but their texts: making Docs takes a third of the time.
+            docs: Any = [SimpleNamespace(text=text) for text in texts[start : start + BATCH]]
+            found.append(to_numpy(self.shim.predict(self.shim.encode(docs, False))))
         return np.concatenate(found)
 
     def answered_by_ngrams(self, text: str) -> bool:

@@ -167,14 +167,15 @@ class _Values:
     ) -> None:
         self.classifier, self.text, self.words = classifier, text, words
         self.directions = directions.astype(np.float64)
+        self.known: dict[str, Floats] = {}
 
     def __call__(self, kept: Sequence[Sequence[int]]) -> Floats:
-        """Shape (sets of words, directions); each different text is read once."""
+        """Shape (sets of words, directions); each different text is read once for good."""
         texts = [only(self.text, self.words, {self.words[i] for i in some}) for some in kept]
-        unique = list(dict.fromkeys(texts))
-        found = dict(zip(unique, self.classifier.vectors(unique), strict=True))
-        values: Floats = np.stack([found[text] for text in texts]).astype(np.float64)
-        return values @ self.directions.T
+        new = [text for text in dict.fromkeys(texts) if text not in self.known]
+        values = self.classifier.vectors(new).astype(np.float64) @ self.directions.T
+        self.known.update(zip(new, values, strict=True))
+        return np.stack([self.known[text] for text in texts])
 
 
 def _occlude(values: _Values) -> Floats:
