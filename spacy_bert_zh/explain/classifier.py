@@ -14,7 +14,7 @@ from thinc.api import to_numpy
 from spacy_bert_zh.backbones.base import BackboneShim
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.loading import find_textcat, is_exclusive, thresholds_of
-from spacy_bert_zh.textcat import NGRAMS, plain_weights
+from spacy_bert_zh.textcat import NGRAMS, Cascade, plain_weights
 
 BATCH = 128
 """Texts that are asked about at once."""
@@ -89,6 +89,33 @@ class Classifier:
             docs: Any = [SimpleNamespace(text=text) for text in texts[start : start + BATCH]]
             found.append(to_numpy(self.shim.predict(self.shim.encode(docs, False))))
         return np.concatenate(found)
+
+    def ngram_logits(self, texts: Sequence[str], alone: bool) -> NDArray[np.float64]:
+        """What the linear model says of texts, 0 where there is none; shape (texts, labels).
+
+        Args:
+            texts: The texts.
+            alone: As a cascade asks it, at a temperature of its own.
+        """
+        if self.linear is None:
+            return np.zeros((len(texts), len(self.labels)))
+        docs: Any = [SimpleNamespace(text=text) for text in texts]
+        logits = self.rate * to_numpy(self.linear.predict(docs)).astype(np.float64)
+        return logits / self.temperature if alone else logits
+
+    @property
+    def temperature(self) -> float:
+        """Of the n-grams where they answer alone."""
+        return Cascade(**self.pipe.cfg["cascade"]).temperature
+
+    def log_odds(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of each label, given the others' logits where labels exclude each other; same shape."""
+        if not is_exclusive(self.pipe) or logits.shape[1] == 1:
+            return logits
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        scores = np.clip(odds / odds.sum(axis=1, keepdims=True), LEAST, 1 - LEAST)
+        found: NDArray[np.float64] = np.log(scores) - np.log1p(-scores)
+        return found
 
     def answered_by_ngrams(self, text: str) -> bool:
         """Whether the n-grams of a cascade answer alone."""

@@ -11,7 +11,7 @@ from spacy_bert_zh.explain.words import without
 MOST = 12
 """Words that are taken away."""
 TRIED = 20
-"""Words of which the next one is taken, those of most weight in either direction."""
+"""Words of which the next one is taken, those of most effect in either direction."""
 
 
 def contrast(
@@ -21,7 +21,7 @@ def contrast(
 
     Greedy: each time the word goes whose removal brings another answer nearest, as the pipeline
     says of the text without it; then words that needn't have gone come back. So no word of the
-    set can stay, but a smaller set of others may exist. Only the `TRIED` words of most weight are
+    set can stay, but a smaller set of others may exist. Only the `TRIED` words of most effect are
     tried, so that a long text doesn't take long.
 
     Args:
@@ -47,9 +47,9 @@ def contrast(
 
 
 def _heaviest(explanation: Explanation) -> list[Span]:
-    words = explanation.words
-    weights = np.abs([share.weigh(words) for share in explanation.shares]).max(axis=0)
-    return [words[row] for row in np.argsort(-weights, kind="stable")[:TRIED]]
+    effects = np.abs([share.effects for share in explanation.shares]).max(axis=0)
+    heaviest = np.argsort(-effects, kind="stable")[:TRIED]
+    return [explanation.words[row] for row in heaviest]
 
 
 def _try(

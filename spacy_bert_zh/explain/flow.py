@@ -11,8 +11,8 @@ from spacy_bert_zh.explain.classifier import Classifier
 from spacy_bert_zh.explain.network import NetworkShare, read_end, share_network
 from spacy_bert_zh.explain.ngrams import name_top, spread, weigh_ngrams
 from spacy_bert_zh.explain.result import Explanation, Share
+from spacy_bert_zh.explain.subsets import Floats, Subsets, find_effects
 from spacy_bert_zh.explain.words import find_words
-from spacy_bert_zh.textcat import Cascade
 
 BUDGET = 5_000
 """Characters of a text that are explained."""
@@ -87,14 +87,17 @@ def _explain(
     rows = [classifier.row(label) for label in labels] if labels else best.tolist()
     rows = rows or [int(scores[0].argmax())]
     words = find_words(text)
+    subsets = Subsets(classifier, text, words)
     alone = classifier.answered_by_ngrams(text)
     network = _none(classifier, len(rows), len(text))
     if not alone:
         directions = classifier.weights[rows]
         if against is not None:
             directions = directions - classifier.weights[classifier.row(against)]
-        network = share_network(classifier, text, words, directions, samples)
-    shares = _shares(classifier, text, rows, against, scores[0], network)
+        network = share_network(subsets, directions, samples)
+    other = None if against is None else classifier.row(against)
+    effects = find_effects(subsets, rows, other, samples, alone)
+    shares = _shares(classifier, text, rows, against, scores[0], network, effects)
     return Explanation(
         text=text,
         left_out=len(given) - len(text),
@@ -120,11 +123,12 @@ def _shares(
     against: str | None,
     scores: "np.ndarray[tuple[int], np.dtype[np.float32]]",
     network: NetworkShare,
+    effects: Floats,
 ) -> tuple[Share, ...]:
     places = weigh_ngrams(classifier, text)
     weights, biases = places.weights, classifier.bias.astype(np.float64)
     if network.method == "none":
-        weights = weights / Cascade(**classifier.pipe.cfg["cascade"]).temperature
+        weights = weights / classifier.temperature
         biases = np.zeros_like(biases)
     if against is not None:
         other = classifier.row(against)
@@ -146,6 +150,7 @@ def _shares(
                 ngram_characters=tuple(characters.tolist()),
                 network_characters=tuple(network.characters[i].tolist()),
                 top_ngrams=name_top(places, weights[:, row], text),
+                effects=tuple(effects[i].tolist()),
                 error=float(network.error[i]),
             )
         )

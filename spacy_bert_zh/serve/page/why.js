@@ -61,15 +61,15 @@ function view({ words }, characters, share) {
   const added = share.network_characters.map((value, i) => value + share.ngram_characters[i]);
   const numbers = ["logit", "bias", "ngrams", "network"].map((name) => [name, signed(share[name])]);
   const values = { label: share.label, ...Object.fromEntries(numbers) };
-  const weights = words.map(([start, end]) => ({
+  const effects = words.map(([start, end], i) => ({
     word: characters.slice(start, end).join(""),
-    weight: sum(added.slice(start, end)),
+    effect: share.effects[i],
   }));
   return [
     say(make("p", "split"), "whySplit", values),
     coloured(characters, added),
-    heaviest(weights.filter(({ weight }) => weight > 0), "whyFor"),
-    heaviest(weights.filter(({ weight }) => weight < 0), "whyAgainst"),
+    heaviest(effects.filter(({ effect }) => effect > 0), "whyFor"),
+    heaviest(effects.filter(({ effect }) => effect < 0), "whyAgainst"),
   ];
 }
 
@@ -90,10 +90,10 @@ function coloured(characters, added) {
 }
 
 /** The same in words, for those who can't see colours. */
-function heaviest(weights, key) {
-  if (!weights.length) return "";
-  const most = weights.sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight)).slice(0, WORDS);
-  const words = most.map(({ word, weight }) => `${word} ${signed(weight)}`).join(" · ");
+function heaviest(effects, key) {
+  if (!effects.length) return "";
+  const most = effects.sort((a, b) => Math.abs(b.effect) - Math.abs(a.effect)).slice(0, WORDS);
+  const words = most.map(({ word, effect }) => `${word} ${signed(effect)}`).join(" · ");
   return make("p", "", say(make("span", "quiet"), key), " ", quote("span", "", words));
 }
 

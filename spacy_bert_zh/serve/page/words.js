@@ -90,7 +90,7 @@ const en = {
   whyNoLabel: "Without {words} no label is given.",
   whyNoContrast: "No few words change the answer by their absence.",
   whyRating:
-    "Without its words of most weight the score falls by {own}, without random ones by {random}.",
+    "Without its words of most effect the score falls by {own}, without random ones by {random}.",
   passing: "A label is given from {threshold} on.",
   none: "none",
   all: "All {n} labels",
@@ -189,7 +189,7 @@ const zh = {
   whyContrast: "去掉“{words}”，结论变为 {given}。",
   whyNoLabel: "去掉“{words}”，没有标签成立。",
   whyNoContrast: "去掉少数几个词不会改变结论。",
-  whyRating: "去掉权重最大的词，得分下降 {own}；去掉随机的词，下降 {random}。",
+  whyRating: "去掉作用最大的词，得分下降 {own}；去掉随机的词，下降 {random}。",
   passing: "得分达到 {threshold} 的标签成立。",
   none: "无",
   all: "全部 {n} 个标签",
