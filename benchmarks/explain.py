@@ -7,13 +7,14 @@ Each way puts the words of a text in an order; `rate` says how good it is. LIME 
 they are, and a ridge regression, as its text explainer has it.
 """
 
-import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 from sklearn.linear_model import Ridge
 from spacy.language import Language
 
@@ -28,22 +29,21 @@ KERNEL_WIDTH = 25.0
 Way = Callable[[Language, str], Explanation]
 
 
-def main() -> None:
+def main(
+    pipeline: Annotated[str, typer.Argument(help="Folder or package name.")],
+    corpus: Annotated[Path, typer.Argument(help="Texts it hasn't learnt from.")],
+    texts: Annotated[int, typer.Option(help="How many of them.")] = 100,
+) -> None:
     """Explain texts in each way; print means, differences to LIME, and seconds of the CPU."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pipeline")
-    parser.add_argument("corpus", type=Path)
-    parser.add_argument("--texts", type=int, default=100)
-    arguments = parser.parse_args()
-    nlp = load_pipeline(arguments.pipeline)
+    nlp = load_pipeline(pipeline)
     warm_up(nlp)
-    texts = draw((doc.text for doc in read_shards(nlp, arguments.corpus)), arguments.texts)
+    drawn = draw((doc.text for doc in read_shards(nlp, corpus)), texts)
     ways: dict[str, Way] = {
         "ours": lambda nlp, text: explain(nlp, [text])[0],
         "ours, 25 samples": lambda nlp, text: explain(nlp, [text], samples=25)[0],
         f"LIME, {LIME_SAMPLES} samples": lime,
     }
-    found = {name: measure(nlp, texts, way) for name, way in ways.items()}
+    found = {name: measure(nlp, drawn, way) for name, way in ways.items()}
     *_, best = found.values()
     for name, table in found.items():
         comprehensive, sufficient, ms, random = table.T
@@ -88,4 +88,4 @@ def lime(nlp: Language, text: str) -> Explanation:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -64,7 +64,6 @@ def find_effects(
     def say(kept: Kept) -> Floats:
         logits = subsets.logits(kept, alone)
         if against is not None:
-            if against is not None:
             return logits[:, rows] - logits[:, [against]]
         return subsets.classifier.log_odds(logits)[:, rows]
 
