@@ -30,6 +30,7 @@ EXTRAS = {
         "prometheus-client>=0.20",
         "uvicorn>=0.30",
     ],
+    "explain": ["jieba>=0.42.1"],
     "ray": ["pyarrow>=15", "ray[data,serve]>=2.60"],
     # What spaCy's --gpu-id computes with; torch or TensorFlow for the GPU come besides.
     "cuda11x": ["cupy-cuda11x>=13.3,<14"],

@@ -137,6 +137,8 @@ BELOW = {
 BELOW["search"].add("train")  # its trials are trainings
 BELOW["distill"].add("train")  # it ends in a training
 
+BELOW["serve"].add("explain")  # it answers with explanations, too
+
 
 def room(name: str) -> str:
     return name.split(".")[1] if "." in name else ""

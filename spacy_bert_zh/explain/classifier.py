@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from thinc.api import to_numpy
 from spacy_bert_zh.backbones.base import BackboneShim
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.loading import find_textcat, is_exclusive, thresholds_of
-from spacy_bert_zh.textcat import NGRAMS, plain_weights
+from spacy_bert_zh.textcat import NGRAMS, Cascade, plain_weights
 
 BATCH = 128
 """Texts that are asked about at once."""
 LEAST = 1e-12
+
+_UNREPAIRED = SimpleNamespace(zh_repair=None)
 
 
 class Classifier:
@@ -34,8 +37,7 @@ class Classifier:
     def __init__(self, nlp: Language, component: str | None = None) -> None:
         self.nlp, self.pipe = nlp, find_textcat(nlp, component)
         model: Any = self.pipe.model
-        self.backbone = model.get_ref("backbone") if model.has_ref("backbone") else None
-        shims = self.backbone.shims if self.backbone else []
+        shims = model.get_ref("backbone").shims if model.has_ref("backbone") else []
         if not shims or not isinstance(shims[0], BackboneShim):
             raise BertZhError(
                 f"The component '{self.pipe.name}' can't be explained: it has no BERT of its own, "
@@ -74,20 +76,48 @@ class Classifier:
 
     def scores(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """What the classifier says of texts; shape (texts, labels)."""
-        return self._each(texts, self.pipe.predict, len(self.labels))
-
-    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """What the BERT makes of texts; shape (texts, hidden size)."""
-        assert self.backbone is not None
-        return self._each(texts, self.backbone.predict, self.shim.width)
-
-    def _each(self, texts: Sequence[str], ask: Any, width: int) -> NDArray[np.float32]:
-        found = [np.zeros((0, width), dtype=np.float32)]
+        found = [np.zeros((0, len(self.labels)), dtype=np.float32)]
         for start in range(0, len(texts), BATCH):
             with self.zone():
                 docs = [self.nlp.make_doc(text) for text in texts[start : start + BATCH]]
-                found.append(to_numpy(ask(docs)))
+                found.append(to_numpy(self.pipe.predict(docs)))
         return np.concatenate(found)
+
+    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """What the BERT makes of texts; shape (texts, hidden size)."""
+        found = [np.zeros((0, self.shim.width), dtype=np.float32)]
+        for start in range(0, len(texts), BATCH):
+            # The encoder reads nothing but their texts: making Docs takes a third of the time.
+            docs: Any = list(map(_read, texts[start : start + BATCH]))
+            found.append(to_numpy(self.shim.predict(self.shim.encode(docs, False))))
+        return np.concatenate(found)
+
+    def ngram_logits(self, texts: Sequence[str], alone: bool) -> NDArray[np.float64]:
+        """What the linear model says of texts, 0 where there is none; shape (texts, labels).
+
+        Args:
+            texts: The texts.
+            alone: As a cascade asks it, at a temperature of its own.
+        """
+        if self.linear is None:
+            return np.zeros((len(texts), len(self.labels)))
+        docs: Any = list(map(_read, texts))
+        logits = self.rate * to_numpy(self.linear.predict(docs)).astype(np.float64)
+        return logits / self.temperature if alone else logits
+
+    @property
+    def temperature(self) -> float:
+        """Of the n-grams where they answer alone."""
+        return Cascade(**self.pipe.cfg["cascade"]).temperature
+
+    def log_odds(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of each label, given the others' logits where labels exclude each other; same shape."""
+        if not is_exclusive(self.pipe) or logits.shape[1] == 1:
+            return logits
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        scores = np.clip(odds / odds.sum(axis=1, keepdims=True), LEAST, 1 - LEAST)
+        found: NDArray[np.float64] = np.log(scores) - np.log1p(-scores)
+        return found
 
     def answered_by_ngrams(self, text: str) -> bool:
         """Whether the n-grams of a cascade answer alone."""
@@ -124,3 +154,8 @@ class Classifier:
             return np.arange(scores.shape[1]) == scores.argmax(axis=1)[:, None]
         found: NDArray[np.bool_] = scores >= list(thresholds_of(self.pipe).values())
         return found
+
+
+def _read(text: str) -> Any:
+    """All that a model reads of a Doc, in a tenth of the time that a Doc takes."""
+    return SimpleNamespace(text=text, _=_UNREPAIRED)

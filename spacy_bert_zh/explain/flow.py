@@ -1,20 +1,33 @@
 """Why a pipeline answers as it does, from top to bottom."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 import numpy as np
 from spacy.language import Language
 
+from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.explain.classifier import Classifier
 from spacy_bert_zh.explain.network import NetworkShare, read_end, share_network
 from spacy_bert_zh.explain.ngrams import name_top, spread, weigh_ngrams
 from spacy_bert_zh.explain.result import Explanation, Share
+from spacy_bert_zh.explain.subsets import Floats, Subsets, find_effects
 from spacy_bert_zh.loading import find_words
 from spacy_bert_zh.repair import as_read
-from spacy_bert_zh.textcat import Cascade
 
 BUDGET = 5_000
 """Characters of a text that are explained."""
+MOST_LABELS = 10
+"""Labels that are explained unasked."""
+
+
+def can_explain(nlp: Language) -> bool:
+    """Whether `explain` has what it needs: one text classifier, of ours, and jieba."""
+    try:
+        Classifier(nlp)
+    except BertZhError:
+        return False
+    return find_spec("jieba") is not None
 
 
 def explain(
@@ -36,7 +49,8 @@ def explain(
     Args:
         nlp: A trained pipeline with a classifier of ours.
         texts: The texts.
-        labels: Which to explain; None takes those that are given, or the best one.
+        labels: Which to explain; None takes those that are given, the best `MOST_LABELS` at most,
+            or the best one.
         against: Explain why not this label: the differences to it.
         samples: Permutations of the words, for Shapley values in any engine; about 25 do.
         component: Name of the text classifier, if there are several.
@@ -71,17 +85,21 @@ def _explain(
     text = whole[:BUDGET]
     scores = classifier.scores([text])
     held = np.flatnonzero(classifier.given(scores)[0])
-    rows = [classifier.row(label) for label in labels] if labels else held.tolist()
+    best = held[np.argsort(-scores[0, held], kind="stable")[:MOST_LABELS]]
+    rows = [classifier.row(label) for label in labels] if labels else best.tolist()
     rows = rows or [int(scores[0].argmax())]
     words = find_words(text)
+    subsets = Subsets(classifier, text, words)
     alone = classifier.answered_by_ngrams(text)
     network = _none(classifier, len(rows), len(text))
     if not alone:
         directions = classifier.weights[rows]
         if against is not None:
             directions = directions - classifier.weights[classifier.row(against)]
-        network = share_network(classifier, text, words, directions, samples)
-    shares = _shares(classifier, text, rows, against, scores[0], network)
+        network = share_network(subsets, directions, samples)
+    other = None if against is None else classifier.row(against)
+    effects = find_effects(subsets, rows, other, samples, alone)
+    shares = _shares(classifier, text, rows, against, scores[0], network, effects)
     return Explanation(
         text=text,
         left_out=len(whole) - len(text),
@@ -107,11 +125,12 @@ def _shares(
     against: str | None,
     scores: "np.ndarray[tuple[int], np.dtype[np.float32]]",
     network: NetworkShare,
+    effects: Floats,
 ) -> tuple[Share, ...]:
     places = weigh_ngrams(classifier, text)
     weights, biases = places.weights, classifier.bias.astype(np.float64)
     if network.method == "none":
-        weights = weights / Cascade(**classifier.pipe.cfg["cascade"]).temperature
+        weights = weights / classifier.temperature
         biases = np.zeros_like(biases)
     if against is not None:
         other = classifier.row(against)
@@ -133,6 +152,7 @@ def _shares(
                 ngram_characters=tuple(characters.tolist()),
                 network_characters=tuple(network.characters[i].tolist()),
                 top_ngrams=name_top(places, weights[:, row], text),
+                effects=tuple(effects[i].tolist()),
                 error=float(network.error[i]),
             )
         )

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from spacy_bert_zh.backbones.torch.backbone import TorchShim
 from spacy_bert_zh.explain.classifier import Classifier
-from spacy_bert_zh.loading import Span, only
+from spacy_bert_zh.explain.subsets import Floats, Kept, Subsets, value_words
+from spacy_bert_zh.loading import Span
 from spacy_bert_zh.pieces import Batch, Encoded
-
-Floats = NDArray[np.float64]
 
 STEPS = (8, 16, 32, 64, 128)
 """Points of the integral: as many as it takes to be exact."""
@@ -48,32 +47,30 @@ class NetworkShare:
         return relative
 
 
-def share_network(
-    classifier: Classifier,
-    text: str,
-    words: Sequence[Span],
-    directions: NDArray[np.float32],
-    samples: int,
-) -> NetworkShare:
+def share_network(subsets: Subsets, directions: NDArray[np.float32], samples: int) -> NetworkShare:
     """Share out what the BERT says.
 
     Args:
-        classifier: Whose BERT.
-        text: The text.
-        words: What is taken away, where there are no gradients or `samples` are wanted.
+        subsets: Of the text's words, where there are no gradients or `samples` are wanted.
         directions: Products of its vector with these are shared out; (directions, hidden size).
         samples: Permutations of the words; 0 takes gradients, or single words away.
     """
+    classifier, text, words = subsets.classifier, subsets.text, subsets.words
     places, _ = classifier.shim.encoder.places(text)
     if isinstance(classifier.shim, TorchShim) and not samples:
         return _by_gradients(classifier, text, directions)
     end = read_end(classifier, text)
-    read = [(start, min(stop, end)) for start, stop in words if start < end and places]
-    values = _Values(classifier, text[:end], read, directions)
-    found = _shapley(values, samples) if samples else _occlude(values)
-    start, full = values([[], range(len(read))])
-    spans = read or [(0, 0)]
-    characters = _spread(spans, found, len(text)) if read else np.zeros((len(start), len(text)))
+    read = tuple((start, min(stop, end)) for start, stop in words if start < end and places)
+    if end < len(text):  # what follows mustn't come into view where words are missing
+        subsets = Subsets(classifier, text[:end], read)
+
+    def say(kept: Kept) -> Floats:
+        said: Floats = subsets.vectors(kept) @ directions.astype(np.float64).T
+        return said
+
+    found = value_words(say, len(read), samples)
+    start, full = say([[], range(len(read))])
+    characters = _spread(read, found, len(text))
     method = "shapley" if samples else "occlusion"
     return NetworkShare(start, full - start, characters, method, samples)
 
@@ -152,60 +149,6 @@ def _spread(spans: Sequence[Span], values: Floats, length: int) -> Floats:
     for column, (start, end) in enumerate(spans):
         characters[:, start:end] += values[:, column, None] / max(end - start, 1)
     return characters
-
-
-class _Values:
-    """What the BERT says of a text that has only some of its words."""
-
-    def __init__(
-        self,
-        classifier: Classifier,
-        text: str,
-        words: Sequence[Span],
-        directions: NDArray[np.float32],
-    ) -> None:
-        self.classifier, self.text, self.words = classifier, text, words
-        self.directions = directions.astype(np.float64)
-
-    def __call__(self, kept: Sequence[Sequence[int]]) -> Floats:
-        """Shape (sets of words, directions); each different text is read once."""
-        texts = [only(self.text, self.words, {self.words[i] for i in some}) for some in kept]
-        unique = list(dict.fromkeys(texts))
-        found = dict(zip(unique, self.classifier.vectors(unique), strict=True))
-        values: Floats = np.stack([found[text] for text in texts]).astype(np.float64)
-        return values @ self.directions.T
-
-
-def _occlude(values: _Values) -> Floats:
-    """What each word changes, (directions, words): mean of taken away and standing alone.
-
-    Taking away alone (Zeiler and Fergus 2014) sees nothing in a word that others repeat. The mean
-    of the two is the Shapley value where words play together in pairs at most.
-    """
-    count = len(values.words)
-    others = [[i for i in range(count) if i != gone] for gone in range(count)]
-    said = values([range(count), [], *others, *([word] for word in range(count))])
-    full, empty, taken, alone = said[0], said[1], said[2 : count + 2], said[count + 2 :]
-    found: Floats = ((full - taken + alone - empty) / 2).T
-    return found
-
-
-def _shapley(values: _Values, samples: int) -> Floats:
-    """Shapley values of the words, (directions, words), by permutations.
-
-    Each permutation is also taken in reverse (Mitchell et al. 2022, section 4.1), and adds up to
-    the whole change (Castro et al. 2009).
-    """
-    count = len(values.words)
-    draw = np.random.default_rng(0)
-    orders = [draw.permutation(count) for _ in range(samples)]
-    orders += [order[::-1] for order in orders]
-    kept = [sorted(order[:size]) for order in orders for size in range(count + 1)]
-    said = values(kept).reshape(len(orders), count + 1, -1)
-    found = np.zeros((said.shape[2], count))
-    for order, steps in zip(orders, np.diff(said, axis=1), strict=True):
-        found[:, order] += steps.T / len(orders)
-    return found
 
 
 def _numpy(vectors: Any) -> Floats:

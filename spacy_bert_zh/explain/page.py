@@ -72,15 +72,16 @@ def _class(part: float) -> str:
 
 
 def rows(explanation: Explanation, share: Share) -> list[tuple[str, float, float, float]]:
-    """The heaviest words: what they add in all, by n-grams, and by the BERT."""
+    """The words of most effect; what each adds by n-grams, and by the BERT."""
 
-    def row(span: Span) -> tuple[str, float, float, float]:
+    def row(span: Span, effect: float) -> tuple[str, float, float, float]:
         start, end = span
         ngrams = sum(share.ngram_characters[start:end])
         network = sum(share.network_characters[start:end])
-        return explanation.text[start:end], ngrams + network, ngrams, network
+        return explanation.text[start:end], effect, ngrams, network
 
-    heaviest = sorted(map(row, explanation.words), key=lambda one: -abs(one[1]))[:SHOWN]
+    every = map(row, explanation.words, share.effects)
+    heaviest = sorted(every, key=lambda one: -abs(one[1]))[:SHOWN]
     return sorted(heaviest, key=lambda one: -one[1])
 
 
@@ -112,7 +113,7 @@ def notes(told: Told) -> list[str]:
         said.append("No few words change the answer by their absence.")
     if rating := told.rating:
         said.append(
-            f"Without the words of most weight the score falls by {rating.comprehensiveness:.2f} "
+            f"Without the words of most effect the score falls by {rating.comprehensiveness:.2f} "
             f"(at random {rating.random_comprehensiveness:.2f}), with them alone by "
             f"{rating.sufficiency:.2f} (at random {rating.random_sufficiency:.2f})."
         )

@@ -25,7 +25,7 @@ def rate(
 ) -> Rating | None:
     """Rate explanations by what the pipeline says without their words, and of these alone.
 
-    What is rated is the first label of each, and its words by weight, those that speak for it
+    What is rated is the first label of each, and its words by effect, those that speak for it
     first. Random orders are the same each time.
 
     Args:
@@ -81,8 +81,7 @@ def _rate(
 ) -> list[list[float]]:
     """Comprehensiveness and sufficiency of the explanation's order, and of random ones."""
     share, words = explanation.shares[0], explanation.words
-    weights = np.asarray(share.weigh(words))
-    orders = [np.argsort(-weights, kind="stable")]
+    orders = [np.argsort(-np.asarray(share.effects), kind="stable")]
     orders += [chance.permutation(len(words)) for _ in range(RANDOM_ORDERS)]
     texts = [
         text

@@ -38,6 +38,9 @@ class Share:
         ngram_characters: `ngrams`, spread over the characters of the text; they sum up to it.
         network_characters: The same of `network`, but for `error`.
         top_ngrams: The n-grams of most weight, heaviest first.
+        effects: Of each word: what the label's log odds lose where it is taken away, and gain
+            where it stands alone, in the mean; with `samples` its Shapley value. By both models
+            together, so that words can be put in an order.
         error: Of the network's characters: how far their sum is from `network`, relative to it
             (or to 0.1, where that is more).
     """
@@ -52,6 +55,7 @@ class Share:
     ngram_characters: tuple[float, ...]
     network_characters: tuple[float, ...]
     top_ngrams: tuple[Ngram, ...]
+    effects: tuple[float, ...]
     error: float
 
     @property
@@ -59,11 +63,6 @@ class Share:
         """What each character adds to the logit, by both models."""
         pairs = zip(self.ngram_characters, self.network_characters, strict=True)
         return tuple(one + other for one, other in pairs)
-
-    def weigh(self, spans: tuple[Span, ...]) -> list[float]:
-        """What each span of the text adds to the logit."""
-        characters = self.characters
-        return [sum(characters[start:end]) for start, end in spans]
 
 
 @dataclass(frozen=True)

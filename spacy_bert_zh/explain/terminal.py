@@ -8,12 +8,12 @@ from spacy_bert_zh.explain.page import Told, method_of, notes
 from spacy_bert_zh.explain.result import Explanation, Rating, Share
 
 SHOWN = 15
-"""Words in the table, those of most weight in either direction."""
+"""Words in the table, those of most effect in either direction."""
 WIDTH = 12
 
 
 def print_told(told: Told, number: int) -> None:
-    """Print what is told of a text; words in the order of their weight."""
+    """Print what is told of a text; words in the order of their effect."""
     console = Console(highlight=False, soft_wrap=True)
     one = told.explanation
     console.print(Text(("\n" if number else "") + one.text[:200].replace("\n", " ")))
@@ -37,10 +37,10 @@ def headline(share: Share) -> str:
 
 def _table(explanation: Explanation, share: Share) -> Table:
     table = Table("word", box=None, pad_edge=False)
-    for name in ("weight", "n-grams", "BERT"):
+    for name in ("effect", "n-grams", "BERT"):
         table.add_column(name, justify="right")
     table.add_column("")
-    weights = share.weigh(explanation.words)
+    weights = share.effects
     order = sorted(range(len(weights)), key=lambda row: -abs(weights[row]))[:SHOWN]
     largest = max(map(abs, weights), default=0.0) or 1.0
     for row in sorted(order, key=lambda row: -weights[row]):
@@ -59,7 +59,7 @@ def _table(explanation: Explanation, share: Share) -> Table:
 def print_rating(rating: Rating, corpus: str) -> None:
     """Print how faithful the explanations of a corpus are."""
     table = Table(f"{corpus}, {rating.texts:,} texts", box=None, pad_edge=False)
-    for name in ("words by weight", "in random order"):
+    for name in ("words by effect", "in random order"):
         table.add_column(name, justify="right")
     for name, own, chance in (
         ("comprehensiveness", rating.comprehensiveness, rating.random_comprehensiveness),

@@ -53,7 +53,7 @@ def _jieba() -> Any:
     try:
         import jieba
     except ImportError:
-        raise missing_extra("jieba", "convert", "Finding words") from None
+        raise missing_extra("jieba", "explain", "Finding words") from None
     jieba.setLogLevel("CRITICAL")
     words = jieba.Tokenizer()
     words.tmp_dir = os.devnull  # a cache at a known place may be another's

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
@@ -11,11 +11,12 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from spacy_bert_zh import __version__
+from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.loading import Answer
 from spacy_bert_zh.serve.batching import Batcher, QueueFull, Unanswerable
-from spacy_bert_zh.serve.body import check_headers, problem, read_question
+from spacy_bert_zh.serve.body import check_headers, problem, read_question, read_why
 from spacy_bert_zh.serve.guard import RETRY, Guard, Record, reply
-from spacy_bert_zh.serve.interface import BODY, NOT_READY, PROBLEMS, describe_interface
+from spacy_bert_zh.serve.interface import NOT_READY, PROBLEMS, body_of, describe_interface
 from spacy_bert_zh.serve.pages import add_pages
 from spacy_bert_zh.serve.routes import make_route_class
 from spacy_bert_zh.serve.schemas import (
@@ -28,10 +29,13 @@ from spacy_bert_zh.serve.schemas import (
     make_result,
 )
 from spacy_bert_zh.serve.service import Service
+from spacy_bert_zh.serve.settings import Limits
+from spacy_bert_zh.serve.why import WhyQuestion, WhyReply, make_why
 
 _LARGE = 20_000  # bytes that take longer to read than a thread to be asked
 _FAULTS, _SHOWN = 10, 100
-_T = TypeVar("_T")
+_FAILS = "the pipeline fails on this text"
+_Asked = TypeVar("_Asked")
 
 
 def make_app(service: Service, api_key: bytes) -> FastAPI:
@@ -39,7 +43,7 @@ def make_app(service: Service, api_key: bytes) -> FastAPI:
 
     Args:
         service: What answers.
-        api_key: What a request for a classification must bring; empty for none.
+        api_key: What a request for a classification or an explanation must bring; empty for none.
 
     Returns:
         An ASGI application whose routes are all guarded, but for those of `routes.OPEN`.
@@ -54,14 +58,19 @@ def make_app(service: Service, api_key: bytes) -> FastAPI:
     app.add_middleware(Record, metrics=service.metrics)
     app.add_exception_handler(RequestValidationError, _explain)
 
-    @app.post("/classify", response_model=Reply, responses=PROBLEMS, openapi_extra=BODY)
+    @app.post(
+        "/classify", response_model=Reply, responses=PROBLEMS, openapi_extra=body_of(Question)
+    )
     async def classify(request: Request) -> Response:
         """Classify texts."""
-        try:
-            async with asyncio.timeout(service.limits.deadline):
-                return await _classify(request, service)
-        except TimeoutError:
-            raise HTTPException(504, "not computed before the deadline") from None
+        return await _in_time(_classify(request, service), service.limits.deadline)
+
+    @app.post(
+        "/explain", response_model=WhyReply, responses=PROBLEMS, openapi_extra=body_of(WhyQuestion)
+    )
+    async def explain(request: Request) -> Response:
+        """Explain the labels of a text."""
+        return await _in_time(_tell_why(request, service), service.limits.deadline)
 
     @app.get("/pipelines", responses=NOT_READY)
     async def pipelines() -> Catalogue:
@@ -110,30 +119,74 @@ def _short(part: str | int) -> str | int:
     return part[:_SHOWN] if isinstance(part, str) else part
 
 
-async def _classify(request: Request, service: Service) -> Response:
+async def _in_time(answer: Awaitable[Response], deadline: float) -> Response:
+    try:
+        async with asyncio.timeout(deadline):
+            return await answer
+    except TimeoutError:
+        raise HTTPException(504, "not computed before the deadline") from None
+
+
+async def _read(
+    request: Request, service: Service, read: Callable[[bytes, Limits], _Asked]
+) -> _Asked:
     check_headers(request.headers)
     body: bytes = request.state.body  # the guard's: there is none for who hasn't passed it
-    read = partial(read_question, body, service.limits)
-    question = await _apart(service, read) if len(body) > _LARGE else read()
+    work = partial(read, body, service.limits)
+    if len(body) <= _LARGE:
+        return work()
+    return await asyncio.get_running_loop().run_in_executor(service.reader, work)
+
+
+async def _classify(request: Request, service: Service) -> Response:
+    question = await _read(request, service, read_question)
     texts = question.all_texts()
     request.state.texts = len(texts)
-    name, batcher = _find(question, service)
+    name, batcher = _find(question.pipeline, service)
     _check_scores(question, texts, batcher, service.limits.max_scores)
     results = await _answers(question, texts, batcher)
     start = f'{{"pipeline":{json.dumps(name)},"results":['.encode()
     return Response(start + b",".join(results) + b"]}", media_type="application/json")
 
 
-async def _apart(service: Service, work: Callable[[], _T]) -> _T:
-    return await asyncio.get_running_loop().run_in_executor(service.reader, work)
+async def _tell_why(request: Request, service: Service) -> Response:
+    question = await _read(request, service, read_why)
+    request.state.texts = 1
+    name, batcher = _find(question.pipeline, service)
+    _check_labels(question, batcher)
+    try:
+        reply = await batcher.alone(partial(make_why, question, name))
+    except QueueFull:
+        raise _full() from None
+    except Unanswerable:
+        raise RequestValidationError([problem(_FAILS, "text")]) from None
+    except BertZhError as error:
+        raise RequestValidationError([problem(str(error), "pipeline")]) from None
+    return Response(reply, media_type="application/json")
 
 
-def _find(question: Question, service: Service) -> tuple[str, Batcher]:
-    name = question.pipeline or next(iter(service.batchers))
+def _full() -> HTTPException:
+    return HTTPException(503, "the queue is full", RETRY)
+
+
+def _find(wanted: str | None, service: Service) -> tuple[str, Batcher]:
+    name = wanted or next(iter(service.batchers))
     if name not in service.batchers:
         message = f"there is no such pipeline, but {', '.join(service.batchers)}"
         raise RequestValidationError([problem(message, "pipeline")])
     return name, service.batchers[name]
+
+
+def _check_labels(question: WhyQuestion, batcher: Batcher) -> None:
+    known = set(labels_of(batcher.nlp))
+    asked = {"labels": question.labels, "against": question.against and [question.against]}
+    problems = [
+        problem("the pipeline has no such label", place)
+        for place, labels in asked.items()
+        if not known.issuperset(labels or [])
+    ]
+    if problems:
+        raise RequestValidationError(problems)
 
 
 def _check_scores(question: Question, texts: list[str], batcher: Batcher, most: int) -> None:
@@ -154,9 +207,8 @@ async def _answers(question: Question, texts: list[str], batcher: Batcher) -> li
     try:
         return await batcher.classify(texts, finish)
     except QueueFull:
-        raise HTTPException(503, "the queue is full", RETRY) from None
+        raise _full() from None
     except Unanswerable as error:
-        message = "the pipeline fails on this text"
         raise RequestValidationError(
-            [problem(message, *question.place(i)) for i in error.places]
+            [problem(_FAILS, *question.place(i)) for i in error.places]
         ) from None

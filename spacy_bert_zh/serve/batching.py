@@ -1,6 +1,11 @@
-"""Texts of all requests, gathered into batches: one queue and one batch at a time per pipeline."""
+"""Texts of all requests, gathered into batches: one computation at a time per pipeline.
+
+Texts to classify go in batches; between two of those at most one explanation is computed, so that
+classifications never wait for several.
+"""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -8,9 +13,12 @@ from dataclasses import dataclass
 
 from spacy.language import Language
 
+from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.loading import Answer, answer_all
 from spacy_bert_zh.serve.metrics import Metrics
 from spacy_bert_zh.serve.settings import Limits
+
+log = logging.getLogger(__name__)
 
 
 class QueueFull(Exception):
@@ -30,6 +38,7 @@ class Unanswerable(Exception):
 
 
 Finish = Callable[[Answer], bytes]
+Work = Callable[[Language], bytes]
 
 
 @dataclass(eq=False)
@@ -38,6 +47,12 @@ class _Job:
     finish: Finish
     arrived: float
     answer: asyncio.Future[bytes | None]
+
+
+@dataclass(eq=False)
+class _Single:
+    work: Work
+    answer: asyncio.Future[bytes]
 
 
 class Batcher:
@@ -54,10 +69,13 @@ class Batcher:
         self.nlp = nlp
         self._limits = limits
         self._queue: deque[_Job] = deque()
+        self._singles: deque[_Single] = deque()
         self._added = asyncio.Event()
         self._sizes = metrics.batch_texts.labels(name)
         self._seconds = metrics.batch_seconds.labels(name)
-        metrics.queue_texts.labels(name).set_function(lambda: len(self._queue))
+        self._single_seconds = metrics.explain_seconds.labels(name)
+        waiting = metrics.queue_texts.labels(name)
+        waiting.set_function(lambda: len(self._queue) + len(self._singles))
 
     async def classify(self, texts: Sequence[str], finish: Finish) -> list[bytes]:
         """Queue the texts of one request, all or none, and wait for their answers.
@@ -87,6 +105,28 @@ class Batcher:
             raise Unanswerable(places)
         return [answer for answer in answers if answer is not None]
 
+    async def alone(self, work: Work) -> bytes:
+        """Queue what is computed by itself, such as an explanation, and wait for it.
+
+        Args:
+            work: Is given the pipeline, in the thread that computes.
+
+        Raises:
+            QueueFull: As many wait as a batch may have texts.
+            BertZhError: What `work` raises, if it is one.
+            Unanswerable: It raises anything else.
+        """
+        if len(self._singles) >= self._limits.max_batch:
+            raise QueueFull
+        job = _Single(work, asyncio.get_running_loop().create_future())
+        self._singles.append(job)
+        self._added.set()
+        try:
+            return await job.answer
+        finally:
+            if job in self._singles:
+                self._singles.remove(job)
+
     async def run(self) -> None:
         """Compute batch after batch, forever."""
         while True:
@@ -97,6 +137,22 @@ class Batcher:
                 for job, answer in zip(batch, answers, strict=True):
                     if not job.answer.done():
                         job.answer.set_result(answer)
+            if self._singles:
+                with self._single_seconds.time():
+                    await self._answer(self._singles.popleft())
+
+    async def _answer(self, job: _Single) -> None:
+        try:
+            found = await asyncio.to_thread(job.work, self.nlp)
+        except Exception as error:
+            if not isinstance(error, BertZhError):
+                log.warning({"event": "explanation failed"}, exc_info=True)
+                error = Unanswerable([0])
+            if not job.answer.done():
+                job.answer.set_exception(error)
+        else:
+            if not job.answer.done():
+                job.answer.set_result(found)
 
     def _compute(self, batch: list[_Job]) -> list[bytes | None]:
         answers = answer_all(self.nlp, [job.text for job in batch])
@@ -104,9 +160,14 @@ class Batcher:
         return [None if answer is None else job.finish(answer) for job, answer in pairs]
 
     async def _gather(self) -> list[_Job]:
-        """The oldest texts, once they fill a batch or the first has waited long enough."""
-        while not self._queue:
+        """The oldest texts, once they fill a batch or the first has waited long enough.
+
+        None where only other work waits.
+        """
+        while not self._queue and not self._singles:
             await self._more()
+        if not self._queue:
+            return []
         with suppress(TimeoutError):
             async with asyncio.timeout_at(self._queue[0].arrived + self._limits.max_wait):
                 while len(self._queue) < self._limits.max_batch:

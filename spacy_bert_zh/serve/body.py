@@ -2,19 +2,21 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import Headers
 
 from spacy_bert_zh.serve.schemas import Question
 from spacy_bert_zh.serve.settings import Limits
+from spacy_bert_zh.serve.why import WhyQuestion
 
 SPARE = 1000
 """Values that a body may have besides the texts, so that most mistakes are named precisely."""
 _DIGITS = 1000
+_Asked = TypeVar("_Asked", bound=BaseModel)
 # What stands before a string, and the string. Nothing is ever tried twice: a body of nothing but
 # quotes takes no longer than another.
 _STRING = re.compile(r'([^"]*+)"(?:[^"\\]++|\\.)*+"', re.DOTALL)
@@ -37,14 +39,43 @@ def check_headers(headers: Headers) -> None:
 
 
 def read_question(body: bytes, limits: Limits) -> Question:
-    """Parse and check a body.
-
-    Its values are counted before they are parsed: a million bytes can hold half a million
-    numbers, each with an error of its own, or as many empty lists for the garbage collector.
+    """Parse and check the body of a request for a classification.
 
     Raises:
         HTTPException: 400, it can't be decoded.
         RequestValidationError: It is no JSON, or not what is expected.
+    """
+    question = _parse(body, limits, Question)
+    texts = question.all_texts()
+    if len(texts) > limits.max_texts:
+        message = f"{len(texts)} texts are more than {limits.max_texts}"
+        raise RequestValidationError([problem(message, "texts")])
+    problems = [
+        _too_long(text, limits.max_length, *question.place(i))
+        for i, text in enumerate(texts)
+        if len(text) > limits.max_length
+    ]
+    if problems:
+        raise RequestValidationError(problems)
+    return question
+
+
+def read_why(body: bytes, limits: Limits) -> WhyQuestion:
+    """Parse and check the body of a request for an explanation; raises as `read_question`."""
+    question = _parse(body, limits, WhyQuestion)
+    if len(question.text) > limits.max_explained:
+        raise RequestValidationError([_too_long(question.text, limits.max_explained, "text")])
+    return question
+
+
+def problem(message: str, *place: str | int) -> dict[str, Any]:
+    """What `RequestValidationError` takes."""
+    return {"type": "value_error", "loc": ("body", *place), "msg": message}
+
+
+def _parse(body: bytes, limits: Limits, kind: type[_Asked]) -> _Asked:
+    """Its values are counted before they are parsed: a million bytes can hold half a million
+    numbers, each with an error of its own, or as many empty lists for the garbage collector.
     """
     try:
         text = body.decode(json.detect_encoding(body), "surrogatepass")
@@ -57,18 +88,11 @@ def read_question(body: bytes, limits: Limits) -> Question:
     except (ValueError, RecursionError):
         raise HTTPException(400, "there was an error parsing the body") from None
     try:
-        question = Question.model_validate(value)
+        return kind.model_validate(value)
     except ValidationError as error:
         told = error.errors(include_url=False, include_context=False, include_input=False)
         problems = [{**item, "loc": ("body", *item["loc"])} for item in told]
         raise RequestValidationError(problems) from None
-    _check(question, limits)
-    return question
-
-
-def problem(message: str, *place: str | int) -> dict[str, Any]:
-    """What `RequestValidationError` takes."""
-    return {"type": "value_error", "loc": ("body", *place), "msg": message}
 
 
 def _count(text: str, max_texts: int) -> None:
@@ -94,15 +118,5 @@ def _parse_int(digits: str) -> int:
     return int(digits)
 
 
-def _check(question: Question, limits: Limits) -> None:
-    texts = question.all_texts()
-    if len(texts) > limits.max_texts:
-        message = f"{len(texts)} texts are more than {limits.max_texts}"
-        raise RequestValidationError([problem(message, "texts")])
-    problems = [
-        problem(f"{len(text)} characters are more than {limits.max_length}", *question.place(i))
-        for i, text in enumerate(texts)
-        if len(text) > limits.max_length
-    ]
-    if problems:
-        raise RequestValidationError(problems)
+def _too_long(text: str, most: int, *place: str | int) -> dict[str, Any]:
+    return problem(f"{len(text)} characters are more than {most}", *place)

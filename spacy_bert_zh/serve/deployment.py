@@ -51,6 +51,7 @@ class Arguments(BaseModel):
     max_queue: int = Limits.max_queue
     max_texts: int = Limits.max_texts
     max_length: int = Limits.max_length
+    max_explained: int = Limits.max_explained
     deadline: float = Limits.deadline
 
     @field_validator("pipelines", mode="before")

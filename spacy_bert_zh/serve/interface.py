@@ -4,17 +4,18 @@ from copy import deepcopy
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 
 from spacy_bert_zh.serve.schemas import Faults, Problem, Question
 from spacy_bert_zh.serve.service import Service
+from spacy_bert_zh.serve.why import WhyQuestion
 
 _REFERENCE = "#/components/schemas/{model}"
-_QUESTION = {
-    "schema": {"$ref": _REFERENCE.format(model="Question")},
-    "example": {"texts": ["这家店很好吃", "难吃"], "top_k": 1},
+_EXAMPLES: dict[type[BaseModel], dict[str, Any]] = {
+    Question: {"texts": ["这家店很好吃", "难吃"], "top_k": 1},
+    WhyQuestion: {"text": "这家店很好吃", "contrast": True},
 }
 
-BODY = {"requestBody": {"required": True, "content": {"application/json": _QUESTION}}}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The body can't be decoded"},
     401: {"model": Problem, "description": "The API key is missing or wrong"},
@@ -31,28 +32,43 @@ NOT_READY: dict[int | str, dict[str, Any]] = {
 }
 
 
+def body_of(model: type[BaseModel]) -> dict[str, Any]:
+    """A body that FastAPI doesn't read itself, as the document names it."""
+    schema = {"$ref": _REFERENCE.format(model=model.__name__)}
+    content = {"application/json": {"schema": schema, "example": _EXAMPLES[model]}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 def describe_interface(app: FastAPI, service: Service, has_key: bool) -> None:
     """Let the document name this server's limits and pipelines, and whether it wants a key."""
     plain = app.openapi
-    question = Question.model_json_schema(ref_template=_REFERENCE)
+    asked = {
+        model.__name__: model.model_json_schema(ref_template=_REFERENCE) for model in _EXAMPLES
+    }
 
     def openapi() -> dict[str, Any]:
         document = deepcopy(plain())
         components = document["components"]
-        components["schemas"]["Question"] = asked = deepcopy(question)
-        _bound(asked["properties"], service)
+        components["schemas"] |= deepcopy(asked)
+        for name in asked:
+            _bound(components["schemas"][name]["properties"], service)
         if has_key:
             key = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
             components["securitySchemes"] = {"key": key}
-            document["paths"]["/classify"]["post"]["security"] = [{"key": []}]
+            for path in ("/classify", "/explain"):
+                document["paths"][path]["post"]["security"] = [{"key": []}]
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _bound(asked: dict[str, Any], service: Service) -> None:
-    text, texts, pipeline = (asked[key]["anyOf"][0] for key in ("text", "texts", "pipeline"))
-    text["maxLength"] = texts["items"]["maxLength"] = service.limits.max_length
-    texts["maxItems"] = service.limits.max_texts
+    limits = service.limits
+    if "texts" in asked:
+        text, texts = (asked[key]["anyOf"][0] for key in ("text", "texts"))
+        text["maxLength"] = texts["items"]["maxLength"] = limits.max_length
+        texts["maxItems"] = limits.max_texts
+    else:
+        asked["text"]["maxLength"] = limits.max_explained
     if service.batchers:
-        pipeline["enum"] = list(service.batchers)
+        asked["pipeline"]["anyOf"][0]["enum"] = list(service.batchers)

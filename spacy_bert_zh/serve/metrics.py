@@ -11,12 +11,13 @@ class Metrics:
 
     Attributes:
         registry: Holds them all.
-        requests: Requests for a classification, by status.
+        requests: Requests for a classification or an explanation, by status.
         request_seconds: From their headers to the end of their answers, by status.
         texts: Texts of requests that were well formed.
         batch_texts: Sizes of batches, by pipeline.
         batch_seconds: Computing times of batches, by pipeline.
-        queue_texts: Texts that wait, by pipeline.
+        explain_seconds: Computing times of explanations, by pipeline.
+        queue_texts: Texts that wait, by pipeline; for an explanation, too.
     """
 
     def __init__(self) -> None:
@@ -42,6 +43,13 @@ class Metrics:
         self.batch_seconds = Histogram(
             "bert_zh_batch_seconds",
             "Seconds of a batch",
+            ["pipeline"],
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self.explain_seconds = Histogram(
+            "bert_zh_explain_seconds",
+            "Seconds of an explanation",
             ["pipeline"],
             registry=registry,
             buckets=_SECONDS,

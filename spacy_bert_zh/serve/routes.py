@@ -10,7 +10,7 @@ from spacy_bert_zh.serve.guard import Guard
 OPEN = frozenset(
     {"health", "ready", "metrics", "pipelines", "openapi", "docs", "index", "part"},
 )
-"""Names of the routes that anybody may ask: none of them classifies."""
+"""Names of the routes that anybody may ask: none of them classifies or explains."""
 
 
 def make_route_class(guard: Guard) -> type[APIRoute]:

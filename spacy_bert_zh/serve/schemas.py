@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from spacy.language import Language
 
+from spacy_bert_zh.explain import can_explain
 from spacy_bert_zh.loading import Answer, is_exclusive, textcats, thresholds_of
 
 
@@ -125,6 +126,7 @@ class Pipeline(BaseModel):
         description="Whether what lies beyond the windows of a long text counts as well: the "
         "n-grams of an ensemble are those of the whole text."
     )
+    explains: bool = Field(description="Whether it can be asked why.")
 
 
 class Bounds(BaseModel):
@@ -136,6 +138,7 @@ class Bounds(BaseModel):
     max_scores: int = Field(
         description="Scores of an answer to several texts: texts times labels, or `top_k`."
     )
+    max_explained: int = Field(description="Characters of a text that is explained.")
 
 
 class Catalogue(BaseModel):
@@ -187,6 +190,7 @@ def describe(name: str, nlp: Language) -> Pipeline:
         threshold=max(thresholds.values(), default=None),
         thresholds=thresholds or None,
         reads_rest=any(pipe.model.name == "bert_textcat_ensemble" for pipe in pipes),
+        explains=can_explain(nlp),
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from spacy.language import Language
 
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.explain import can_explain, explain
 from spacy_bert_zh.loading import answer_all, load_pipeline, textcats, warm_up
 from spacy_bert_zh.serve.batching import Batcher
 from spacy_bert_zh.serve.metrics import Metrics
@@ -96,7 +97,7 @@ class Service:
 
 
 def load_all(pipelines: Sequence[str]) -> dict[str, Language]:
-    """Load pipelines and let each classify once, which finds out what is wrong with it.
+    """Load pipelines and let each classify and explain once, which finds out what is wrong with it.
 
     Returns:
         The pipelines by name, in their order.
@@ -114,6 +115,8 @@ def load_all(pipelines: Sequence[str]) -> dict[str, Language]:
         warm_up(nlp)
         if answer_all(nlp, ["好"]) == [None]:
             raise BertZhError(f"The pipeline '{source}' fails on a text: the log says where")
+        if can_explain(nlp):
+            explain(nlp, ["好"])  # jieba's dictionary takes longer than a request may
         name = name or own_name(source, nlp)
         if name.encode("utf-8", "replace").decode() != name:
             raise BertZhError(f"{name!r} is no UTF-8: give the pipeline another name, NAME=FOLDER")

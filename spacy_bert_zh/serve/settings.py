@@ -20,6 +20,7 @@ class Limits:
         max_texts: Texts of a request, at most.
         max_length: Characters of a text, at most.
         max_scores: Scores of an answer to several texts, at most.
+        max_explained: Characters of a text that is explained, at most.
 
     Raises:
         BertZhError: A value is out of range, or no queue could hold a permitted request.
@@ -34,6 +35,7 @@ class Limits:
     max_texts: int = 256
     max_length: int = 20_000
     max_scores: int = 100_000
+    max_explained: int = 500
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

@@ -20,7 +20,7 @@ from spacy_bert_zh.cli import app
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.explain import contrast, explain, rate, rate_corpus
 from spacy_bert_zh.explain.flow import BUDGET
-from spacy_bert_zh.textcat import plain_weights, rescale
+from spacy_bert_zh.textcat import Cascade, plain_weights, rescale
 from tests.conftest import FACTORIES, make_examples, pipe_of, teach
 
 Build = Callable[..., Language]
@@ -155,6 +155,43 @@ def test_a_difference_is_that_of_two_labels(trained_one: Any) -> None:
     neg, pos = both.shares
     assert one.shares[0].logit == pytest.approx(neg.logit - pos.logit, abs=1e-4)
     assert one.shares[0].ngrams == pytest.approx(neg.ngrams - pos.ngrams, abs=1e-5)
+    # Of two labels that exclude each other, the odds are those of one against the other.
+    assert one.shares[0].effects == pytest.approx(neg.effects, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("factory", "cascade"), [(FACTORIES[0], False), (FACTORIES[1], False), (FACTORIES[0], True)]
+)
+def test_an_effect_is_what_the_pipeline_says_without_a_word(
+    factory: str, cascade: bool, trained_one: Any
+) -> None:
+    nlp = trained_one("BertTextCatEnsemble.v2", factory)
+    text = "这家店味道很差，米饭好吃。"
+
+    def odds(text: str) -> float:
+        if cascade and not text:
+            return 0.0  # n-grams alone know nothing of it
+        score = nlp(text).cats["neg"]
+        return float(np.log(score / (1 - score)))
+
+    pipe = pipe_of(nlp)
+    if cascade:  # whose n-grams are sure of everything
+        pipe.cascade = Cascade(margin=1e-9, temperature=2.0)
+    try:
+        (one,) = explain(nlp, [text], ["neg"])
+        (sampled,) = explain(nlp, [text], ["neg"], samples=3)
+        (share,) = one.shares
+        assert one.method == ("none" if cascade else "gradients")
+        expected = []
+        for start, end in one.words:
+            lost = odds(text) - odds(text[:start] + text[end:])
+            expected.append((lost + odds(text[start:end]) - odds("")) / 2)
+        assert share.effects == pytest.approx(expected, abs=1e-3)
+        whole = odds(text) - odds("")
+        assert sum(sampled.shares[0].effects) == pytest.approx(whole, abs=1e-3)
+    finally:
+        if cascade:
+            pipe.cascade = None
 
 
 def test_other_engines_take_words_away(trained_one: Any, tmp_path: Path) -> None:

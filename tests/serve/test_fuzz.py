@@ -22,7 +22,7 @@ MAX_READ = 1.0
 
 @pytest.fixture(scope="module")
 def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    sizes = {"max_body": 20_000, "max_length": 500, "max_texts": 8}
+    sizes = {"max_body": 20_000, "max_length": 500, "max_texts": 8, "max_explained": 40}
     folder = tmp_path_factory.mktemp("fuzz")
     with serving(folder, str(trained), max_read=MAX_READ, deadline=5.0, **sizes) as running:
         running.wait_for("ready")
@@ -54,7 +54,7 @@ def test_the_interface_keeps_what_its_document_says(server: Running, tmp_path: P
         cwd=tmp_path,
     )
     assert done.returncode == 0, re.sub(r"(.{99}).{999,}", r"\1…", done.stdout)[-5000:]
-    assert "POST /classify" in server_paths(server)
+    assert {"POST /classify", "POST /explain"} <= server_paths(server)
 
 
 def server_paths(server: Running) -> set[str]:
@@ -69,9 +69,12 @@ def server_paths(server: Running) -> set[str]:
 @pytest.mark.parametrize(
     "kind", ["application/json", "text/plain", "application/json; charset=gbk"]
 )
-def test_any_bytes_are_the_clients_fault(kind: str, body: bytes, server: Running) -> None:
+@pytest.mark.parametrize("path", ["/classify", "/explain"])
+def test_any_bytes_are_the_clients_fault(
+    path: str, kind: str, body: bytes, server: Running
+) -> None:
     headers = {"Content-Type": kind}
-    reply = server.client.post("/classify", content=body, headers=headers)
+    reply = server.client.post(path, content=body, headers=headers)
     assert reply.status_code in ((415,) if kind == "text/plain" else (400, 422))
     assert reply.json()["detail"]
 

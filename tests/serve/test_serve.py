@@ -99,14 +99,18 @@ def test_the_pipelines_are_described(server: Running, narrow: Running) -> None:
     found = server.client.get("/pipelines").json()
     assert [item["name"] for item in found["pipelines"]] == ["first", "moody", "changing"]
     first = {"name": "first", "labels": ["neg", "pos"], "exclusive": True, "threshold": None}
-    assert found["pipelines"][0] == {**first, "thresholds": None, "reads_rest": False}
+    first |= {"thresholds": None, "reads_rest": False, "explains": True}
+    assert found["pipelines"][0] == first
     limits = httpx.get(f"{narrow.client.base_url}/pipelines").json()["limits"]
-    assert limits == {"max_texts": 4, "max_length": 10, "max_body": 2000, "max_scores": 100_000}
+    assert limits == {
+        **{"max_texts": 4, "max_length": 10, "max_body": 2000, "max_scores": 100_000},
+        "max_explained": 500,
+    }
     nlp = spacy.blank("zh")
     nlp.add_pipe("textcat_multilabel", config={"threshold": 0.3}).add_label("b")
     told = Pipeline(
         **{"name": "x", "labels": ["b"], "exclusive": False, "reads_rest": False},
-        **{"threshold": 0.3, "thresholds": {"b": 0.3}},
+        **{"threshold": 0.3, "thresholds": {"b": 0.3}, "explains": False},
     )
     assert describe("x", nlp) == told
     nlp.add_pipe("textcat").add_label("a")
@@ -185,7 +189,7 @@ def test_what_is_odd_but_right_is_answered(server: Running) -> None:
 def test_the_openapi_document_describes_it(server: Running) -> None:
     document = server.client.get("/openapi.json").json()
     assert document["openapi"].startswith("3.")
-    paths = {"/classify", "/pipelines", "/health", "/ready", "/metrics"}
+    paths = {"/classify", "/explain", "/pipelines", "/health", "/ready", "/metrics"}
     assert document["paths"].keys() == paths
     body = document["paths"]["/classify"]["post"]["requestBody"]["content"]["application/json"]
     assert body["schema"]["$ref"] == "#/components/schemas/Question"

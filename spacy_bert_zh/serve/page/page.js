@@ -105,8 +105,8 @@ async function start() {
 }
 
 function makeRun(rows, signal) {
-  const { name, labels, exclusive, threshold, reads_rest: readsRest } = chosen();
-  const run = { name, exclusive, threshold, readsRest, labels: [...labels], signal };
+  const { name, labels, exclusive, threshold, reads_rest: readsRest, explains } = chosen();
+  const run = { name, exclusive, threshold, readsRest, explains, labels: [...labels], signal };
   run.limits = catalogue.limits;
   run.isFile = mode() === "file";
   const update = run.isFile ? showTable(find("results"), rows) : () => {};

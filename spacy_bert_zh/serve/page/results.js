@@ -3,6 +3,7 @@
 import { isPartial, ranked } from "./batch.js";
 import { make, percent, quote } from "./dom.js";
 import { say } from "./say.js";
+import { reasons } from "./why.js";
 
 const SHOWN = 200;
 const SUMMARY = 20;
@@ -33,7 +34,8 @@ function card(row, run, most) {
     text.append(say(make("p", "warning"), key, row.reading));
   }
   if (row.reading) text.append(say(make("p", "quiet reading"), "reading", row.reading));
-  return make("article", "card result", text, make("div", "", verdict(row), scores(row, run, most)));
+  const said = make("div", "", verdict(row), scores(row, run, most));
+  return make("article", "card result", text, said, ...reasons(row.text, run));
 }
 
 /** What the service says of a text, in plain words. */
