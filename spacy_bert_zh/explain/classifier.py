@@ -14,7 +14,7 @@ from thinc.api import to_numpy
 from spacy_bert_zh.backbones.base import BackboneShim
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.loading import find_textcat, is_exclusive, thresholds_of
-from spacy_bert_zh.textcat import NGRAMS, Cascade, plain_weights
+from spacy_bert_zh.textcat import NGRAMS, Cascade, ngram_bias, plain_weights
 
 BATCH = 128
 """Texts that are asked about at once."""
@@ -50,9 +50,11 @@ class Classifier:
         self.weights: NDArray[np.float32] = weights
         self.bias: NDArray[np.float32] = bias
         self.linear: Any = None
+        self.ngram_bias: NDArray[np.float32] = np.zeros_like(bias)
         if model.name == "bert_textcat_ensemble":
             self.linear = model.layers[2]
             self.rate = float(model.attrs["linear_rate"])
+            self.ngram_bias = to_numpy(ngram_bias(model))
 
     def row(self, label: str) -> int:
         """A label's place.
@@ -103,7 +105,7 @@ class Classifier:
             return np.zeros((len(texts), len(self.labels)))
         docs: Any = list(map(_read, texts))
         logits = self.rate * to_numpy(self.linear.predict(docs)).astype(np.float64)
-        return logits / self.temperature if alone else logits
+        return (logits + self.ngram_bias) / self.temperature if alone else logits
 
     @property
     def temperature(self) -> float:

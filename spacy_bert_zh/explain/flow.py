@@ -131,7 +131,7 @@ def _shares(
     weights, biases = places.weights, classifier.bias.astype(np.float64)
     if network.method == "none":
         weights = weights / classifier.temperature
-        biases = np.zeros_like(biases)
+        biases = classifier.ngram_bias.astype(np.float64) / classifier.temperature
     if against is not None:
         other = classifier.row(against)
         weights, biases = weights - weights[:, [other]], biases - biases[other]

@@ -9,7 +9,7 @@ from spacy_bert_zh.textcat.architectures import (
     rescale,
 )
 from spacy_bert_zh.textcat.base import BertTextCat
-from spacy_bert_zh.textcat.cascade import NGRAMS, Cascade
+from spacy_bert_zh.textcat.cascade import NGRAMS, Cascade, ngram_bias
 from spacy_bert_zh.textcat.component import make_bert_textcat, make_bert_textcat_multilabel
 from spacy_bert_zh.textcat.decision import (
     DECISION,
@@ -52,6 +52,7 @@ __all__ = [
     "draw",
     "make_bert_textcat",
     "make_bert_textcat_multilabel",
+    "ngram_bias",
     "ngram_features",
     "ngram_rows",
     "plain_weights",

@@ -106,16 +106,16 @@ def _unread() -> Reading:
 
 def _linear(model: Model[list[Doc], Floats2d], docs: list[Doc]) -> Floats2d:
     linear = model.attrs["linear_rate"] * model.layers[2].predict(docs)
-    return cast(Floats2d, linear + _bias(model))
+    return cast(Floats2d, linear + ngram_bias(model))
 
 
 def _network(model: Model[list[Doc], Floats2d], docs: list[Doc]) -> Floats2d:
     vectors, head, _ = model.layers
-    return cast(Floats2d, head.predict(vectors.predict(docs)) - _bias(model))
+    return cast(Floats2d, head.predict(vectors.predict(docs)) - ngram_bias(model))
 
 
-def _bias(model: Model[list[Doc], Floats2d]) -> Floats1d:
-    """What of the bias is the linear model's: a half, if both halves have learnt apart."""
+def ngram_bias(model: Model[list[Doc], Floats2d]) -> Floats1d:
+    """What of the bias the n-grams answer with: a half, if both halves learn apart; (labels,)."""
     parts = int(model.attrs.get("parts", 1))
     bias = cast(Floats1d, model.get_ref("output_layer").get_param("b"))
     return bias * ((parts - 1) / parts)

@@ -165,12 +165,10 @@ def test_a_difference_is_that_of_two_labels(trained_one: Any) -> None:
 def test_an_effect_is_what_the_pipeline_says_without_a_word(
     factory: str, cascade: bool, trained_one: Any
 ) -> None:
-    nlp = trained_one("BertTextCatEnsemble.v2", factory)
+    nlp = trained_one("BertTextCatEnsemble.v3", factory)
     text = "这家店味道很差，米饭好吃。"
 
     def odds(text: str) -> float:
-        if cascade and not text:
-            return 0.0  # n-grams alone know nothing of it
         score = nlp(text).cats["neg"]
         return float(np.log(score / (1 - score)))
 
