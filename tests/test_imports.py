@@ -128,7 +128,7 @@ BELOW = {
     "backbones": {*BASE, "loading"},
     "reading": {"files"},
     "repair": {"pieces", "reading"},
-    "evaluate": {*BASE, "loading", "textcat", "backbones", "reading"},
+    "evaluate": {*BASE, "loading", "textcat", "backbones", "reading", "repair"},
     "trust": {"loading", "textcat", "evaluate"},
 } | {
     command: {*BASE, "loading", "textcat", "backbones", "reading", "evaluate", "repair", "trust"}
@@ -136,7 +136,6 @@ BELOW = {
 }
 BELOW["search"].add("train")  # its trials are trainings
 BELOW["distill"].add("train")  # it ends in a training
-
 BELOW["serve"].add("explain")  # it answers with explanations, too
 
 

@@ -10,7 +10,7 @@ from spacy.util import minibatch
 
 from spacy_bert_zh.compress.fitting import fit_cascade
 from spacy_bert_zh.errors import BertZhError, missing_extra
-from spacy_bert_zh.evaluate import predict, read_shards
+from spacy_bert_zh.evaluate import predict, read_as_classified
 from spacy_bert_zh.files import owned
 from spacy_bert_zh.loading import find_textcat, load_pipeline, portable
 from spacy_bert_zh.textcat.cascade import check_cascade, halves, margins
@@ -88,6 +88,8 @@ def compress(
 
 
 def _halves(nlp: Language, pipe: Any, dev: Path) -> tuple[Any, Any]:
-    parts = [halves(pipe.model, list(docs)) for docs in minibatch(read_shards(nlp, dev), BATCH)]
+    parts = [
+        halves(pipe.model, list(docs)) for docs in minibatch(read_as_classified(nlp, dev), BATCH)
+    ]
     linear, full = zip(*parts, strict=True)
     return np.concatenate(linear), np.concatenate(full)

@@ -18,6 +18,7 @@ from spacy_bert_zh.evaluate.predictions import (
     check_corpus,
     constant_of,
     predict,
+    read_as_classified,
     read_shards,
 )
 from spacy_bert_zh.evaluate.reliability import calibration_error, make_claims
@@ -47,6 +48,7 @@ __all__ = [
     "most_lost",
     "predict",
     "print_table",
+    "read_as_classified",
     "read_shards",
     "resample",
     "share_of",

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate.learnt import best_constant
 from spacy_bert_zh.loading import is_exclusive, textcats, thresholds_of
+from spacy_bert_zh.repair import repair
 
 EXCERPT = 120  # characters of a text that are kept for the report
 
@@ -142,6 +143,11 @@ def read_shards(nlp: Language, corpus: Path) -> Iterator[Doc]:
             raise BertZhError(
                 f"{path} is damaged or no DocBin ({error}): convert the corpus again"
             ) from error
+
+
+def read_as_classified(nlp: Language, corpus: Path) -> Iterator[Doc]:
+    """Yield the documents of a corpus as a pipeline's classifiers get them: see `read_shards`."""
+    return (repair(nlp, doc) for doc in read_shards(nlp, corpus))
 
 
 def one_hot(values: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from spacy_bert_zh.backbones.onnx.backbone import MOST_PADDING, PIECES
 from spacy_bert_zh.backbones.onnx.building import build_graph
 from spacy_bert_zh.backbones.onnx.quantize import Inputs, quantize, rank_layers
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.evaluate import predict, read_shards
+from spacy_bert_zh.evaluate import predict, read_as_classified
 from spacy_bert_zh.export.gate import Comparison, check, compare
 from spacy_bert_zh.loading import Parts, find_textcat
 from spacy_bert_zh.pieces import PieceEncoder, pad
@@ -106,7 +106,7 @@ def shrink(
 
 def _samples(nlp: Language, parts: Parts, dev: Path) -> list[Inputs]:
     """What the network reads of the first texts of a corpus, in its batches."""
-    docs = list(islice(read_shards(nlp, dev), CALIBRATION_TEXTS))
+    docs = list(islice(read_as_classified(nlp, dev), CALIBRATION_TEXTS))
     if not docs:
         raise BertZhError(f"The corpus {dev} holds no text: convert it again")
     tokenizer, given = parts.checkpoint.tokenizer, parts.settings

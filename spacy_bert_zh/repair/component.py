@@ -108,8 +108,12 @@ def as_read(nlp: Language, text: str) -> str:
         >>> as_read(nlp, "好\\u200b吃")
         '好吃'
     """
-    doc = nlp.make_doc(text)
+    return text_of(repair(nlp, nlp.make_doc(text)))
+
+
+def repair(nlp: Language, doc: Doc) -> Doc:
+    """A document as the classifiers of a pipeline get it: through the pipeline's repairs alone."""
     for _, pipe in nlp.pipeline:
         if isinstance(pipe, Repair):
             doc = pipe(doc)
-    return text_of(doc)
+    return doc

@@ -19,7 +19,7 @@ from spacy_bert_zh.evaluate import (
     check_corpus,
     make_claims,
     predict,
-    read_shards,
+    read_as_classified,
 )
 from spacy_bert_zh.loading import is_exclusive, thresholds_of
 from spacy_bert_zh.textcat import (
@@ -97,7 +97,7 @@ def fit(
         pipe.cascade = cascade.model_copy(update={"margin": margin})
     if train is not None:
         check_corpus(nlp, pipe, train)
-        _remember(pipe, vectors_of(pipe, read_shards(nlp, train)))
+        _remember(pipe, vectors_of(pipe, read_as_classified(nlp, train)))
     after = predict(nlp, pipe, dev)
     facts["calibration_error"] = [_error(before), _error(after)]
     if aims.aim is not None:
@@ -222,7 +222,7 @@ def _distances(nlp: Language, pipe: BertTextCat, dev: Path) -> NDArray[Any] | No
     if pipe.model.has_ref("ngrams"):
         return None
     head, found = pipe.model.get_ref("output_layer"), []
-    docs = read_shards(nlp, dev)
+    docs = read_as_classified(nlp, dev)
     while batch := list(islice(docs, _BATCH)):
         far = distances(head, pipe.model.get_ref("backbone").predict(batch))
         if far is None:

@@ -16,9 +16,11 @@ from spacy.tokens import DocBin
 from spacy_bert_zh.attack import apply, make_families
 from spacy_bert_zh.characters import is_chinese, splits
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.evaluate import read_as_classified
 from spacy_bert_zh.explain import explain
 from spacy_bert_zh.export import export
 from spacy_bert_zh.loading import load_pipeline
+from spacy_bert_zh.pieces import text_of
 from spacy_bert_zh.repair import Counts, Repairer, as_read
 from spacy_bert_zh.textcat import build_ngram_linear_v1
 from tests.conftest import example_of, initialized, make_examples, make_rows
@@ -172,6 +174,14 @@ def test_ngrams_read_it_too() -> None:
     repairing(nlp)
     after = model.predict([nlp("难\u200b吃")])
     assert after == model.predict([nlp.make_doc("难吃")]) != before
+
+
+def test_what_is_fitted_reads_it_too(tmp_path: Path) -> None:
+    nlp = spacy.blank("zh")
+    DocBin(docs=[nlp.make_doc("好\u200b吃")]).to_disk(tmp_path / "0.spacy")
+    read = [text_of(doc) for doc in read_as_classified(nlp, tmp_path)]
+    repairing(nlp)
+    assert [*read, *map(text_of, read_as_classified(nlp, tmp_path))] == ["好\u200b吃", "好吃"]
 
 
 def test_explanations_are_of_what_is_read(make_pipeline: Callable[..., Language]) -> None:
