@@ -135,7 +135,9 @@ def render_page(report: dict[str, Any]) -> str:
     finished = [
         point for point, one in zip(scores, report["trials"], strict=True) if one["finished"]
     ]
-    pictures = [to_svg(curves({"best so far": _best(scores), "trial": finished}, "trial", "dev"))]
+    pictures = [
+        to_svg(curves({"best so far": _best(scores), "trial": finished}, "trial", "score on dev"))
+    ]
     if shares := report["importance"]:
         names = [name.rsplit(".", 1)[-1] for name in shares]
         notes = [f"{share:.0%}" for share in shares.values()]
