@@ -13,7 +13,6 @@ Results stand in WORK/results.json.
 import json
 import os
 import statistics
-import time
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,13 +20,13 @@ from typing import Annotated, Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import typer
-from spacy.language import Language
+from turns import take_turns
 
 from spacy_bert_zh.distill import distill
 from spacy_bert_zh.evaluate import Predictions, predict, read_shards
-from spacy_bert_zh.loading import find_textcat, load_pipeline, warm_up
+from spacy_bert_zh.loading import find_textcat, load_pipeline
 
-ROUNDS, TIMED = 5, 2_000
+TIMED = 2_000
 
 
 def main(
@@ -56,7 +55,9 @@ def main(
         for name, nlp in pipelines.items()
     }
     docs = islice(read_shards(pipelines["teacher"], corpus / "dev"), TIMED)
-    speeds = time_all(pipelines, [doc.text for doc in docs])
+    texts = [doc.text for doc in docs]
+    seconds = take_turns(pipelines, texts)
+    speeds = {name: len(texts) / statistics.median(taken) for name, taken in seconds.items()}
     results = {name: measure(said[name], said["teacher"], speeds[name]) for name in pipelines}
     (work / "results.json").write_text(json.dumps(results, indent=2) + "\n", "utf-8")
     for name, row in results.items():
@@ -74,20 +75,6 @@ def measure(found: Predictions, teacher: Predictions, speed: float) -> dict[str,
         "agreement": float((found.predicted == teacher.predicted).all(axis=1).mean()),
         "texts_a_second": speed,
     }
-
-
-def time_all(pipelines: dict[str, Language], texts: list[str]) -> dict[str, float]:
-    """Texts a second of each, the median of some rounds after a first one."""
-    seconds: dict[str, list[float]] = {name: [] for name in pipelines}
-    for nlp in pipelines.values():
-        warm_up(nlp)
-    for _ in range(ROUNDS + 1):
-        for name, nlp in pipelines.items():
-            start = time.process_time()
-            for _ in nlp.pipe(texts):
-                pass
-            seconds[name].append(time.process_time() - start)
-    return {name: len(texts) / statistics.median(taken[1:]) for name, taken in seconds.items()}
 
 
 if __name__ == "__main__":
