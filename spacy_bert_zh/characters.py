@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 
 from spacy_bert_zh.errors import BertZhError, missing_extra
-from spacy_bert_zh.untrusted import read_text
 
 Table = Mapping[str, tuple[str, ...]]
 """For a character, what may stand for it."""
@@ -141,6 +140,8 @@ def read_similar(paths: Iterable[Path]) -> Table:
     Raises:
         BertZhError: No line is one, or a file is not UTF-8.
     """
+    from spacy_bert_zh.untrusted import read_text  # needs pydantic
+
     similar: dict[str, dict[str, None]] = {}
     for path in (paths := tuple(paths)):
         for line in read_text(path).split("\n"):

@@ -10,13 +10,13 @@ def fingerprint(what: object, inputs: Iterable[Path]) -> str:
 
     Args:
         what: Anything whose `repr` says what the run does.
-        inputs: Files, and folders with all that is in them.
+        inputs: Files, and folders with all that is in them; what isn't there says nothing.
     """
     stats = [
         (str(file), file.stat().st_size, file.stat().st_mtime_ns)
         for path in inputs
         for file in (sorted(path.rglob("*")) if path.is_dir() else [path])
-        if "__pycache__" not in file.parts
+        if "__pycache__" not in file.parts and file.exists()
     ]
     described = repr((what, stats))
     return hashlib.blake2b(described.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()

@@ -32,6 +32,7 @@ _POINTS = re.escape("，。！？；：“”‘’《》〈〉「」『』（�
 _BETWEEN = re.compile(rf"(?<=[{_HAN}])(?:(?![{_POINTS}\n])\W|_){{1,3}}(?=[{_HAN}])")
 # Three characters or more with a gap after each.
 _SPACED = re.compile(rf"(?<![{_HAN}])[{_HAN}](?:[ *_|~^#•]{{1,3}}[{_HAN}]){{2,}}(?![{_HAN}])")
+_LONE = re.compile("([\ud800-\udfff]+)")
 _GAP = re.compile(r"[ *_|~^#•]+")
 
 Rule = Callable[[str], str]
@@ -111,7 +112,13 @@ def make_simplifier() -> Rule:
         if len(form) == 1 and form not in usual
     }
     convert = OpenCC("t2s").convert
-    return lambda text: convert(text).translate(regional)
+
+    def simplify(text: str) -> str:
+        parts = _LONE.split(text)  # OpenCC takes no half of a character
+        parts[::2] = map(convert, parts[::2])
+        return "".join(parts).translate(regional)
+
+    return simplify
 
 
 def join_wedged(text: str, counts: Counts | None) -> str:

@@ -179,7 +179,8 @@ def _find(wanted: str | None, service: Service) -> tuple[str, Batcher]:
 
 def _check_labels(question: WhyQuestion, batcher: Batcher) -> None:
     known = set(labels_of(batcher.nlp))
-    asked = {"labels": question.labels, "against": question.against and [question.against]}
+    against = None if question.against is None else [question.against]
+    asked = {"labels": question.labels, "against": against}
     problems = [
         problem("the pipeline has no such label", place)
         for place, labels in asked.items()

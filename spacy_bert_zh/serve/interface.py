@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from spacy_bert_zh.serve.schemas import Faults, Problem, Question
+from spacy_bert_zh.serve.schemas import Faults, Problem, Question, labels_of
 from spacy_bert_zh.serve.service import Service
 from spacy_bert_zh.serve.why import WhyQuestion
 
@@ -70,5 +70,9 @@ def _bound(asked: dict[str, Any], service: Service) -> None:
         texts["maxItems"] = limits.max_texts
     else:
         asked["text"]["maxLength"] = limits.max_explained
+        known = {label for one in service.batchers.values() for label in labels_of(one.nlp)}
+        if known:
+            labels, against = (asked[key]["anyOf"][0] for key in ("labels", "against"))
+            labels["items"]["enum"] = against["enum"] = sorted(known)
     if service.batchers:
         asked["pipeline"]["anyOf"][0]["enum"] = list(service.batchers)

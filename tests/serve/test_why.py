@@ -73,6 +73,7 @@ def test_it_says_what_explain_says(server: Running, trained: Path) -> None:
         ({"text": "好" * 31}, "text", "31 characters are more than 30"),
         ({"text": "好", "labels": ["neg", "坏"]}, "labels", "no such label"),
         ({"text": "好", "against": "坏"}, "against", "no such label"),
+        ({"text": "好", "against": ""}, "against", "no such label"),
         ({"text": "好", "labels": []}, "labels", "at least 1"),
         ({"text": "好", "labels": ["neg"] * 11}, "labels", "at most 10"),
         ({"text": "好", "pipeline": "坏"}, "pipeline", "no such pipeline"),
