@@ -58,9 +58,9 @@ def search(
 
     options = options or Options()
     config, space = _prepare(config_path, overrides or {}, options)
-    inputs = [corpus["path"] for corpus in config["corpora"].values() if corpus.get("path")]
-    for given in (*inputs, options.test):
-        check_apart(output, [given] if given else [])
+    corpora = config.interpolate()["corpora"].values()
+    inputs = [corpus.get("path") for corpus in corpora]
+    check_apart(output, [given for given in (*inputs, options.test) if given])
     known = [CONFIG, SHORT, BEST, SEARCH, *OUTPUTS, TRIALS, RUNS, "trials.jsonl*"]
     with workshop(output, "search", *known) as folder:
         _check_same(folder, config, space, options)

@@ -59,8 +59,17 @@ def default_space(config: Config) -> Space:
 
     Args:
         config: Interpolated.
+
+    Raises:
+        BertZhError: It has no text classifier of ours.
     """
-    name = next(n for n, part in config["components"].items() if part.get("factory") in FACTORIES)
+    names = [n for n, part in config["components"].items() if part.get("factory") in FACTORIES]
+    if not names:
+        raise BertZhError(
+            f"The config has no component made by {' or '.join(FACTORIES)}, whose settings could "
+            "be searched: give --space"
+        )
+    name = names[0]
     model = f"components.{name}.model"
     kinds = optuna.distributions
     space: Space = {

@@ -75,6 +75,7 @@ class BertTextCat(Loss):
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
         examples = list(examples)
+        validate_examples(examples, "update")
         docs = [example.predicted for example in examples]
         if not any(map(len, docs)):
             return losses

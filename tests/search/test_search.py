@@ -134,6 +134,18 @@ def test_proposals_follow_from_the_trials() -> None:
         assert 0 <= one[DROPOUT] <= 0.3
 
 
+def test_a_config_without_a_classifier_of_ours_needs_a_space() -> None:
+    with pytest.raises(BertZhError, match="give --space"):
+        default_space(Config({"components": {"textcat": {"factory": "textcat"}}}))
+
+
+def test_a_corpus_is_no_place_for_a_search(
+    slow_start: dict[str, Any], space: Path, corpus: Path
+) -> None:
+    with pytest.raises(BertZhError, match="inside the input"):
+        search(CONFIG, corpus / "train" / "out", overrides=slow_start, options=Options(space=space))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -115,3 +115,10 @@ def test_nothing_to_learn_from_changes_nothing(ensemble: Language) -> None:
     empty = make_examples(ensemble, 0)
     assert pipe.update(empty, sgd=Adam(0.1)) == {pipe.name: 0.0}
     assert pipe.to_bytes() == before
+
+
+def test_what_is_no_example_is_refused_as_spacy_does(ensemble: Language) -> None:
+    examples = make_examples(ensemble, 8)
+    teach(ensemble, examples, epochs=1)
+    with pytest.raises(TypeError, match="E978"):
+        pipe_of(ensemble).update([examples[0].reference])
