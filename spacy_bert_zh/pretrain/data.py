@@ -2,6 +2,7 @@
 
 import multiprocessing
 from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,14 @@ class Batches(Dataset[dict[str, torch.Tensor]]):
     def _make(self, places: list[tuple[int, int]]) -> dict[str, NDArray[Any]]:
         options = self._options
         parts = [
-            lay_out(self._corpus, self._plan(epoch), [row], options.length, self._specials)
-            for epoch, row in places
+            lay_out(
+                self._corpus,
+                self._plan(epoch),
+                [row for _, row in group],
+                options.length,
+                self._specials,
+            )
+            for epoch, group in groupby(places, key=lambda place: place[0])
         ]
         rows = type(parts[0])(
             *(

@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,10 +44,9 @@ def pretrain(corpus: Path, output: Path, options: Options, restart: bool = False
             else is at `output` or ``OUTPUT.work``.
         OSError: A file can't be read or written.
     """
-    try:
-        import accelerate  # noqa: F401
-    except ImportError:
-        raise missing_extra("accelerate", "pretrain", "pretrain") from None
+    for package in ("accelerate", "matplotlib"):  # the picture comes last, after hours
+        if find_spec(package) is None:
+            raise missing_extra(package, "pretrain", "pretrain")
     if corpus == STDIN:
         raise BertZhError("pretrain reads its corpus again when it goes on: give a file or folder")
     output = Path(os.path.abspath(output))

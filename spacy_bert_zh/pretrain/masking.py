@@ -44,22 +44,20 @@ def choose(
         return chosen
     budget = round(rate * int(sizes.sum()))
     lengths = _draw_lengths(len(starts), rng, ngrams)
-    free = np.ones(len(starts), dtype=bool)
-    for first, length in zip(rng.permutation(len(starts)).tolist(), lengths, strict=True):
-        if budget <= 0:
-            break
-        for word in range(first, _end_of_gram(starts, sizes, first, length)):
-            if free[word] and sizes[word] <= budget:
-                free[word] = False
-                chosen[starts[word] : starts[word] + sizes[word]] = True
-                budget -= int(sizes[word])
-    return chosen if chosen.any() else _smallest(chosen, starts, sizes)
+    taken = _take(
+        rng.permutation(len(starts)).tolist(), lengths, starts.tolist(), sizes.tolist(), budget
+    )
+    taken = taken or [int(sizes.argmin())]
+    for word in taken:
+        chosen[starts[word] : starts[word] + sizes[word]] = True
+    return chosen
 
 
 def _spans(words: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where each word starts, and how many pieces it has."""
-    changes = np.flatnonzero(np.diff(words, prepend=SPECIAL - 1, append=SPECIAL - 1))
-    starts, sizes = changes[:-1], np.diff(changes)
+    changes = np.flatnonzero(words[1:] != words[:-1]) + 1
+    edges = np.concatenate([[0], changes, [len(words)]])
+    starts, sizes = edges[:-1], edges[1:] - edges[:-1]
     text = words[starts] != SPECIAL
     return starts[text], sizes[text]
 
@@ -71,23 +69,21 @@ def _draw_lengths(count: int, rng: np.random.Generator, ngrams: Sequence[float])
     return (np.searchsorted(shares, rng.random(count), side="right") + 1).tolist()
 
 
-def _end_of_gram(
-    starts: NDArray[np.int64], sizes: NDArray[np.int64], first: int, length: int
-) -> int:
-    end = first + 1
-    while (
-        end < min(first + length, len(starts)) and starts[end] == starts[end - 1] + sizes[end - 1]
-    ):
-        end += 1
-    return end
-
-
-def _smallest(
-    chosen: NDArray[np.bool_], starts: NDArray[np.int64], sizes: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    word = int(sizes.argmin())
-    chosen[starts[word] : starts[word] + sizes[word]] = True
-    return chosen
+def _take(
+    order: list[int], lengths: list[int], starts: list[int], sizes: list[int], budget: int
+) -> list[int]:
+    """Words in the order of the draw, each with its neighbours, as long as they fit."""
+    taken: dict[int, None] = {}
+    for first, length in zip(order, lengths, strict=True):
+        if budget <= 0:
+            break
+        for word in range(first, min(first + length, len(starts))):
+            if word > first and starts[word] != starts[word - 1] + sizes[word - 1]:
+                break  # a special piece between them
+            if word not in taken and sizes[word] <= budget:
+                taken[word] = None
+                budget -= sizes[word]
+    return list(taken)
 
 
 @dataclass(frozen=True)

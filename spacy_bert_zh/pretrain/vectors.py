@@ -22,7 +22,7 @@ class Vectors:
 
     def __init__(self, folder: Path, count: int, mean: NDArray[np.float32] | None = None) -> None:
         self._chunks = [
-            np.load(chunk_path(folder, number), mmap_mode="r", allow_pickle=False)
+            np.asarray(np.load(chunk_path(folder, number), mmap_mode="r", allow_pickle=False))
             for number in range(-(-count // CHUNK))
         ]
         self.width = self._chunks[0].shape[1] if count else 0

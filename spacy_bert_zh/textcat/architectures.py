@@ -8,7 +8,6 @@ apart.
 from collections.abc import Callable
 from typing import Any, cast
 
-import numpy as np
 from spacy.tokens import Doc
 from thinc.api import Dropout, Model, chain
 from thinc.types import Floats1d, Floats2d
@@ -227,7 +226,7 @@ def _forward_ensemble(
     model: Model[list[Doc], Floats2d], docs: list[Doc], is_train: bool
 ) -> tuple[Floats2d, Callable[[Floats2d], list[Doc]]]:
     vectors, head, linear_model = model.layers
-    rate = model.attrs["linear_rate"]
+    rate = float(model.attrs["linear_rate"])
     X, back_vectors = vectors(docs, is_train)
     logits, back_head = head(X, is_train)
     linear, back_linear = linear_model(docs, is_train)
@@ -258,7 +257,7 @@ def begin_apart(
         takes the gradients by the logits of both.
     """
     vectors, head, linear_model = model.layers
-    rate, parts = model.attrs["linear_rate"], np.float32(model.attrs["parts"])
+    rate, parts = float(model.attrs["linear_rate"]), int(model.attrs["parts"])
     X, back_vectors = vectors.begin_update(docs)
     logits, back_head = head.begin_update(X)
     linear, back_linear = linear_model.begin_update(docs)

@@ -13,7 +13,7 @@ Setting = TypeVar("Setting")
 
 
 class Factor(np.float32):
-    """Of arrays of float32, which remain that."""
+    """Of arrays of float32, which remain that; CuPy takes it as a plain float alone."""
 
 
 class Size(int):

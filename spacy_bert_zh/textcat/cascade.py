@@ -87,7 +87,7 @@ def answer(
     """
     linear = _linear(model, docs)
     unsure = margins(to_numpy(linear)) < cascade.margin
-    scores = activate(model.get_ref("output_layer"), linear / np.float32(cascade.temperature))
+    scores = activate(model.get_ref("output_layer"), linear / cascade.temperature)
     rest = Documents(doc for doc, asks in zip(docs, unsure, strict=True) if asks)
     if rest:
         rows = model.ops.asarray1i(cast(Any, np.flatnonzero(unsure)))
@@ -105,7 +105,7 @@ def _unread() -> Reading:
 
 
 def _linear(model: Model[list[Doc], Floats2d], docs: list[Doc]) -> Floats2d:
-    linear = model.attrs["linear_rate"] * model.layers[2].predict(docs)
+    linear = float(model.attrs["linear_rate"]) * model.layers[2].predict(docs)
     return cast(Floats2d, linear + ngram_bias(model))
 
 

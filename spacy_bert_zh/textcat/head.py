@@ -155,7 +155,7 @@ def _set_scale(head: Model[Floats2d, Floats2d], vectors: Floats2d) -> None:
 
 def _factors(head: Model[Floats2d, Floats2d]) -> FloatsXd:
     # Multiplied weights learn so much faster under Adam.
-    return cast(FloatsXd, head.attrs["head_rate"] * head.get_param("scale"))
+    return cast(FloatsXd, float(head.attrs["head_rate"]) * head.get_param("scale"))
 
 
 def _init(model: Model[Floats2d, Floats2d], X: Any = None, Y: Any = None) -> None:

@@ -185,7 +185,7 @@ def _init_alone(model: Model[list[Doc], Floats2d], X: Any = None, Y: Any = None)
 def _forward_alone(
     model: Model[list[Doc], Floats2d], docs: list[Doc], is_train: bool
 ) -> tuple[Floats2d, Callable[[Floats2d], list[Doc]]]:
-    (linear_model,), rate = model.layers, model.attrs["linear_rate"]
+    (linear_model,), rate = model.layers, float(model.attrs["linear_rate"])
     linear, back_linear = linear_model(docs, is_train)
 
     def backprop(d_logits: Floats2d) -> list[Doc]:

@@ -46,10 +46,10 @@ def taught(text: Path, checkpoint: Path, tmp_path: Path, monkeypatch):
 def exact(data, checkpoint: Path, monkeypatch) -> np.ndarray:
     """The vectors of the training part by torch, about their mean."""
     monkeypatch.setattr(teaching, "find_spec", lambda name: None)
-    read, budget = teaching._reader(load_checkpoint(str(checkpoint)), torch.device("cpu"))
+    read = teaching._reader(load_checkpoint(str(checkpoint)), torch.device("cpu"))
     ends = np.load(data.folder / "train" / "taught.npy")
     pieces = np.fromfile(data.folder / "train" / "taught", dtype=np.uint32)
-    vectors = unit(teaching._read_all([pieces[a:b] for a, b in pairwise(ends)], read, budget))
+    vectors = unit(teaching._read_all([pieces[a:b] for a, b in pairwise(ends)], read, 64, 8))
     return unit(vectors - vectors.mean(0))
 
 
