@@ -18,9 +18,9 @@ from sklearn.metrics import average_precision_score
 from sklearn.svm import LinearSVC
 
 from spacy_bert_zh.audit.corpus import Rows, read_rows
-from spacy_bert_zh.audit.duplicates import group, near_pairs
 from spacy_bert_zh.audit.scores import score_rows
 from spacy_bert_zh.audit.wrong import rank
+from spacy_bert_zh.reading.duplicates import group, near_pairs
 
 FOLDS = 5
 

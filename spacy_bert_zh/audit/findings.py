@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spacy_bert_zh.audit.corpus import Rows, read_texts
-from spacy_bert_zh.audit.duplicates import Pairs, group, near_pairs
 from spacy_bert_zh.audit.oddities import nearness, shortcuts
 from spacy_bert_zh.audit.options import Options
 from spacy_bert_zh.audit.scores import score_rows
 from spacy_bert_zh.audit.wrong import agreement, estimate_wrong, rank
+from spacy_bert_zh.reading.duplicates import Pairs, group, near_pairs
 from spacy_bert_zh.reading.fixes import Fixes
 
 FEW = 10
