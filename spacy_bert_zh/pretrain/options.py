@@ -60,7 +60,7 @@ class Options(TextOptions):
         held_out: Share of the documents kept for measuring.
         seed: Seed of every random choice.
         precision: "bf16", "fp32", or "auto": bf16 where the hardware has it.
-        compile: Use torch.compile; else where it pays, on a GPU.
+        compile: Use torch.compile; else on a GPU, for networks of width 512 and more.
         workers: Processes that prepare data.
         save_every: Steps between checkpoints.
         log_every: Steps between lines in metrics.jsonl.
