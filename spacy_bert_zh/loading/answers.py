@@ -25,12 +25,14 @@ class Answer:
         reading: Pieces, pieces read and windows, where there is one text classifier and it is ours;
             with a cascade also which half answered.
         decision: What it decides, where it is calibrated as well; see `textcat.decision.decide`.
+        repaired: Rules by which a `zh_repair` changed the text before it was classified.
     """
 
     scores: dict[str, float]
     labels: list[str]
     reading: dict[str, Any] | None
     decision: dict[str, Any] | None = None
+    repaired: tuple[str, ...] = ()
 
 
 def warm_up(nlp: Language) -> None:
@@ -80,4 +82,6 @@ def _answer(nlp: Language, doc: Doc) -> Answer:
     decision = {key: said[key] for key in DECISION if key in said}
     reading = {key: value for key, value in said.items() if key not in decision}
     given = given_labels(nlp, doc.cats)
-    return Answer(dict(doc.cats), given, reading or None, decision or None)
+    repair = getattr(doc._, "zh_repair", None) or {}
+    repaired = tuple(repair.get("repaired", ()))
+    return Answer(dict(doc.cats), given, reading or None, decision or None, repaired)

@@ -73,6 +73,7 @@ class Batcher:
         self._added = asyncio.Event()
         self._sizes = metrics.batch_texts.labels(name)
         self._seconds = metrics.batch_seconds.labels(name)
+        self._repaired = metrics.repaired_texts.labels(name)
         self._single_seconds = metrics.explain_seconds.labels(name)
         waiting = metrics.queue_texts.labels(name)
         waiting.set_function(lambda: len(self._queue) + len(self._singles))
@@ -156,6 +157,7 @@ class Batcher:
 
     def _compute(self, batch: list[_Job]) -> list[bytes | None]:
         answers = answer_all(self.nlp, [job.text for job in batch])
+        self._repaired.inc(sum(bool(answer and answer.repaired) for answer in answers))
         pairs = zip(batch, answers, strict=True)
         return [None if answer is None else job.finish(answer) for job, answer in pairs]
 

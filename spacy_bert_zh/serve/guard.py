@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import json
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from spacy_bert_zh.serve.metrics import Metrics
+from spacy_bert_zh.serve.rate import Rate
 from spacy_bert_zh.serve.service import Service
 
 log = logging.getLogger(__name__)
@@ -91,6 +93,7 @@ class Guard:
     def __init__(self, service: Service, api_key: bytes) -> None:
         self.service = service
         self.api_key = api_key
+        self._rate = Rate(service.limits.max_per_minute)
 
     @asynccontextmanager
     async def admitting(self, scope: Scope, receive: Receive) -> AsyncIterator[None]:
@@ -103,11 +106,18 @@ class Guard:
         state["guarded"] = True
         self.service.active += 1
         try:
+            self._slow_down(scope)
             self._admit(Headers(scope=scope))
             state["body"] = await self._read(receive)
             yield
         finally:
             self.service.active -= 1
+
+    def _slow_down(self, scope: Scope) -> None:
+        address = (scope.get("client") or ("",))[0]
+        if seconds := self._rate.wait(address):
+            detail = f"more than {self.service.limits.max_per_minute} requests in a minute"
+            raise HTTPException(429, detail, {"Retry-After": str(math.ceil(seconds)), **_CLOSE})
 
     def _admit(self, headers: Headers) -> None:
         limits = self.service.limits

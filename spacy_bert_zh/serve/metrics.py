@@ -14,6 +14,7 @@ class Metrics:
         requests: Requests for a classification or an explanation, by status.
         request_seconds: From their headers to the end of their answers, by status.
         texts: Texts of requests that were well formed.
+        repaired_texts: Texts that a `zh_repair` had to change, by pipeline.
         batch_texts: Sizes of batches, by pipeline.
         batch_seconds: Computing times of batches, by pipeline.
         explain_seconds: Computing times of explanations, by pipeline.
@@ -33,6 +34,12 @@ class Metrics:
             buckets=_SECONDS,
         )
         self.texts = Counter("bert_zh_texts", "Texts of well-formed requests", registry=registry)
+        self.repaired_texts = Counter(
+            "bert_zh_repaired_texts",
+            "Texts that zh_repair had to change",
+            ["pipeline"],
+            registry=registry,
+        )
         self.batch_texts = Histogram(
             "bert_zh_batch_texts",
             "Texts of a batch",

@@ -7,7 +7,7 @@ from spacy_bert_zh.errors import BertZhError
 
 @dataclass(frozen=True)
 class Limits:
-    """All of them are greater than 0.
+    """All of them are greater than 0, but for `max_per_minute`, whose 0 doesn't limit.
 
     Attributes:
         max_wait: Seconds that a text waits for others to be computed with.
@@ -21,6 +21,7 @@ class Limits:
         max_length: Characters of a text, at most.
         max_scores: Scores of an answer to several texts, at most.
         max_explained: Characters of a text that is explained, at most.
+        max_per_minute: Requests of one client's address in a minute, at most; 0 doesn't limit.
 
     Raises:
         BertZhError: A value is out of range, or no queue could hold a permitted request.
@@ -36,9 +37,12 @@ class Limits:
     max_length: int = 20_000
     max_scores: int = 100_000
     max_explained: int = 500
+    max_per_minute: int = 0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
+            if name == "max_per_minute" and value == 0:
+                continue
             if not value > 0:
                 raise BertZhError(f"{name} = {value} must be greater than 0")
         if self.max_texts > self.max_queue:
