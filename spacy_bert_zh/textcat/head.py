@@ -67,6 +67,18 @@ def plain_weights(head: Model[Floats2d, Floats2d]) -> tuple[Floats2d, Floats1d]:
     return W, b - W @ head.get_param("mean")
 
 
+def set_plain_weights(head: Model[Floats2d, Floats2d], weights: Any, bias: Any) -> None:
+    """Let a head do to vectors what such weights do to them as they are; see `plain_weights`."""
+    W, b = head.ops.asarray2f(weights), head.ops.asarray1f(bias)
+    if head.has_param("scale"):
+        factors = _factors(head)
+        b = b + W @ head.get_param("mean")
+        # A direction without any spread has no part in the answer.
+        W = cast(Floats2d, W / head.ops.xp.where(factors != 0, factors, 1.0))
+    head.set_param("W", W)
+    head.set_param("b", b)
+
+
 def remember_known(head: Model[Floats2d, Floats2d], centres: Any, whiten: Any) -> None:
     """Keep what tells how far vectors are from those of the training texts; see `distances`."""
     head.set_param("centres", head.ops.asarray2f(centres))

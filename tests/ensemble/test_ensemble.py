@@ -1,0 +1,106 @@
+"""Several runs made one: what the outcome says, which runs are taken, and what is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import spacy
+
+from spacy_bert_zh.ensemble import ensemble
+from spacy_bert_zh.ensemble.soup import average, put
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.loading import find_textcat, load_pipeline, take_apart
+from tests.conftest import run_cli
+
+TEXTS = ["好吃，会再来", "难吃，退款", "", "味道一般" * 40]
+
+
+@pytest.fixture(scope="module")
+def runs(corpus: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two runs of the default config from one checkpoint, with different seeds."""
+    folder = tmp_path_factory.mktemp("runs")
+    for seed in (0, 1):
+        overrides = {
+            "paths.train": corpus / "train",
+            "paths.dev": corpus / "dev",
+            "paths.labels": corpus / "labels.json",
+            "paths.weights": checkpoint,
+            "system.seed": seed,
+            "components.bert_textcat.model.backbone.max_length": 32,
+            "components.bert_textcat.model.linear_model.length": 512,
+            "training.optimizer.learn_rate.total_steps": 30,
+        }
+        words = [word for key, value in overrides.items() for word in (f"--{key}", value)]
+        run_cli("train", "configs/ensemble.cfg", "--output", folder / str(seed), "--force", *words)
+    return [folder / str(seed) / "model-last" for seed in (0, 1)]
+
+
+def scores(pipeline) -> np.ndarray:
+    return np.asarray([list(doc.cats.values()) for doc in pipeline.pipe(TEXTS)])
+
+
+def test_the_mean_of_one_run_is_that_run(runs: list[Path]) -> None:
+    nlp = load_pipeline(runs[0])
+    before, parts = scores(nlp), take_apart(find_textcat(nlp, None))
+    put(find_textcat(nlp, None), average([parts, parts]))
+    np.testing.assert_allclose(scores(nlp), before, atol=1e-6)
+
+
+def test_the_logits_of_the_linear_parts_are_averaged(runs: list[Path]) -> None:
+    loaded = [load_pipeline(path) for path in runs]
+    parts = [take_apart(find_textcat(nlp, None)) for nlp in loaded]
+    assert np.abs(parts[0].weights - parts[1].weights).max() > 1e-6
+    mean = average(parts)
+    put(find_textcat(loaded[0], None), mean)
+    again = take_apart(find_textcat(loaded[0], None))
+    np.testing.assert_allclose(again.weights, (parts[0].weights + parts[1].weights) / 2, atol=1e-5)
+    np.testing.assert_allclose(again.bias, (parts[0].bias + parts[1].bias) / 2, atol=1e-5)
+    np.testing.assert_allclose(again.ngrams, (parts[0].ngrams + parts[1].ngrams) / 2, atol=1e-6)
+
+
+def test_the_outcome_is_a_pipeline_not_worse_on_dev(
+    runs: list[Path], corpus: Path, tmp_path: Path
+) -> None:
+    found = ensemble(runs, tmp_path / "one", corpus / "dev")
+    assert found["score"] >= max(run["score"] for run in found["runs"])
+    assert [run["taken"] for run in found["runs"]].count(True) in (1, 2)
+    nlp = spacy.load(tmp_path / "one")
+    assert nlp.meta["ensemble"]["score"] == pytest.approx(found["score"])
+    assert [run["pipeline"] for run in found["runs"]] == ["0/model-last", "1/model-last"]
+    assert scores(nlp).shape == (4, 2)
+    metrics = tmp_path / "metrics"
+    run_cli("evaluate", tmp_path / "one", corpus / "dev", metrics, "--force")
+    measured = json.loads((metrics / "metrics.json").read_text())
+    assert measured["accuracy"] == pytest.approx(found["score"], abs=1e-6)
+
+
+def test_the_command_says_which_runs_it_took(
+    runs: list[Path], corpus: Path, tmp_path: Path
+) -> None:
+    done = run_cli("ensemble", *runs, "--dev", corpus / "dev", "--output", tmp_path / "one")
+    assert done.stdout.count("model-last: ") == 2 and "taken" in done.stdout
+
+
+def test_pipelines_that_differ_are_refused(
+    runs: list[Path], trained: Path, corpus: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(BertZhError, match=r"has other .* than"):
+        ensemble([runs[0], trained], tmp_path / "one", corpus / "dev")
+    with pytest.raises(BertZhError, match="two pipelines at least"):
+        ensemble(runs[:1], tmp_path / "one", corpus / "dev")
+    assert not (tmp_path / "one").exists()
+
+
+def test_what_was_fitted_to_one_run_is_left_out(
+    runs: list[Path], corpus: Path, tmp_path: Path, capsys
+) -> None:
+    nlp = load_pipeline(runs[0])
+    pipe = find_textcat(nlp, None)
+    pipe.cfg["cascade"] = {"margin": 1e-6, "temperature": 1.0}
+    nlp.to_disk(tmp_path / "fitted")
+    ensemble([tmp_path / "fitted", runs[1]], tmp_path / "one", corpus / "dev")
+    assert "The cascade of one run is left out" in capsys.readouterr().out
+    assert not find_textcat(load_pipeline(tmp_path / "one"), None).cfg["cascade"]
+    shutil.rmtree(tmp_path / "one")
