@@ -125,6 +125,14 @@ def test_distill_makes_a_student(first_run: str, project: Path) -> None:
     assert "nothing changed" in weasel(project, "distill")
 
 
+def test_select_chooses_from_the_texts_that_have_no_label_yet(
+    first_run: str, project: Path
+) -> None:
+    weasel(project, "select")
+    rows = (project / "selected" / "selected.jsonl").read_text("utf-8").splitlines()
+    assert len(rows) == 200 and "guess" in json.loads(rows[0])
+
+
 def test_a_changed_variable_or_module_reruns_what_depends_on_it(
     first_run: str, project: Path, small: list[str]
 ) -> None:
