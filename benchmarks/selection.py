@@ -89,7 +89,8 @@ def take(
     seed: int,
 ) -> list[str]:
     """What a strategy adds."""
-    rest = [text for text in docs if text not in set(chosen)]
+    known = set(chosen)
+    rest = [text for text in docs if text not in known]
     pool = folder / f"pool-{size}.jsonl"
     lines = (json.dumps({"text": text}, ensure_ascii=False) for text in rest)
     pool.write_text("".join(f"{line}\n" for line in lines), "utf-8")

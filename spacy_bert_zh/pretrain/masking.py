@@ -39,7 +39,7 @@ def choose(
         there is one and `rate` is above 0, even where that exceeds the rate.
     """
     chosen = np.zeros(len(words), dtype=bool)
-    starts, sizes = _spans(words)
+    starts, sizes = _spans(words) if len(words) else (words, words)
     if not len(starts) or rate <= 0:
         return chosen
     budget = round(rate * int(sizes.sum()))

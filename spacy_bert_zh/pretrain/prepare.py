@@ -6,14 +6,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
-from tqdm import tqdm
 
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import pool, whole
@@ -22,18 +21,9 @@ from spacy_bert_zh.pretrain.options import Options
 from spacy_bert_zh.pretrain.packing import Corpus
 from spacy_bert_zh.pretrain.vectors import Vectors
 from spacy_bert_zh.pretrain.worker import Block, Lesson, Worker
-from spacy_bert_zh.reading import Options as ReadingOptions
-from spacy_bert_zh.reading import (
-    Reject,
-    Row,
-    Source,
-    TextOptions,
-    fault,
-    get_format,
-    make_cleaner,
-    size,
-)
+from spacy_bert_zh.reading import get_format
 from spacy_bert_zh.reading.overlap import Overlap, find_converted, read_texts
+from spacy_bert_zh.reading.texts import as_unlabelled, read_clean
 from spacy_bert_zh.untrusted import read_json
 
 MOST_UNKNOWN = 0.01
@@ -64,29 +54,7 @@ class Prepared:
 
 def corpus_texts(corpus: Path, options: Options, counts: Counter[str]) -> Iterator[str]:
     """Yield the clean texts of a corpus and count what can't be used."""
-    reading = _reading(options)
-    clean, form = make_cleaner(reading), get_format(options.format)
-    files = list(form.files(corpus))
-    if not files:
-        raise BertZhError(f"{corpus} has no file of the format {options.format}")
-    total = sum(size(file) for file in files)
-    with tqdm(total=total, unit="B", unit_scale=True, desc=corpus.name, disable=None) as bar:
-        for file in files:
-            for row in form.read(Source(file, corpus, options.encoding, bar.update), reading):
-                counts["read"] += 1
-                reason = row.reason if isinstance(row, Reject) else None
-                text = "" if isinstance(row, Reject) else clean(row.text)
-                if isinstance(row, Row) and row.remark:
-                    counts[f"remarked: {row.remark}"] += 1
-                if reason := reason or fault(text, None):
-                    counts[f"rejected: {reason}"] += 1
-                else:
-                    yield text
-
-
-def _reading(options: Options) -> ReadingOptions:
-    given = {field.name: getattr(options, field.name) for field in fields(TextOptions)}
-    return ReadingOptions(**given, unlabelled=True)
+    return (text for text, _, _ in read_clean(corpus, options, counts))
 
 
 def prepare(
@@ -133,7 +101,7 @@ def fingerprint(corpus: Path, options: Options, *further: Any) -> str:
     inputs = [*get_format(options.format).files(corpus)]
     inputs += [file for path in options.exclude for file in find_converted(path)]
     known = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in inputs]
-    reading = asdict(_reading(options))
+    reading = asdict(as_unlabelled(options))
     content = json.dumps([known, reading, options.held_out, options.seed, *further], default=str)
     return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
 

@@ -55,8 +55,9 @@ def select(
     # These need spaCy and scikit-learn.
     from spacy_bert_zh.loading import find_textcat, load_pipeline
     from spacy_bert_zh.reading.overlap import Overlap, read_texts
+    from spacy_bert_zh.reading.texts import read_clean
     from spacy_bert_zh.select.judge import Judge, apart, describe
-    from spacy_bert_zh.select.pool import gather, read_pool
+    from spacy_bert_zh.select.pool import gather
 
     options = options or Options()
     if pool == STDIN:
@@ -66,7 +67,7 @@ def select(
         judge = Judge(nlp, find_textcat(nlp, options.component), options)
         labelled = Overlap(read_texts(options.labelled) if options.labelled else ())
         counts: Counter[str] = Counter()
-        rows = read_pool(pool, options, counts)
+        rows = read_clean(pool, options, counts)
         found = gather(rows, judge, options.candidates, labelled, counts)
         found = apart(found, counts)
         if not found:

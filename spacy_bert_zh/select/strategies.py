@@ -15,7 +15,7 @@ def unsureness(scores: Scores, exclusive: bool, strategy: str) -> NDArray[np.flo
     Args:
         scores: Shape (texts, labels).
         exclusive: Whether a text has exactly one label; else each label is a question of its own,
-            and the least sure one counts (Li & Guo 2013, eq. 1, for the label by itself).
+            and the least sure one counts.
         strategy: "entropy"; any other takes the margin between the two best labels.
 
     Returns:

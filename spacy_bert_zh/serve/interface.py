@@ -23,8 +23,8 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     413: {"model": Problem, "description": "The body is too large"},
     415: {"model": Problem, "description": "The headers say that the body is no plain JSON"},
     422: {"model": Faults, "description": "The body is not what is expected"},
-    500: {"model": Problem, "description": "An error of the server"},
     429: {"model": Problem, "description": "Too many requests in a minute; see Retry-After"},
+    500: {"model": Problem, "description": "An error of the server"},
     503: {"model": Problem, "description": "Not ready, or too busy; see Retry-After"},
     504: {"model": Problem, "description": "Not computed before the deadline"},
 }

@@ -48,4 +48,8 @@ def _client(address: str) -> str:
         known = ip_address(address)
     except ValueError:  # a socket of the machine itself has none
         return address
-    return str(int(known) >> 64) if isinstance(known, IPv6Address) else address
+    if not isinstance(known, IPv6Address):
+        return address
+    if known.ipv4_mapped:  # how a socket for both kinds names those of IPv4
+        return str(known.ipv4_mapped)
+    return str(int(known) >> 64)

@@ -130,3 +130,7 @@ def test_similar_pieces_take_the_place_of_the_mask():
     known, unknown = corrupted[:10_000], corrupted[10_000:]
     assert np.isin(known, [20, 21]).mean() == pytest.approx(0.8, abs=0.02)
     assert len(np.unique(unknown)) > 20  # no similar one known: any piece
+
+
+def test_of_nothing_nothing_is_chosen() -> None:
+    assert not len(choose(np.zeros(0, dtype=np.int64), 0.15, np.random.default_rng(0)))

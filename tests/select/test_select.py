@@ -138,7 +138,7 @@ def test_near_duplicates_and_labelled_texts_are_passed_over(
 def test_the_command_says_what_it_did(trained: Path, pool: Path, tmp_path: Path) -> None:
     done = run_cli("select", trained, pool, tmp_path / "out", "--count", 10)
     assert "(10 texts)" in done.stdout and "guessed: " in done.stdout
-    assert json.loads((tmp_path / "out" / "selection.json").read_text())["counts"]["rows"] == 123
+    assert json.loads((tmp_path / "out" / "selection.json").read_text())["counts"]["read"] == 123
 
 
 def test_what_is_refused_says_why(trained: Path, pool: Path, tmp_path: Path) -> None:

@@ -55,6 +55,9 @@ def test_one_client_has_many_addresses_of_ipv6_but_one_half() -> None:
     assert limit.wait("2001:db8::1") == 0.0
     assert limit.wait("2001:db8::2") > 0
     assert limit.wait("2001:db8:0:1::1") == 0.0
+    # A socket for both kinds of addresses: each of IPv4 is a client of its own.
+    assert limit.wait("::ffff:10.0.0.1") == limit.wait("::ffff:10.0.0.2") == 0.0
+    assert limit.wait("10.0.0.1") > 0
 
 
 def test_clients_are_forgotten_before_memory_ends(monkeypatch) -> None:
