@@ -127,6 +127,9 @@ setup(
             "spacy_bert_zh.SharedBackbone.v1 = "
             "spacy_bert_zh.backbones.shared:build_shared_backbone_v1",
         ],
+        "thinc_optimizers": [
+            "spacy_bert_zh.Adam.v1 = spacy_bert_zh.backbones.torch:build_adam_v1",
+        ],
         "spacy_readers": [
             "spacy_bert_zh.shuffled_corpus.v1 = "
             "spacy_bert_zh.train.corpus:build_shuffled_corpus_v1",

@@ -13,6 +13,7 @@ from spacy.tokens import Doc
 from thinc.api import Model, Shim
 from thinc.types import Floats2d
 
+from spacy_bert_zh.pieces.perturbation import Perturbation
 from spacy_bert_zh.backbones.settings import Backbone, Pooling, Settings
 from spacy_bert_zh.checkpoint import (
     Checkpoint,
@@ -83,7 +84,14 @@ class BackboneShim(Shim):
 
     Args:
         settings: How it reads and learns.
+
+    Attributes:
+        can_perturb: Whether the engine can learn against noise.
+        perturbation: The noise, for as long as it is set; see `Perturbation`.
     """
+
+    can_perturb = False
+    perturbation: Perturbation | None = None
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(None)

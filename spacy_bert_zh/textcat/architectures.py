@@ -244,13 +244,14 @@ def learns_apart(model: Model[list[Doc], Floats2d]) -> bool:
 
 
 def begin_apart(
-    model: Model[list[Doc], Floats2d], docs: list[Doc]
+    model: Model[list[Doc], Floats2d], docs: list[Doc], network_only: bool = False
 ) -> tuple[list[Floats2d], Callable[[list[Floats2d]], None]]:
     """Let each half of an ensemble answer alone, to learn from its own faults.
 
     Args:
         model: A `spacy_bert_zh.BertTextCatEnsemble.v3`.
         docs: The batch.
+        network_only: Whether the linear model is left out.
 
     Returns:
         Scores of the network and of the linear model, each of shape (documents, labels), and what
@@ -260,18 +261,24 @@ def begin_apart(
     rate, parts = float(model.attrs["linear_rate"]), int(model.attrs["parts"])
     X, back_vectors = vectors.begin_update(docs)
     logits, back_head = head.begin_update(X)
-    linear, back_linear = linear_model.begin_update(docs)
     bias = cast(Floats1d, head.get_param("b"))
 
-    def backprop(gradients: list[Floats2d]) -> None:
-        of_network, of_linear = gradients
-        back_linear(parts * rate * of_linear)
+    def back_network(gradients: list[Floats2d]) -> None:
         # The bias is both halves' own, whole in each.
-        head.inc_grad("b", (of_linear - (parts - 1) * of_network).sum(axis=0))
-        back_vectors(back_head(parts * of_network))
+        head.inc_grad("b", -(parts - 1) * gradients[0].sum(axis=0))
+        back_vectors(back_head(parts * gradients[0]))
 
-    alone = [parts * logits - (parts - 1) * bias, parts * rate * linear + bias]
-    return [activate(head, one) for one in alone], backprop
+    network = activate(head, parts * logits - (parts - 1) * bias)
+    if network_only:
+        return [network], back_network
+    linear, back_linear = linear_model.begin_update(docs)
+
+    def backprop(gradients: list[Floats2d]) -> None:
+        back_linear(parts * rate * gradients[1])
+        head.inc_grad("b", gradients[1].sum(axis=0))
+        back_network(gradients)
+
+    return [network, activate(head, parts * rate * linear + bias)], backprop
 
 
 def _resize_ensemble(model: Model[list[Doc], Floats2d], nO: int) -> Model[list[Doc], Floats2d]:

@@ -18,6 +18,7 @@ from spacy_bert_zh.textcat.class_weights import ClassWeights
 from spacy_bert_zh.textcat.decision import Rules, decide, thresholds_of
 from spacy_bert_zh.textcat.head import distances, draw, start
 from spacy_bert_zh.textcat.loss import Loss
+from spacy_bert_zh.textcat.practice import Backprop, Practice, disagreement, learn
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,13 @@ class _Found(WeakKeyDictionary[Doc, Any]):
 
 
 class BertTextCat(Loss):
-    """What goes between our classes and spaCy's, multi-label ones included."""
+    """What goes between our classes and spaCy's, multi-label ones included.
+
+    Attributes:
+        practice: How it learns; never saved, the config says it.
+    """
+
+    practice = Practice()
 
     def configure(self, class_weights: ClassWeights | str, label_smoothing: float) -> None:
         """Check the settings, see `Configurable.configure`."""
@@ -69,24 +76,41 @@ class BertTextCat(Loss):
         sgd: Optimizer | None = None,
         losses: dict[str, float] | None = None,
     ) -> dict[str, float]:
-        """Learn from a batch, as spaCy's; the halves of an ensemble v3 learn apart."""
-        if not learns_apart(self.model):
-            return super().update(examples, drop=drop, sgd=sgd, losses=losses)
+        """Learn from a batch, as spaCy's, by `practice`; the halves of an ensemble v3 apart."""
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
         examples = list(examples)
         validate_examples(examples, "update")
-        docs = [example.predicted for example in examples]
-        if not any(map(len, docs)):
+        if not any(len(example.predicted) for example in examples):
             return losses
         set_dropout_rate(self.model, drop)
-        answers, backprop = begin_apart(self.model, docs)
-        found = [self.get_loss(examples, scores) for scores in answers]
-        backprop([gradient for _, gradient in found])
+        twice = examples * (2 if self.practice.r_drop else 1)
+        docs = [example.predicted for example in twice]
+        losses[self.name] += learn(
+            self.model,
+            lambda network_only: self._ask(docs, network_only),
+            lambda scores: self._grade(twice, scores),
+            self.practice,
+        )
         if sgd is not None:
             self.finish_update(sgd)
-        losses[self.name] += sum(loss for loss, _ in found) / len(found)
         return losses
+
+    def _ask(self, docs: list[Doc], network_only: bool) -> tuple[list[Floats2d], Backprop]:
+        """What the parts of the model say that learn apart, or the whole of it."""
+        if learns_apart(self.model):
+            return begin_apart(self.model, docs, network_only)
+        scores, backprop = self.model.begin_update(docs)
+        return [scores], lambda gradients: cast(None, backprop(gradients[0]))
+
+    def _grade(self, examples: list[Example], scores: Floats2d) -> tuple[float, Floats2d]:
+        """The loss of one answer, or of two with what they differ in."""
+        loss, gradient = self.get_loss(examples, scores)
+        if not self.practice.r_drop:
+            return loss, gradient
+        xp = self.model.ops.xp
+        more, further = disagreement(scores, self.practice.r_drop, self._exclusive, xp)
+        return loss + more, cast(Floats2d, gradient + further)
 
     def finish_update(self, sgd: Optimizer) -> None:
         """Change the weights; what was fitted to the earlier ones goes."""

@@ -6,7 +6,7 @@ On top come class weights, label smoothing and soft targets.
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from spacy.language import Language
 from spacy.pipeline.textcat import textcat_score
@@ -21,6 +21,7 @@ from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.textcat.base import BertTextCat
 from spacy_bert_zh.textcat.class_weights import ClassWeights, check_writable
 from spacy_bert_zh.textcat.loss import check_range
+from spacy_bert_zh.textcat.practice import Practice
 
 
 class BertTextCategorizer(BertTextCat):
@@ -178,6 +179,9 @@ def _default_config(exclusive_classes: bool, threshold: float, scorer: str) -> d
         "scorer": {"@scorers": scorer},
         "class_weights": None,
         "label_smoothing": 0.0,
+        "r_drop": 0.0,
+        "adversarial": None,
+        "adversarial_epsilon": 0.1,
     }
 
 
@@ -200,9 +204,12 @@ def _factory(
         scorer: Callable[..., Any] | None,
         class_weights: str | dict[str, Any] | None,
         label_smoothing: float,
+        r_drop: float,
+        adversarial: str | None,
+        adversarial_epsilon: float,
     ) -> BertTextCat:
         check_writable(class_weights)
-        return component(
+        made = component(
             nlp.vocab,
             model,
             name,
@@ -211,6 +218,8 @@ def _factory(
             class_weights=class_weights,
             label_smoothing=label_smoothing,
         )
+        made.practice = Practice(r_drop, cast(Any, adversarial), adversarial_epsilon)
+        return made
 
     return make
 

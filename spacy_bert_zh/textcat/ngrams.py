@@ -157,9 +157,10 @@ def _forward(
     ops.scatter_add(logits, texts, W[rows] * weights)
 
     def backprop(d_logits: Floats2d) -> list[Doc]:
-        gradient = ops.alloc2f(*W.shape)
-        ops.scatter_add(gradient, rows, d_logits[texts] * weights)
-        model.inc_grad("W", gradient)
+        if not model.has_grad("W"):
+            model.set_grad("W", ops.alloc2f(*W.shape))
+        # Few of its rows: adding a whole table would take longer than all the rest.
+        ops.scatter_add(cast(Floats2d, model.get_grad("W")), rows, d_logits[texts] * weights)
         return []
 
     return logits, backprop

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -14,6 +15,7 @@ from thinc.api import Optimizer, get_current_ops, to_numpy
 from thinc.types import Floats2d, FloatsXd
 
 from spacy_bert_zh.backbones.base import BackboneShim, build_backbone, is_frozen
+from spacy_bert_zh.pieces.perturbation import Perturbation
 from spacy_bert_zh.backbones.settings import Backbone, Pooling, Precision, Settings
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError, missing_extra
@@ -93,6 +95,8 @@ def build_keras_backbone_v1(
 class KerasShim(BackboneShim):
     """Holds a `Bert`, and its forward pass as one graph for all shapes."""
 
+    can_perturb = True
+
     def build(self, checkpoint: Checkpoint) -> Bert:
         """The network, and its graphs."""
         import tensorflow as tf
@@ -128,6 +132,10 @@ class KerasShim(BackboneShim):
             )
             for training in (False, True)
         }
+        self._noisy = tf.function(
+            lambda ids, lengths, noise: bert(ids, lengths, training=True, noise=noise),
+            input_signature=[*shapes, tf.TensorSpec((None, None), tf.float32)],
+        )
         return bert
 
     def encode(self, docs: list[Doc], is_train: bool) -> Encoded:
@@ -148,18 +156,27 @@ class KerasShim(BackboneShim):
         for row, state in enumerate(self._dropouts):
             state.assign(np.asarray([np.random.randint(2**31), row], dtype=np.uint32))
         trained = [variable.value for variable in self._trained.values()]
+        perturbation = self.perturbation
+        noise = [] if perturbation is None else self._noise(encoded, perturbation)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(trained)
-            outputs = [self._run(batch, True) for batch in encoded.batches]
+            tape.watch(trained + noise)
+            pairs = zip_longest(encoded.batches, noise)
+            outputs = [self._run(batch, True, added) for batch, added in pairs]
         vectors = mean_over_windows(encoded, np.concatenate([part.numpy() for part in outputs]))
 
         def backprop(gradient: Floats2d) -> None:
             down = _gradient_of_windows(encoded, to_numpy(gradient))
             ends = np.cumsum([len(batch) for batch in encoded.batches])[:-1]
             parts = [tf.convert_to_tensor(part) for part in np.split(down, ends)]
-            for name, found in zip(
-                self._trained, tape.gradient(outputs, trained, output_gradients=parts), strict=True
-            ):
+            slopes = tape.gradient(outputs, trained + noise, output_gradients=parts)
+            if perturbation is not None:
+                ops = get_current_ops()
+                perturbation.gradient = [
+                    ops.asarray2f(slope.numpy()) for slope in slopes[len(trained) :]
+                ]
+                if perturbation.searches:
+                    return
+            for name, found in zip(self._trained, slopes, strict=False):
                 if found is not None:
                     # Those of the embeddings come as slices.
                     dense = tf.convert_to_tensor(found).numpy()
@@ -168,7 +185,21 @@ class KerasShim(BackboneShim):
 
         return cast(Floats2d, vectors), backprop
 
-    def _run(self, batch: Batch, training: bool) -> Any:
+    def _noise(self, encoded: Encoded, perturbation: Perturbation) -> list[Any]:
+        """What is added to the embeddings of each batch; shape (pieces, width)."""
+        import tensorflow as tf
+
+        from spacy_bert_zh.backbones.keras.packing import Packing
+
+        ops, embedded = get_current_ops(), []
+        for batch in encoded.batches:
+            ids, real = pad(batch)
+            rows = self.network.embed(ids.astype(np.int32), Packing(real))
+            embedded.append(ops.asarray2f(tf.cast(rows, tf.float32).numpy()))
+        found = perturbation.begin(encoded, embedded)
+        return [tf.convert_to_tensor(to_numpy(one)) for one in found]
+
+    def _run(self, batch: Batch, training: bool, noise: Any = None) -> Any:
         if self._process != os.getpid():
             # TensorFlow's threads don't exist in a forked child, which would wait for them.
             raise BertZhError(
@@ -176,7 +207,8 @@ class KerasShim(BackboneShim):
                 'multiprocessing.set_start_method("spawn") first'
             )
         ids, _ = pad(batch)
-        return self.graphs[training](ids.astype(np.int32), batch.lengths.astype(np.int32))
+        given = ids.astype(np.int32), batch.lengths.astype(np.int32)
+        return self.graphs[training](*given) if noise is None else self._noisy(*given, noise)
 
     def finish_update(self, optimizer: Optimizer) -> None:
         """Let a thinc optimizer change the parameters, and drop their gradients."""

@@ -220,20 +220,8 @@ class Bert(keras.Model):
             block.build((None, None, config["hidden_size"]))
         self.built = True
 
-    def encode(self, ids: Any, lengths: Any, training: bool = False) -> Any:
-        """Last hidden states.
-
-        Args:
-            ids: Word pieces, padded with anything; shape (windows, length).
-            lengths: Pieces of each window; shape (windows,).
-            training: Use dropout.
-
-        Returns:
-            Shape (windows, length, width), or (windows, 1, width) where only the first piece
-            counts; undefined at padded pieces.
-        """
-        real = _real(ids, lengths)  # (windows, length)
-        packing = Packing(real) if self.packed else Padded()
+    def embed(self, ids: Any, packing: Any, training: bool = False) -> Any:
+        """Embeddings of the pieces, as rows."""
         places = ops.broadcast_to(  # (windows, length)
             ops.arange(ops.shape(ids)[1], dtype="int32")[None], ops.shape(ids)
         )
@@ -241,6 +229,26 @@ class Bert(keras.Model):
         rows = self.embeddings(packing.pack(ids), packing.pack(places), training=training)
         if self.embeddings_project is not None:
             rows = self.embeddings_project(rows)  # (…, width)
+        return rows
+
+    def encode(self, ids: Any, lengths: Any, training: bool = False, noise: Any = None) -> Any:
+        """Last hidden states.
+
+        Args:
+            ids: Word pieces, padded with anything; shape (windows, length).
+            lengths: Pieces of each window; shape (windows,).
+            training: Use dropout.
+            noise: What is added to the embeddings, shaped like rows, or None.
+
+        Returns:
+            Shape (windows, length, width), or (windows, 1, width) where only the first piece
+            counts; undefined at padded pieces.
+        """
+        real = _real(ids, lengths)  # (windows, length)
+        packing = Packing(real) if self.packed else Padded()
+        rows = self.embed(ids, packing, training)
+        if noise is not None:
+            rows = rows + ops.cast(noise, rows.dtype)
         first_only = False
         for block in self.blocks:
             first_only = self.pooling in ("cls", "pooler") and block is self.blocks[-1]
@@ -254,9 +262,10 @@ class Bert(keras.Model):
             rows = (keras.remat(call) if self.remat and training else call)(rows)
         return rows if first_only else packing.pad(rows)
 
-    def call(self, ids: Any, lengths: Any, training: bool = False) -> Any:
+    def call(self, ids: Any, lengths: Any, training: bool = False, noise: Any = None) -> Any:
         """One float32 vector for each window, shape (windows, width); arguments of `encode`."""
-        hidden = self.encode(ids, lengths, training=training)  # (windows, length or 1, width)
+        # (windows, length or 1, width)
+        hidden = self.encode(ids, lengths, training=training, noise=noise)
         if self.pooling == "mean":
             # (windows, length, 1)
             real = ops.cast(_real(ids, lengths), "float32")[:, :, None]

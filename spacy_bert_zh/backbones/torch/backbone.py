@@ -13,7 +13,9 @@ from thinc.types import Floats2d, FloatsXd
 from thinc.util import get_torch_default_device, torch2xp, xp2torch
 
 from spacy_bert_zh.backbones.base import BackboneShim, build_backbone
+from spacy_bert_zh.pieces.perturbation import Perturbation
 from spacy_bert_zh.backbones.settings import Backbone, Pooling, Precision, Settings
+from spacy_bert_zh.backbones.torch.adam import FusedAdam
 from spacy_bert_zh.backbones.torch.memory import give_back
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import missing_extra
@@ -101,6 +103,8 @@ def build_torch_backbone_v1(
 class TorchShim(BackboneShim):
     """Holds a `PooledBert`."""
 
+    can_perturb = True
+
     def build(self, checkpoint: Checkpoint) -> PooledBert:
         """The network, on the device that thinc uses now."""
         from spacy_bert_zh.backbones.torch.bert import build_network
@@ -128,14 +132,38 @@ class TorchShim(BackboneShim):
     def begin_update(self, encoded: Encoded) -> tuple[Floats2d, Callable[[Floats2d], None]]:
         """Vectors and a callback that adds to the parameters' gradients."""
         self.network.train()
+        perturbation, noise = self.perturbation, []
         with self._autocast(learning=True):
-            vectors = self.network(encoded)
+            embedded = None
+            if perturbation is not None:
+                embedded, noise = self._embed(encoded, perturbation)
+            vectors = self.network(encoded, embedded)
 
         def backprop(gradient: Floats2d) -> None:
-            if vectors.requires_grad:  # not with every layer frozen
-                vectors.backward(xp2torch(gradient, device=vectors.device))
+            import torch
+
+            slope = xp2torch(gradient, device=vectors.device)
+            if perturbation is not None and perturbation.searches:
+                found = torch.autograd.grad(vectors, noise, slope)
+            elif vectors.requires_grad:  # not with every layer frozen
+                vectors.backward(slope)
+                found = tuple(cast("torch.Tensor", one.grad) for one in noise)
+            if perturbation is not None:
+                perturbation.gradient = [torch2xp(one) for one in found]
 
         return cast(Floats2d, torch2xp(vectors.detach())), backprop
+
+    def _embed(
+        self, encoded: Encoded, perturbation: Perturbation
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Embeddings with noise, and the noise, whose gradient is wanted; (pieces, width) each."""
+        from spacy_bert_zh.backbones.torch.packed import embed
+
+        device = self.network.bert.device
+        plain = [embed(self.network.bert, batch) for batch in encoded.batches]
+        added = perturbation.begin(encoded, [torch2xp(one.detach().float()) for one in plain])
+        noise = [xp2torch(one, device=device).requires_grad_() for one in added]
+        return [one + more for one, more in zip(plain, noise, strict=True)], noise
 
     def extract_weights(self) -> dict[str, NDArray[Any]]:
         """The network's weights as float32 arrays on the CPU."""
@@ -150,11 +178,18 @@ class TorchShim(BackboneShim):
 
     def finish_update(self, optimizer: Optimizer) -> None:
         """Let a thinc optimizer change the parameters, and drop their gradients."""
-        for name, parameter in self._parameters():
-            if parameter.grad is None:
-                continue
+        learning = [pair for pair in self._parameters() if pair[1].grad is not None]
+        if isinstance(optimizer, FusedAdam):
+            optimizer.update_all(
+                ((self.id, name), one.data, cast("torch.Tensor", one.grad), self.rate_scale(name))
+                for name, one in learning
+            )
+            for _, parameter in learning:
+                parameter.grad = None
+            return give_back()
+        for name, parameter in learning:
             weights = cast(FloatsXd, torch2xp(parameter.data))
-            gradient = cast(FloatsXd, torch2xp(parameter.grad))
+            gradient = cast(FloatsXd, torch2xp(cast("torch.Tensor", parameter.grad)))
             # nlp.rehearse hands down a function instead, which only collects gradients.
             options = (
                 {"lr_scale": self.rate_scale(name)} if isinstance(optimizer, Optimizer) else {}

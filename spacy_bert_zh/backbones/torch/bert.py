@@ -79,13 +79,20 @@ class PooledBert(nn.Module):
             self.bert.embeddings = type(self.bert.embeddings)(narrow)
             self.bert.embeddings_project = nn.Linear(width, settings.hidden_size)
 
-    def forward(self, encoded: Encoded) -> torch.Tensor:
+    def forward(self, encoded: Encoded, embedded: list[torch.Tensor] | None = None) -> torch.Tensor:
         """Encode all windows; a document's vector is the mean over its windows.
+
+        Args:
+            encoded: The windows.
+            embedded: What takes the place of their embeddings; see `packed.encode`.
 
         Returns:
             Shape (documents, hidden size), float32.
         """
-        vectors = torch.cat([self._pool(batch) for batch in encoded.batches])
+        if embedded is None:
+            vectors = torch.cat([self._pool(batch) for batch in encoded.batches])
+        else:
+            vectors = torch.cat([self.pool(*pair) for pair in zip(encoded.batches, embedded)])
         docs, windows = (
             torch.from_numpy(rows).to(vectors.device) for rows in (encoded.docs, encoded.windows)
         )
