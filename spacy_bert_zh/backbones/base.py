@@ -13,7 +13,6 @@ from spacy.tokens import Doc
 from thinc.api import Model, Shim
 from thinc.types import Floats2d
 
-from spacy_bert_zh.pieces.perturbation import Perturbation
 from spacy_bert_zh.backbones.settings import Backbone, Pooling, Settings
 from spacy_bert_zh.checkpoint import (
     Checkpoint,
@@ -25,6 +24,7 @@ from spacy_bert_zh.checkpoint import (
 )
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import Documents, Encoded, PieceEncoder
+from spacy_bert_zh.pieces.perturbation import Perturbation
 from spacy_bert_zh.untrusted import shorten_text
 
 

@@ -23,6 +23,7 @@ from spacy_bert_zh.textcat.decision import (
 )
 from spacy_bert_zh.textcat.head import distances, draw, plain_weights, remember_known
 from spacy_bert_zh.textcat.loss import Objective
+from spacy_bert_zh.textcat.neighbours import NEIGHBOURS, Entry, Mixing, Near, Neighbours
 from spacy_bert_zh.textcat.ngrams import (
     build_ngram_linear_v1,
     build_ngram_text_cat_v1,
@@ -32,10 +33,15 @@ from spacy_bert_zh.textcat.ngrams import (
 
 __all__ = [
     "DECISION",
+    "NEIGHBOURS",
     "NGRAMS",
     "Abstention",
     "BertTextCat",
     "Cascade",
+    "Entry",
+    "Mixing",
+    "Near",
+    "Neighbours",
     "Novelty",
     "Objective",
     "Rules",

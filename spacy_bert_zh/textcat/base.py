@@ -11,6 +11,7 @@ from spacy.training import Example, validate_examples
 from thinc.api import Optimizer, set_dropout_rate, to_numpy
 from thinc.types import Floats2d
 
+from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import Documents
 from spacy_bert_zh.textcat.architectures import begin_apart, learns_apart
 from spacy_bert_zh.textcat.cascade import Cascade, answer, check_cascade
@@ -18,6 +19,7 @@ from spacy_bert_zh.textcat.class_weights import ClassWeights
 from spacy_bert_zh.textcat.decision import Rules, decide, thresholds_of
 from spacy_bert_zh.textcat.head import distances, draw, start
 from spacy_bert_zh.textcat.loss import Loss
+from spacy_bert_zh.textcat.neighbours import NEIGHBOURS, SHOWN, Neighbours
 from spacy_bert_zh.textcat.practice import Backprop, Practice, disagreement, learn
 
 log = logging.getLogger(__name__)
@@ -49,7 +51,8 @@ class BertTextCat(Loss):
     def configure(self, class_weights: ClassWeights | str, label_smoothing: float) -> None:
         """Check the settings, see `Configurable.configure`."""
         super().configure(class_weights, label_smoothing)
-        self._readings, self._distances = _Found(), _Found()
+        self._readings, self._distances, self._near = _Found(), _Found(), _Found()
+        self._neighbours: Neighbours | None = None
         self._checked: tuple[Any, Rules | None] = None, None
 
     @property
@@ -66,7 +69,35 @@ class BertTextCat(Loss):
     def cascade(self, cascade: Cascade | None) -> None:
         if cascade:
             check_cascade(self.model, self.name)
+            if self.neighbours is not None:
+                raise BertZhError(
+                    f"'{self.name}' has an index of neighbours, whom a cascade would not ask: "
+                    "take the pipeline that `index` began with"
+                )
         self.cfg["cascade"] = cascade.model_dump() if cascade else None
+
+    @property
+    def neighbours(self) -> Neighbours | None:
+        """Labelled texts whose nearest ones have a say; None if there are none.
+
+        Raises:
+            BertZhError: When it is set: the model has no vectors, or a cascade.
+        """
+        return self._neighbours
+
+    @neighbours.setter
+    def neighbours(self, neighbours: Neighbours | None) -> None:
+        if neighbours is not None and not self._has_vectors:
+            raise BertZhError(
+                f"'{self.name}' has n-grams alone, and no vectors by which texts are neighbours"
+            )
+        if neighbours is not None and self.cascade is not None:
+            raise BertZhError(
+                f"'{self.name}' has a cascade, whose n-grams answer for texts without vectors: "
+                "make the index for the pipeline that `compress` began with"
+            )
+        self._neighbours = neighbours
+        self.cfg["neighbours"] = neighbours.mixing.model_dump() if neighbours else None
 
     def update(
         self,
@@ -135,6 +166,13 @@ class BertTextCat(Loss):
                     "'%s' fits another",
                     *(self.name, name, command),
                 )
+        if self.neighbours is not None:
+            self.neighbours = None
+            log.warning(
+                "%s: its index is gone, as it holds vectors of what the component was before; "
+                "'index' makes another",
+                self.name,
+            )
 
     def start_head(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         """Let a head of ours start from what the vectors tell at once; see `head.start`."""
@@ -161,12 +199,28 @@ class BertTextCat(Loss):
             scores = cast(Floats2d, self.model.predict(read))
         else:
             scores, reached = answer(self.model, read, self.cascade)
+        if self.neighbours is not None and reached.vectors is not None:
+            scores = self._mix(self.neighbours, scores, read, reached.vectors)
         self._readings.update(zip(read, read.readings, strict=False))
         if self._rules() and reached.vectors is not None:
             found = distances(self.model.get_ref("output_layer"), reached.vectors)
             if found is not None:
                 self._distances.update(zip(reached, to_numpy(found).tolist(), strict=True))
         return scores
+
+    def _mix(
+        self, neighbours: Neighbours, scores: Floats2d, docs: Documents, vectors: Floats2d
+    ) -> Floats2d:
+        """Let the neighbours have their say, and remember who they are."""
+        seen = to_numpy(vectors)
+        found = neighbours.find(seen)
+        self._near.update(zip(docs, neighbours.near(found, SHOWN), strict=True))
+        claims = neighbours.claims(seen, self.labels)
+        if claims is None and (neighbours.mixing.share == 1.0 or not len(neighbours)):
+            return scores
+        votes = neighbours.votes(found, self.labels)
+        mixed = neighbours.mix(to_numpy(scores), votes, claims, self.labels, self._exclusive)
+        return self.model.ops.asarray2f(cast(Floats2d, mixed))
 
     def _rules(self) -> Rules | None:
         """What a calibrated component decides by."""
@@ -191,6 +245,8 @@ class BertTextCat(Loss):
         for doc, row in zip(docs, to_numpy(scores).tolist(), strict=True):
             doc.cats.update(zip(labels, row, strict=True))
             said = dict(self._readings.pop(doc, ()))
+            if near := self._near.pop(doc, None):
+                said[NEIGHBOURS] = [one.as_dict() for one in near]
             if rules and row:
                 distance = self._distances.pop(doc, None)
                 said |= decide(rules, labels, row, thresholds, distance)

@@ -9,8 +9,8 @@ from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.types import Floats2d
 
-from spacy_bert_zh.pieces.perturbation import Perturbation
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.pieces.perturbation import Perturbation
 
 Adversarial = Literal["fgm", "pgd", "freelb"]
 

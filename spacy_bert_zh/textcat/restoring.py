@@ -19,6 +19,7 @@ from spacy_bert_zh.checkpoint import check_finite
 from spacy_bert_zh.errors import BertZhError, wants_memory
 from spacy_bert_zh.textcat.cascade import Cascade, check_cascade
 from spacy_bert_zh.textcat.decision import Rules, Score
+from spacy_bert_zh.textcat.neighbours import NEIGHBOURS, Mixing, Neighbours, read_parts
 from spacy_bert_zh.untrusted import (
     Strict,
     check_msgpack,
@@ -49,10 +50,13 @@ class _Settings(Strict):
     thresholds: dict[Label, Score] = Field(default={})
     decision: Rules | None = None
     cascade: Cascade | None = None
+    neighbours: Mixing | None = None
 
 
 class Restoring(TextCategorizer):
     """What our components do beside spaCy's `from_disk` and `from_bytes`."""
+
+    _neighbours: Neighbours | None = None
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> Self:
         """Read a component's folder; see spaCy's ``TrainablePipe.from_disk``.
@@ -67,7 +71,27 @@ class Restoring(TextCategorizer):
             if "model" not in exclude:
                 check_msgpack_file(folder / "model")
             super().from_disk(folder, exclude=exclude)
+            self._restore_neighbours(folder / NEIGHBOURS, exclude)
         return self
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Write a component's folder; see spaCy's ``TrainablePipe.to_disk``."""
+        exclude = tuple(exclude)
+        super().to_disk(path, exclude=exclude)
+        if self._neighbours is not None and NEIGHBOURS not in exclude:
+            folder = Path(path) / NEIGHBOURS
+            folder.mkdir(exist_ok=True)
+            for name, data in self._neighbours.to_parts().items():
+                (folder / name).write_bytes(data)
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """A component's bytes; see spaCy's ``TrainablePipe.to_bytes``."""
+        exclude = tuple(exclude)
+        data = super().to_bytes(exclude=exclude)
+        if self._neighbours is None or NEIGHBOURS in exclude:
+            return data
+        parts = srsly.msgpack_loads(data)
+        return srsly.msgpack_dumps({**parts, NEIGHBOURS: self._neighbours.to_parts()})
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> Self:
         """Read a component's bytes; see spaCy's ``TrainablePipe.from_bytes``.
@@ -84,7 +108,32 @@ class Restoring(TextCategorizer):
             if "model" not in exclude and "model" in parts:
                 check_msgpack(parts["model"], "Its model")
             super().from_bytes(bytes_data, exclude=exclude)
+            self._restore_neighbours(parts.get(NEIGHBOURS, {}), exclude)
         return self
+
+    @property
+    def _has_vectors(self) -> bool:
+        return bool(self.model.has_ref("backbone"))
+
+    def _restore_neighbours(self, found: Path | dict[str, bytes], exclude: tuple[str, ...]) -> None:
+        """Read an index from a folder or from its files, if `cfg` speaks of one."""
+        if exclude and ("cfg" in exclude or NEIGHBOURS in exclude):
+            return
+        self._neighbours = None
+        if not self.cfg.get(NEIGHBOURS):
+            return
+        where = found if isinstance(found, Path) else "Its index of neighbours"
+        parts = read_parts(found) if isinstance(found, Path) else found
+        mixing = Mixing.model_validate(self.cfg[NEIGHBOURS])
+        index = Neighbours.from_parts(parts, mixing, where)
+        shims: list[Any] = self.model.get_ref("backbone").shims if self._has_vectors else []
+        if not shims or len(index.mean) != shims[0].width:
+            raise BertZhError(f"{where} is of another encoder: its vectors have another length")
+        known = set(self.labels)
+        strange = {label for entry in index.entries for label in entry.labels} - known
+        if strange := strange | set(mixing.learnt) - known:
+            raise BertZhError(f"{where} has the label {shorten(min(strange))}, which it doesn't")
+        self._neighbours = index
 
     @contextmanager
     def _restored(self, what: str, exclude: tuple[str, ...]) -> Iterator[None]:

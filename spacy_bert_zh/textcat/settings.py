@@ -48,6 +48,7 @@ class Configurable(Restoring):
         self.cfg["label_smoothing"] = label_smoothing
         self.cfg["configured"] = {name: self.cfg[name] for name in SETTINGS}
         self.cfg["cascade"] = None
+        self.cfg["neighbours"] = None
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> Self:
         """Load the component; a setting is what the config says now, see `_settle`."""
@@ -62,7 +63,7 @@ class Configurable(Restoring):
     @contextmanager
     def _settling(self) -> Iterator[None]:
         given = self.cfg.pop("configured")
-        self.cfg["cascade"] = None  # earlier versions saved none
+        self.cfg["cascade"] = self.cfg["neighbours"] = None  # earlier versions saved none
         try:
             yield
         except BaseException:

@@ -15,7 +15,6 @@ from thinc.api import Optimizer, get_current_ops, to_numpy
 from thinc.types import Floats2d, FloatsXd
 
 from spacy_bert_zh.backbones.base import BackboneShim, build_backbone, is_frozen
-from spacy_bert_zh.pieces.perturbation import Perturbation
 from spacy_bert_zh.backbones.settings import Backbone, Pooling, Precision, Settings
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError, missing_extra
@@ -28,6 +27,7 @@ from spacy_bert_zh.pieces import (
     pad,
     windows_of,
 )
+from spacy_bert_zh.pieces.perturbation import Perturbation
 
 if TYPE_CHECKING:
     from spacy_bert_zh.backbones.keras.bert import Bert

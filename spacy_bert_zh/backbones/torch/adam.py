@@ -87,15 +87,15 @@ class FusedAdam(Optimizer):
         if self.L2 and not self.L2_is_weight_decay:
             torch._foreach_add_(gradients, weights, alpha=self.L2)
         self._clip(gradients)
-        moments = [self._state(part, keys, weights) for part in (self.mom1, self.mom2)]
         torch._fused_adamw_(
             weights,
             gradients,
-            *moments,
+            self._state(self.mom1, keys, weights),
+            self._state(self.mom2, keys, weights),
             [],
             list(torch.full((len(keys),), float(count), device=weights[0].device).unbind()),
             # thinc decays the weights after the step, torch before it.
-            lr=self.learn_rate * scale * (1.0 - decay),
+            lr=float(self.learn_rate * scale * (1.0 - decay)),
             weight_decay=self.L2 / (1.0 - decay) if decay else 0.0,
             beta1=self.b1,
             beta2=self.b2,

@@ -13,13 +13,13 @@ from thinc.types import Floats2d, FloatsXd
 from thinc.util import get_torch_default_device, torch2xp, xp2torch
 
 from spacy_bert_zh.backbones.base import BackboneShim, build_backbone
-from spacy_bert_zh.pieces.perturbation import Perturbation
 from spacy_bert_zh.backbones.settings import Backbone, Pooling, Precision, Settings
 from spacy_bert_zh.backbones.torch.adam import FusedAdam
 from spacy_bert_zh.backbones.torch.memory import give_back
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import missing_extra
 from spacy_bert_zh.pieces import MAX_BATCH_PIECES, MAX_WINDOWS, Encoded
+from spacy_bert_zh.pieces.perturbation import Perturbation
 
 if TYPE_CHECKING:
     import torch
@@ -132,7 +132,8 @@ class TorchShim(BackboneShim):
     def begin_update(self, encoded: Encoded) -> tuple[Floats2d, Callable[[Floats2d], None]]:
         """Vectors and a callback that adds to the parameters' gradients."""
         self.network.train()
-        perturbation, noise = self.perturbation, []
+        perturbation = self.perturbation
+        noise: list[torch.Tensor] = []
         with self._autocast(learning=True):
             embedded = None
             if perturbation is not None:

@@ -92,7 +92,9 @@ class PooledBert(nn.Module):
         if embedded is None:
             vectors = torch.cat([self._pool(batch) for batch in encoded.batches])
         else:
-            vectors = torch.cat([self.pool(*pair) for pair in zip(encoded.batches, embedded)])
+            vectors = torch.cat(
+                [self.pool(*pair) for pair in zip(encoded.batches, embedded, strict=True)]
+            )
         docs, windows = (
             torch.from_numpy(rows).to(vectors.device) for rows in (encoded.docs, encoded.windows)
         )

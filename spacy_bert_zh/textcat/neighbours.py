@@ -1,0 +1,342 @@
+"""What a component knows by heart: labelled texts, whose nearest ones have a say in an answer.
+
+Nearest neighbours beside a network's own scores are those of Khandelwal et al. 2020 (kNN-LM, arXiv
+1911.00172, eq. 3).
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, StringConstraints
+from safetensors.numpy import load, save
+
+from spacy_bert_zh.checkpoint import check_finite
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.untrusted import Closed, checked, parse_json, read_bytes, shorten
+
+NEIGHBOURS = "neighbours"
+"""The name in ``cfg`` and in ``doc._.bert_textcat``, and of the folder."""
+SHOWN = 3
+"""Neighbours that ``doc._.bert_textcat`` names."""
+NEAREST = 32
+"""Texts that have a say."""
+SPARED = 0.01
+"""Share of the texts of learnt labels that a new label may take away."""
+MOST = 100_000
+"""Texts of an index: each answer compares with all of them."""
+_QUERIES = 256
+_ENOUGH = 20_000
+_FILES = VECTORS, TEXTS = ("vectors.safetensors", "texts.jsonl")
+_MOST_BYTES = 1 << 30
+
+Vectors = NDArray[np.float32]
+Found = tuple[NDArray[np.int64], Vectors]
+"""Places of neighbours, the nearest first, and their cosines; both of shape (texts, neighbours)."""
+Label = Annotated[str, StringConstraints(min_length=1)]
+
+
+class Mixing(Closed):
+    """How neighbours and the classifier answer together; stands in a component's ``cfg``.
+
+    Attributes:
+        share: Weight of the classifier's own scores; with 1 neighbours only give evidence.
+        temperature: The cosine by which a neighbour's weight falls to 1/e.
+        learnt: Labels that the classifier was trained on; others are told by their texts alone.
+    """
+
+    share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    temperature: Annotated[float, Field(gt=0, le=10)] = 0.05
+    learnt: list[Label]
+
+
+class Entry(Closed):
+    """A text of an index.
+
+    Attributes:
+        text: The text.
+        labels: Those that it has.
+        source: Where it comes from, such as ``train.csv:12``.
+    """
+
+    text: str
+    labels: list[Label]
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Near:
+    """A neighbour of a text.
+
+    Attributes:
+        entry: The text of the index.
+        similarity: Cosine of both vectors, whitened.
+    """
+
+    entry: Entry
+    similarity: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {**self.entry.model_dump(), "similarity": round(self.similarity, 4)}
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Labelled texts by their vectors.
+
+    Attributes:
+        mixing: What weight they have.
+        mean: Subtracted from vectors first; shape (width,).
+        whiten: By which they are then multiplied, so that what varies within a label weighs less;
+            shape (width, width).
+        vectors: Of the texts after that, in float16; shape (texts, width).
+        entries: The texts.
+    """
+
+    mixing: Mixing
+    mean: Vectors
+    whiten: Vectors
+    vectors: NDArray[np.float16]
+    entries: list[Entry] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def project(self, vectors: Any) -> Vectors:
+        """Vectors of a backbone, shape (texts, width), as they are compared."""
+        return cast(Vectors, (np.asarray(vectors, dtype=np.float32) - self.mean) @ self.whiten)
+
+    def find(self, vectors: Any, count: int = NEAREST) -> Found:
+        """The nearest texts, the nearest first.
+
+        Args:
+            vectors: Of a backbone; shape (texts, width).
+            count: How many; fewer where the index has fewer.
+        """
+        queries, count = _unit(self.project(vectors)), min(count, len(self))
+        places = np.zeros((len(queries), count), dtype=np.int64)
+        cosines = np.zeros((len(queries), count), dtype=np.float32)
+        for start in range(0, len(queries) if count else 0, _QUERIES):
+            part = slice(start, start + _QUERIES)
+            found = queries[part] @ self._wide.T  # (queries, texts)
+            best = np.argpartition(-found, count - 1, axis=1)[:, :count]
+            near = np.take_along_axis(found, best, axis=1)
+            order = np.argsort(-near, axis=1, kind="stable")
+            places[part] = np.take_along_axis(best, order, axis=1)
+            cosines[part] = np.take_along_axis(near, order, axis=1)
+        return places, cosines
+
+    def near(self, found: Found, count: int) -> list[list[Near]]:
+        """The texts themselves of what `find` found, so many for each."""
+        pairs = zip(found[0][:, :count], found[1][:, :count], strict=True)
+        return [
+            [Near(self.entries[place], float(cosine)) for place, cosine in zip(*pair, strict=True)]
+            for pair in pairs
+        ]
+
+    def votes(self, found: Found, labels: Sequence[str]) -> Vectors:
+        """What the neighbours that `find` found say of each label; 0 to 1, (texts, labels)."""
+        places, cosines = found
+        weights = np.exp((cosines - cosines[:, :1]) / self.mixing.temperature)
+        weights /= weights.sum(axis=1, keepdims=True)
+        return cast(Vectors, np.einsum("tn,tnl->tl", weights, self._gold(tuple(labels))[places]))
+
+    def claims(self, vectors: Any, labels: Sequence[str]) -> Vectors | None:
+        """How sure labels are that were never learnt; None if there are none.
+
+        A text belongs to the label whose texts' mean is nearest, by squared distances of whitened
+        vectors (linear discriminant analysis, Fisher 1936): to a new one if it is nearer by more
+        than all but `SPARED` of the texts of learnt labels are.
+
+        Args:
+            vectors: Of a backbone; shape (texts, width).
+            labels: Those of the classifier.
+
+        Returns:
+            0 to 1, 0.5 at that limit, and 0 for labels that were learnt; shape (texts, labels).
+        """
+        names, _, limits, scales = self._means
+        if not limits:
+            return None
+        gains = self._gains(self.project(vectors))
+        found = np.zeros((len(gains), len(labels)), dtype=np.float32)
+        for name, limit in limits.items():
+            sure = (gains[:, names.index(name)] - limit) / scales[name]
+            found[:, labels.index(name)] = 1.0 / (1.0 + np.exp(-np.clip(sure, -30, 30)))
+        return found
+
+    def mix(
+        self,
+        scores: Any,
+        votes: Vectors,
+        claims: Vectors | None,
+        labels: Sequence[str],
+        exclusive: bool,
+    ) -> Vectors:
+        """Scores of a classifier with what the neighbours say.
+
+        Args:
+            scores: Of the classifier; shape (texts, labels).
+            votes: Of the neighbours; the same shape.
+            claims: Of labels that were never learnt, if there are any; the same shape.
+            labels: Its labels.
+            exclusive: Whether a text has exactly one of them.
+        """
+        own, share = np.asarray(scores, dtype=np.float32), self.mixing.share
+        if claims is None:
+            return cast(Vectors, share * own + (1.0 - share) * votes)
+        new = ~np.isin(labels, self.mixing.learnt)
+        if not exclusive:
+            return cast(Vectors, np.where(new, claims, share * own + (1.0 - share) * votes))
+        claims = claims / np.maximum(claims.sum(axis=1, keepdims=True), 1.0)
+        own, votes = (np.where(new, 0.0, part) for part in (own, votes))
+        own = own / np.maximum(own.sum(axis=1, keepdims=True), 1e-12)
+        total = votes.sum(axis=1, keepdims=True)
+        votes = np.where(total > 0, votes / np.maximum(total, 1e-12), own)
+        left = 1.0 - claims.sum(axis=1, keepdims=True)
+        return (left * (share * own + (1.0 - share) * votes) + claims).astype(np.float32)
+
+    def extended(self, entries: Sequence[Entry], vectors: Any) -> Self:
+        """With more texts.
+
+        Raises:
+            BertZhError: They would be too many.
+        """
+        if len(self) + len(entries) > MOST:
+            raise BertZhError(
+                f"An index holds {MOST:,} texts at most, and this one would have "
+                f"{len(self) + len(entries):,}: take fewer"
+            )
+        added = self.project(vectors).astype(np.float16)
+        return type(self)(
+            self.mixing,
+            self.mean,
+            self.whiten,
+            np.concatenate([self.vectors, added]),
+            [*self.entries, *entries],
+        )
+
+    def without(self, texts: Iterable[str]) -> Self:
+        """Without these texts, however often they are there.
+
+        Raises:
+            BertZhError: One isn't there.
+        """
+        gone = set(texts)
+        if missing := gone - {entry.text for entry in self.entries}:
+            raise BertZhError(
+                f"The index doesn't hold {shorten(min(missing))}"
+                + (f" and {len(missing) - 1:,} more texts" if len(missing) > 1 else "")
+                + ": nothing to forget"
+            )
+        kept = [place for place, entry in enumerate(self.entries) if entry.text not in gone]
+        entries = [self.entries[place] for place in kept]
+        return type(self)(self.mixing, self.mean, self.whiten, self.vectors[kept], entries)
+
+    def to_parts(self) -> dict[str, bytes]:
+        """As files, by name."""
+        arrays: dict[str, NDArray[Any]] = {
+            "mean": self.mean,
+            "whiten": self.whiten,
+            "vectors": self.vectors,
+        }
+        lines = (json.dumps(entry.model_dump(), ensure_ascii=False) for entry in self.entries)
+        text = "".join(f"{line}\n" for line in lines)
+        return {VECTORS: save(arrays), TEXTS: text.encode("utf-8", "surrogatepass")}
+
+    @classmethod
+    def from_parts(cls, parts: dict[str, bytes], mixing: Mixing, where: Path | str) -> Self:
+        """From the files that `to_parts` made.
+
+        Raises:
+            BertZhError: They are damaged, or don't fit each other.
+        """
+        try:
+            arrays = load(parts[VECTORS])
+            # Not splitlines: a text may hold other ends of lines.
+            lines = parts[TEXTS].decode("utf-8", "surrogatepass").split("\n")[:-1]
+            mean, whiten, vectors = (arrays[name] for name in ("mean", "whiten", "vectors"))
+        except Exception as error:  # safetensors' own, KeyError, UnicodeDecodeError
+            raise BertZhError(f"{where} is damaged ({type(error).__name__}: {error})") from error
+        entries = [
+            checked(Entry, parse_json(line, f"{where}, line {number}"), f"{where}, line {number}")
+            for number, line in enumerate(lines, 1)
+        ]
+        for name, array in arrays.items():
+            check_finite(name, array.astype(np.float32), where)
+        width, kinds = len(mean), (mean.dtype, whiten.dtype, vectors.dtype)
+        shapes = (mean.shape, whiten.shape, vectors.shape)
+        if shapes != ((width,), (width, width), (len(entries), width)) or kinds != (
+            np.float32,
+            np.float32,
+            np.float16,
+        ):
+            raise BertZhError(f"{where} is damaged: {len(entries)} texts, vectors of {shapes}")
+        if len(entries) > MOST:
+            raise BertZhError(f"{where} has {len(entries):,} texts, and {MOST:,} is the most")
+        return cls(mixing, mean, whiten, vectors, entries)
+
+    @cached_property
+    def _wide(self) -> Vectors:
+        return _unit(self.vectors.astype(np.float32))
+
+    @cached_property
+    def _means(self) -> tuple[list[str], Vectors, dict[str, float], dict[str, float]]:
+        """Labels, their texts' means, and of new ones the limit and its unit; see `claims`."""
+        names = sorted({label for entry in self.entries for label in entry.labels})
+        gold = self._gold(tuple(names))
+        rows = self.vectors.astype(np.float32)
+        means = gold.T @ rows / np.maximum(gold.sum(axis=0)[:, None], 1.0)
+        new = [name for name in names if name not in self.mixing.learnt]
+        known = ~gold[:, [names.index(name) for name in new]].any(axis=1)
+        limits, scales = {}, {}
+        if new and known.any() and len(names) > 1:
+            gains = _gains(rows[known][:_ENOUGH], means)
+            for name in new:
+                column = gains[:, names.index(name)]
+                limits[name] = float(np.quantile(column, 1.0 - SPARED))
+                scales[name] = float(max(column.std() / 4, 1e-6))
+        return names, means, limits, scales
+
+    def _gains(self, rows: Vectors) -> Vectors:
+        return _gains(rows, self._means[1])
+
+    def _gold(self, labels: tuple[str, ...]) -> Vectors:
+        """1 where a text has a label; shape (texts, labels)."""
+        kept = self.__dict__.setdefault("_kept_gold", {})
+        if labels not in kept:
+            kept.clear()
+            column = {label: number for number, label in enumerate(labels)}
+            gold = np.zeros((len(self), len(labels)), dtype=np.float32)
+            for row, entry in enumerate(self.entries):
+                gold[row, [column[label] for label in entry.labels]] = 1.0
+            kept[labels] = gold
+        return cast(Vectors, kept[labels])
+
+
+def _unit(rows: Vectors) -> Vectors:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return cast(Vectors, rows / np.maximum(lengths, 1e-12))
+
+
+def _gains(rows: Vectors, means: Vectors) -> Vectors:
+    """How much nearer each mean is than the nearest of the others; shape (texts, means)."""
+    squares = (rows**2).sum(axis=1)[:, None] - 2 * rows @ means.T + (means**2).sum(axis=1)
+    best = np.sort(squares, axis=1)[:, :2]
+    others = np.where(squares == best[:, :1], best[:, 1:], best[:, :1])
+    return cast(Vectors, others - squares)
+
+
+def read_parts(folder: Path) -> dict[str, bytes]:
+    """The files of an index in a folder.
+
+    Raises:
+        BertZhError: One is missing or far too large.
+    """
+    return {name: read_bytes(folder / name, _MOST_BYTES) for name in _FILES}

@@ -1,0 +1,217 @@
+"""An index of neighbours: evidence, votes, labels without training, and what is forgotten."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import spacy
+from hypothesis import given
+from hypothesis import strategies as st
+from spacy.language import Language
+from spacy.tokens import DocBin
+
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.index import Options, index
+from spacy_bert_zh.index.changing import add, find_vectors
+from spacy_bert_zh.textcat import Entry, Mixing, Neighbours
+from tests.conftest import FACTORIES, make_examples, pipe_of, run_cli, teach
+
+Make = Callable[..., Language]
+LABELS = ("neg", "pos")
+
+
+def write(path: Path, count: int, seed: int) -> Path:
+    docs = [example.reference for example in make_examples(spacy.blank("zh"), count, seed)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    DocBin(docs=docs).to_disk(path)
+    return path
+
+
+@pytest.fixture(params=FACTORIES)
+def taught(request: pytest.FixtureRequest, make_pipeline: Make) -> Language:
+    """Taught a little, so that neighbours can help."""
+    nlp = make_pipeline(request.param, pooling="mean")
+    teach(nlp, make_examples(nlp, 64), epochs=2)
+    return nlp
+
+
+@pytest.fixture
+def given_files(taught: Language, tmp_path: Path) -> Path:
+    """A pipeline, texts to add and texts to weigh by."""
+    taught.to_disk(tmp_path / "pipeline")
+    write(tmp_path / "train.spacy", 64, seed=0)
+    write(tmp_path / "dev.spacy", 64, seed=7)
+    return tmp_path
+
+
+def cats(nlp: Language, texts: list[str]) -> np.ndarray:
+    return np.asarray([[*doc.cats.values()] for doc in nlp.pipe(texts)])
+
+
+def test_evidence_changes_no_score(given_files: Path) -> None:
+    facts = index(
+        given_files / "pipeline", given_files / "out", Options(add=given_files / "train.spacy")
+    )
+    assert facts == {"texts": 64, "forgotten": 0, "share": 1.0, "temperature": 0.05}
+    before, after = (spacy.load(given_files / name) for name in ("pipeline", "out"))
+    texts = [example.reference.text for example in make_examples(before, 20, seed=0)]
+    np.testing.assert_array_equal(cats(after, texts), cats(before, texts))
+    for doc in after.pipe(texts):
+        near = doc._.bert_textcat[pipe_of(after).name]["neighbours"]
+        assert near[0]["text"] == doc.text
+        assert near[0]["similarity"] == pytest.approx(1.0, abs=2e-3)
+        assert near[0]["similarity"] >= near[1]["similarity"] >= near[2]["similarity"]
+        assert set(near[0]["labels"]) <= set(LABELS)
+    assert after.meta["neighbours"]["texts"] == 64
+
+
+def test_neighbours_get_the_weight_that_is_best_for_dev(given_files: Path) -> None:
+    options = Options(add=given_files / "train.spacy", dev=given_files / "dev.spacy")
+    facts = index(given_files / "pipeline", given_files / "out", options)
+    assert facts["loss"][1] < facts["loss"][0]
+    assert facts["share"] < 1
+    nlp = spacy.load(given_files / "out")
+    docs = [example.reference for example in make_examples(nlp, 64, seed=7)]
+    scores = cats(nlp, [doc.text for doc in docs])
+    gold = np.asarray([[doc.cats[label] for label in LABELS] for doc in docs]) > 0.5
+    found = -np.log(np.clip(scores[gold], 1e-7, 1)).mean()
+    if pipe_of(nlp).name == "bert_textcat":
+        assert found == pytest.approx(facts["loss"][1], abs=1e-4)
+        np.testing.assert_allclose(scores.sum(axis=1), 1.0, atol=1e-5)
+    again = spacy.load(given_files / "pipeline").from_bytes(nlp.to_bytes())
+    np.testing.assert_array_equal(cats(again, ["好吃"]), cats(nlp, ["好吃"]))
+
+
+def test_a_label_comes_without_training(given_files: Path, tmp_path: Path) -> None:
+    nlp = spacy.load(given_files / "pipeline")
+    pipe = pipe_of(nlp)
+    old = [example.reference for example in make_examples(nlp, 40)]
+    add(nlp, pipe, [Entry(text=d.text, labels=[max(d.cats, key=d.cats.get)]) for d in old])
+    before = cats(nlp, [doc.text for doc in old])
+    rows = [{"text": f"a b {'ab' * n} a", "label": "字母"} for n in range(1, 12)]
+    new = tmp_path / "new.jsonl"
+    new.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    nlp.to_disk(tmp_path / "first")
+    index(tmp_path / "first", tmp_path / "second", Options(add=new))
+    nlp = spacy.load(tmp_path / "second")
+    assert pipe_of(nlp).labels == ("neg", "pos", "字母")
+    assert len(pipe_of(nlp).neighbours) == 51
+    assert max(nlp("ab ab a").cats.items(), key=lambda pair: pair[1])[0] == "字母"
+    after = cats(nlp, [doc.text for doc in old])
+    assert (after[:, :2].argmax(axis=1) == before.argmax(axis=1)).mean() > 0.9
+    assert (after[:, 2] > 0.5).mean() <= 0.05
+
+
+def test_what_is_forgotten_is_gone_from_the_files(given_files: Path, tmp_path: Path) -> None:
+    first, second = given_files / "first", given_files / "second"
+    rows = [
+        {"text": '说"好"\\的\u2028店', "label": "pos"},
+        {"text": "不好吃的一家店", "label": "neg"},
+    ]
+    (tmp_path / "add.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")
+    index(given_files / "pipeline", first, Options(add=tmp_path / "add.jsonl"))
+    (tmp_path / "gone.jsonl").write_text(json.dumps(rows[0]) + "\n", "utf-8")
+    facts = index(first, second, Options(forget=tmp_path / "gone.jsonl"))
+    assert (facts["texts"], facts["forgotten"]) == (1, 1)
+    left = pipe_of(spacy.load(second)).neighbours
+    assert [entry.text for entry in left.entries] == ["不好吃的一家店"]
+    assert left.vectors.shape[0] == 1
+    with pytest.raises(BertZhError, match=r"The index doesn't hold .*nothing to forget"):
+        index(second, given_files / "third", Options(forget=tmp_path / "gone.jsonl"))
+    (tmp_path / "all.txt").write_text("不好吃的一家店\n", "utf-8")
+    index(second, given_files / "empty", Options(forget=tmp_path / "all.txt"))
+    empty = spacy.load(given_files / "empty")
+    np.testing.assert_array_equal(
+        cats(empty, ["好吃"]), cats(spacy.load(given_files / "pipeline"), ["好吃"])
+    )
+
+
+def test_training_makes_an_index_void(given_files: Path, caplog: Any) -> None:
+    index(given_files / "pipeline", given_files / "out", Options(add=given_files / "train.spacy"))
+    nlp = spacy.load(given_files / "out")
+    nlp.update(make_examples(nlp, 4), sgd=nlp.resume_training())
+    assert pipe_of(nlp).neighbours is None
+    assert "its index is gone" in caplog.text
+    nlp.to_disk(given_files / "again")
+    assert pipe_of(spacy.load(given_files / "again")).neighbours is None
+
+
+def test_an_index_of_another_encoder_is_refused(given_files: Path, make_pipeline: Make) -> None:
+    out = given_files / "out"
+    index(given_files / "pipeline", out, Options(add=given_files / "train.spacy"))
+    nlp = spacy.load(out)
+    network = pipe_of(nlp).model.get_ref("backbone").shims[0].network
+    for parameter in network.parameters():
+        parameter.data.normal_()
+    nlp.to_disk(given_files / "other")
+    with pytest.raises(BertZhError, match="holds vectors of another encoder"):
+        index(given_files / "other", given_files / "x", Options(add=given_files / "dev.spacy"))
+    folder = out / pipe_of(nlp).name / "neighbours"
+    lines = (folder / "texts.jsonl").read_text("utf-8").split("\n")
+    (folder / "texts.jsonl").write_text("\n".join(lines[1:]), "utf-8")
+    with pytest.raises(BertZhError, match="is damaged: 63 texts"):
+        spacy.load(out)
+    (folder / "texts.jsonl").unlink()
+    with pytest.raises(BertZhError, match=r"texts\.jsonl is missing"):
+        spacy.load(out)
+
+
+def test_what_else_is_refused(given_files: Path, tmp_path: Path) -> None:
+    pipeline, out = given_files / "pipeline", given_files / "out"
+    with pytest.raises(BertZhError, match="Nothing to do"):
+        Options()
+    with pytest.raises(BertZhError, match="has no index yet: give --add"):
+        index(pipeline, out, Options(dev=given_files / "dev.spacy"))
+    (tmp_path / "empty.jsonl").write_text("", "utf-8")
+    with pytest.raises(BertZhError, match="holds no text"):
+        index(pipeline, out, Options(add=tmp_path / "empty.jsonl"))
+    if pipe_of(spacy.load(pipeline)).name == "bert_textcat":
+        (tmp_path / "none.jsonl").write_text('{"text": "好", "label": []}\n', "utf-8")
+        with pytest.raises(BertZhError, match=r"none\.jsonl"):
+            index(pipeline, out, Options(add=tmp_path / "none.jsonl"))
+    assert not out.exists()
+
+
+def test_the_command(given_files: Path) -> None:
+    train, dev = given_files / "train.spacy", given_files / "dev.spacy"
+    words = ["index", given_files / "pipeline", given_files / "out", "--add", train, "--dev", dev]
+    done = run_cli(*words, "--most", "50")
+    assert "the neighbours' share is 0." in done.stdout
+    assert "(50 texts)" in done.stdout
+    assert len(pipe_of(spacy.load(given_files / "out")).neighbours) == 50
+
+
+@given(st.integers(1, 40), st.integers(1, 5), st.integers(0, 9))
+def test_the_nearest_are_those_of_a_plain_search(texts: int, queries: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    rows = random.normal(size=(texts, 6)).astype("float32")
+    rows = rows.astype("float16")
+    entries = [Entry(text=str(n), labels=["a" if n % 3 else "b"]) for n in range(texts)]
+    whiten = random.normal(size=(6, 6)).astype("float32")
+    mean = random.normal(size=6).astype("float32")
+    known = Neighbours(Mixing(learnt=["a", "b"], share=0.5), mean, whiten, rows, entries)
+    asked = random.normal(size=(queries, 6)).astype("float32")
+    places, cosines = known.find(asked)
+    seen = (asked - mean) @ whiten
+    wide = rows.astype("float32")
+    expected = seen @ wide.T / np.linalg.norm(seen, axis=1, keepdims=True)
+    expected /= np.linalg.norm(wide, axis=1)
+    np.testing.assert_allclose(cosines, -np.sort(-expected, axis=1)[:, :32], atol=1e-5)
+    np.testing.assert_allclose(np.take_along_axis(expected, places, 1), cosines, atol=1e-5)
+    votes = known.votes((places, cosines), ["a", "b", "c"])
+    np.testing.assert_allclose(votes.sum(axis=1), 1.0, atol=1e-5)
+    assert not votes[:, 2].any()
+    own = np.full((queries, 3), 1 / 3, dtype="float32")
+    mixed = known.mix(own, votes, None, ["a", "b", "c"], True)
+    np.testing.assert_allclose(mixed.sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_vectors_are_those_of_the_pipeline(taught: Language) -> None:
+    texts = ["好吃", "", "难吃" * 90]
+    found = find_vectors(taught, pipe_of(taught), texts)
+    backbone = pipe_of(taught).model.get_ref("backbone")
+    expected = backbone.predict([taught.make_doc(text) for text in texts])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
