@@ -125,6 +125,13 @@ def test_distill_makes_a_student(first_run: str, project: Path) -> None:
     assert "nothing changed" in weasel(project, "distill")
 
 
+def test_index_knows_the_training_texts(first_run: str, project: Path) -> None:
+    weasel(project, "index")
+    meta = json.loads((project / "indexed" / "meta.json").read_text("utf-8"))
+    assert meta["neighbours"]["texts"] == 80
+    assert 0 < meta["neighbours"]["share"] <= 1
+
+
 def test_select_chooses_from_the_texts_that_have_no_label_yet(
     first_run: str, project: Path
 ) -> None:

@@ -10,7 +10,7 @@ from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.explain.classifier import Classifier
 from spacy_bert_zh.explain.network import NetworkShare, read_end, share_network
 from spacy_bert_zh.explain.ngrams import name_top, spread, weigh_ngrams
-from spacy_bert_zh.explain.result import Explanation, Share
+from spacy_bert_zh.explain.result import Evidence, Explanation, Share
 from spacy_bert_zh.explain.subsets import Floats, Subsets, find_effects
 from spacy_bert_zh.loading import find_words
 from spacy_bert_zh.repair import as_read
@@ -19,6 +19,8 @@ BUDGET = 5_000
 """Characters of a text that are explained."""
 MOST_LABELS = 10
 """Labels that are explained unasked."""
+NEAREST = 5
+"""Texts that are given as evidence."""
 
 
 def can_explain(nlp: Language) -> bool:
@@ -100,6 +102,7 @@ def _explain(
     other = None if against is None else classifier.row(against)
     effects = find_effects(subsets, rows, other, samples, alone)
     shares = _shares(classifier, text, rows, against, scores[0], network, effects)
+    known = getattr(classifier.pipe, "neighbours", None)
     return Explanation(
         text=text,
         left_out=len(whole) - len(text),
@@ -109,6 +112,19 @@ def _explain(
         steps=network.steps,
         words=words,
         shares=shares,
+        evidence=_evidence(classifier, text),
+        voters=0.0 if known is None else 1.0 - known.mixing.share,
+    )
+
+
+def _evidence(classifier: Classifier, text: str) -> tuple[Evidence, ...]:
+    known = getattr(classifier.pipe, "neighbours", None)
+    if known is None:
+        return ()
+    found = known.find(classifier.vectors([text]), NEAREST)
+    return tuple(
+        Evidence(one.entry.text, tuple(one.entry.labels), one.entry.source, one.similarity)
+        for one in known.near(found, NEAREST)[0]
     )
 
 

@@ -117,6 +117,11 @@ def notes(told: Told) -> list[str]:
             f"(at random {rating.random_comprehensiveness:.2f}), with them alone by "
             f"{rating.sufficiency:.2f} (at random {rating.random_sufficiency:.2f})."
         )
+    if one.voters:
+        said.append(
+            f"The texts of its index have {one.voters:.0%} of the say in the scores; the logits "
+            "are the classifier's own."
+        )
     errors = [share.error for share in one.shares]
     if max(errors) > 0.01:
         why = WHY[one.method].format(steps=one.steps)

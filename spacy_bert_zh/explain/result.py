@@ -66,6 +66,23 @@ class Share:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """A labelled text that the pipeline knows by heart, near the one that is explained.
+
+    Attributes:
+        text: The text.
+        labels: Its labels.
+        source: Where it comes from, such as ``train.csv:12``; "" if that isn't known.
+        similarity: Cosine of both vectors, whitened; see `textcat.Neighbours`.
+    """
+
+    text: str
+    labels: tuple[str, ...]
+    source: str
+    similarity: float
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Why a pipeline answers as it does for a text.
 
@@ -80,6 +97,8 @@ class Explanation:
         steps: Points of the integral, or permutations.
         words: The words of the text, or runs of them where they are many.
         shares: Of each label that was asked for.
+        evidence: The nearest texts of the pipeline's index, the nearest first; none without one.
+        voters: Share of these neighbours in the scores, 0 to 1; the logits are without it.
     """
 
     text: str
@@ -90,6 +109,8 @@ class Explanation:
     steps: int
     words: tuple[Span, ...]
     shares: tuple[Share, ...]
+    evidence: tuple[Evidence, ...] = ()
+    voters: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,13 @@ def print_told(told: Told, number: int) -> None:
     for share in one.shares:
         console.print(Text(headline(share)))
         console.print(_table(one, share))
+    if one.evidence:
+        console.print(Text("\nnearest texts of its index:"))
+    for near in one.evidence:
+        text = near.text[:80].replace("\n", " ")
+        where = f" ({near.source})" if near.source else ""
+        labels = ", ".join(near.labels) or "no label"
+        console.print(Text(f"{near.similarity:.2f}  {labels}  {text}{where}"))
     for note in notes(told):
         console.print(Text(note))
 

@@ -1,5 +1,7 @@
 """Explanations over HTTP: what is asked, and the reply."""
 
+from dataclasses import replace
+
 from pydantic import BaseModel, ConfigDict, Field
 from spacy.language import Language
 
@@ -49,6 +51,8 @@ def make_why(question: WhyQuestion, name: str, nlp: Language) -> bytes:
         BertZhError: The pipeline can't be explained.
     """
     (found,) = explain(nlp, [question.text], question.labels, against=question.against)
+    # Training texts are nobody's business who may merely ask.
+    found = replace(found, evidence=())
     reply = WhyReply(
         pipeline=name,
         explanation=found,

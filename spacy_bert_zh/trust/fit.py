@@ -75,8 +75,9 @@ def fit(
         train: Texts that it has learnt from, to tell which are unlike them.
 
     Returns:
-        What was found, for `meta.json` and for people. Fewer than `FEWEST_TEXTS` leave the scores
-        as they are, and then there is no word of a temperature or of slopes.
+        What was found, for `meta.json` and for people. Fewer than `FEWEST_TEXTS`, and neighbours
+        that have a say, leave the scores as they are, and then there is no word of a temperature
+        or of slopes.
 
     Raises:
         BertZhError: An aim can't be reached, for one because the texts are too few.
@@ -90,7 +91,9 @@ def fit(
     cascade, pipe.cascade = pipe.cascade, None  # a temperature is that of the whole ensemble
     before = predict(nlp, pipe, dev)
     facts: dict[str, Any] = {"texts": len(before.excerpts)}
-    if facts["texts"] >= FEWEST_TEXTS:
+    # What neighbours say has no weights that a temperature could go into.
+    votes = pipe.neighbours is not None and pipe.neighbours.mixing.share < 1
+    if facts["texts"] >= FEWEST_TEXTS and not votes:
         facts |= _scale(pipe, before)
     if cascade:
         margin = round(cascade.margin / facts.get("temperature", 1.0), 6)

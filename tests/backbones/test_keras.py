@@ -25,6 +25,7 @@ from spacy_bert_zh.backbones.keras.weights import build_network, extract_weights
 from spacy_bert_zh.backbones.torch.backbone import build_torch_backbone_v1
 from spacy_bert_zh.checkpoint.folder import load_checkpoint
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.pieces.perturbation import Perturbation
 from spacy_bert_zh.train.flow import train
 from tests.conftest import REPOSITORY, make_docs, make_examples, teach
 
@@ -91,6 +92,27 @@ def test_gradients_are_those_of_torch(
         # The keys' biases have none but rounding: softmax doesn't see them.
         scale = max(abs(gradient).max(), 1e-2)
         np.testing.assert_allclose(ours[name], gradient, atol=1e-4 * scale, err_msg=name)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_noise_is_that_of_torch(pooling: str, build: Callable[..., Backbone]) -> None:
+    found = []
+    for engine in (build_keras_backbone_v1, build_torch_backbone_v1):
+        model = build(engine, pooling=pooling)
+        noise = model.shims[0].perturbation = Perturbation(model.ops)
+        noise.searches = True
+        for _ in range(2):
+            vectors, backprop = model.begin_update(make_docs())
+            backprop(np.random.default_rng(0).normal(size=vectors.shape).astype("float32"))
+            noise.ascend(0.1, 0.15)
+        moved, _ = model.begin_update(make_docs())
+        found.append(moved)
+        model.shims[0].perturbation = None
+        before = model.predict(make_docs())
+        assert np.abs(moved - before).max() > 1e-3
+        model.finish_update(Adam(0.01))  # the search has left nothing to learn
+        np.testing.assert_array_equal(model.predict(make_docs()), before)
+    np.testing.assert_allclose(*found, atol=1e-4)
 
 
 def test_an_optimizer_takes_the_same_step(build: Callable[..., Backbone]) -> None:

@@ -13,10 +13,16 @@ from hypothesis import strategies as st
 from spacy.language import Language
 from spacy.tokens import DocBin
 
+from spacy_bert_zh.calibrate import calibrate
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.explain import explain
+from spacy_bert_zh.explain.page import Told, render_page
+from spacy_bert_zh.export import export
 from spacy_bert_zh.index import Options, index
 from spacy_bert_zh.index.changing import add, find_vectors
+from spacy_bert_zh.serve.why import WhyQuestion, make_why
 from spacy_bert_zh.textcat import Entry, Mixing, Neighbours
+from spacy_bert_zh.trust import Aims
 from tests.conftest import FACTORIES, make_examples, pipe_of, run_cli, teach
 
 Make = Callable[..., Language]
@@ -127,6 +133,52 @@ def test_what_is_forgotten_is_gone_from_the_files(given_files: Path, tmp_path: P
     np.testing.assert_array_equal(
         cats(empty, ["好吃"]), cats(spacy.load(given_files / "pipeline"), ["好吃"])
     )
+
+
+def test_an_explanation_gives_its_evidence(given_files: Path) -> None:
+    train, dev = given_files / "train.spacy", given_files / "dev.spacy"
+    index(given_files / "pipeline", given_files / "out", Options(add=train, dev=dev))
+    nlp = spacy.load(given_files / "out")
+    known = pipe_of(nlp).neighbours
+    (found,) = explain(nlp, [known.entries[3].text])
+    assert len(found.evidence) == 5
+    assert found.evidence[0].text == known.entries[3].text
+    assert found.voters == pytest.approx(1 - known.mixing.share)
+    page = render_page("p", [Told(found, None, None)])
+    assert "Nearest texts of its index" in page
+    assert "of the say in the scores" in page
+    (plain,) = explain(spacy.load(given_files / "pipeline"), ["好吃"])
+    assert (plain.evidence, plain.voters) == ((), 0.0)
+    reply = json.loads(make_why(WhyQuestion(text="好吃"), "p", nlp))
+    assert reply["explanation"]["evidence"] == []  # whoever may ask may not read what it learnt
+
+
+def test_decisions_are_fitted_to_the_scores_with_neighbours(given_files: Path) -> None:
+    train, dev = given_files / "train.spacy", write(given_files / "more.spacy", 400, seed=9)
+    exclusive = (given_files / "pipeline" / "bert_textcat").exists()
+    aims = Aims(coverage=0.9) if exclusive else Aims(right=0.5)
+    calibrate(given_files / "pipeline", given_files / "calibrated", dev, aims)
+    index(given_files / "calibrated", given_files / "out", Options(add=train, dev=dev))
+    assert pipe_of(spacy.load(given_files / "out")).cfg["decision"] is None
+    found = calibrate(given_files / "out", given_files / "again", dev, aims)
+    assert "temperature" not in found
+    assert "slopes" not in found
+    nlp = spacy.load(given_files / "again")
+    texts = [example.reference.text for example in make_examples(nlp, 20)]
+    np.testing.assert_array_equal(cats(nlp, texts), cats(spacy.load(given_files / "out"), texts))
+    key = "set" if exclusive else "decision"
+    assert all(key in doc._.bert_textcat[pipe_of(nlp).name] for doc in nlp.pipe(texts))
+
+
+def test_other_engines_have_it(given_files: Path) -> None:
+    pytest.importorskip("onnx", reason="the extra [onnx-export] is not installed")
+    train, dev = given_files / "train.spacy", given_files / "dev.spacy"
+    index(given_files / "pipeline", given_files / "out", Options(add=train, dev=dev))
+    export(given_files / "out", given_files / "onnx", "onnx")
+    ours, theirs = (spacy.load(given_files / name) for name in ("out", "onnx"))
+    texts = [example.reference.text for example in make_examples(ours, 40, seed=4)]
+    np.testing.assert_allclose(cats(theirs, texts), cats(ours, texts), atol=1e-5)
+    assert len(pipe_of(theirs).neighbours) == 64
 
 
 def test_training_makes_an_index_void(given_files: Path, caplog: Any) -> None:
