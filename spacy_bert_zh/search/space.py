@@ -78,6 +78,8 @@ def default_space(config: Config) -> Space:
         "training.dropout": kinds.FloatDistribution(0.0, 0.3),
         f"components.{name}.class_weights": kinds.CategoricalDistribution((None, "balanced")),
         f"components.{name}.label_smoothing": kinds.FloatDistribution(0.0, 0.1),
+        f"components.{name}.r_drop": kinds.CategoricalDistribution((0.0, 1.0, 4.0)),
+        f"components.{name}.adversarial": kinds.CategoricalDistribution((None, "fgm")),
         f"{model}.head_rate": _around(config, f"{model}.head_rate", 5),
         f"{model}.linear_rate": _around(config, f"{model}.linear_rate", 5),
         f"{model}.linear_model.ngram_size": kinds.IntDistribution(2, 4),
