@@ -39,7 +39,7 @@ def index(
     Examples:
         >>> options = Options(add=Path("corpus/train"))
         >>> index("training/model-best", Path("indexed"), options)["texts"]
-        160
+        120
     """
     # These need spaCy and scikit-learn.
     from spacy_bert_zh.index.changing import add, check_gone, forget, read_entries, read_texts
