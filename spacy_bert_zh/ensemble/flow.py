@@ -13,7 +13,10 @@ from spacy_bert_zh.evaluate import predict
 from spacy_bert_zh.files import owned
 from spacy_bert_zh.loading import find_textcat, load_pipeline, portable, take_apart
 
-_FITTED = {"cascade": "compress", "decision": "calibrate", "thresholds": "calibrate"}
+_FITTED = {
+    **{"cascade": "compress", "decision": "calibrate", "thresholds": "calibrate"},
+    "neighbours": "index",
+}
 
 
 def ensemble(
@@ -89,4 +92,6 @@ def _forget(pipe: Any) -> None:
     for name, command in _FITTED.items():
         if pipe.cfg.get(name):
             pipe.cfg[name] = None
-            print(f"The {name} of one run is left out: '{command}' fits another to the outcome")
+            what = command if name == "neighbours" else name
+            print(f"The {what} of one run is left out: '{command}' fits another to the outcome")
+    pipe.neighbours = None  # vectors of one run; `cfg` told of them

@@ -104,6 +104,13 @@ class Compression(_Facts):
     accuracy_before: float
 
 
+class Neighbourhood(_Facts):
+    """What a card tells of ``neighbours`` in a ``meta.json``."""
+
+    texts: Count
+    share: float
+
+
 class Export(_Facts):
     """What a card tells of ``export`` in a ``meta.json``."""
 
@@ -119,6 +126,7 @@ class Export(_Facts):
 NOTED: dict[str, type[_Facts]] = {
     "calibration": Calibration,
     "compress": Compression,
+    "neighbours": Neighbourhood,
     "export": Export,
 }
 """What other commands note in a ``meta.json``."""
@@ -152,6 +160,7 @@ def render_model_card(
         "Metrics": _metrics(metrics) or "Not measured.",
         **({"Calibration": _fitted(meta["calibration"])} if "calibration" in meta else {}),
         **({"Cascade": _cascade(meta["compress"])} if "compress" in meta else {}),
+        **({"Neighbours": _neighbours(meta["neighbours"])} if "neighbours" in meta else {}),
         **({"Export": _export(meta["export"])} if "export" in meta else {}),
         "Licence": meta["license"] or "Not stated: ask the author before you use it.",
         "Limits": "\n".join([*_windows(config), LIMITS, _calibration(metrics)]),
@@ -314,6 +323,13 @@ def _cascade(found: dict[str, Any]) -> str:
         f"{found['texts']:,} texts reached the network, with the same label for "
         f"{found['agreement']:.2%} of them; accuracy {found['accuracy']:.4f} (before "
         f"{found['accuracy_before']:.4f})."
+    )
+
+
+def _neighbours(found: dict[str, Any]) -> str:
+    return (
+        f"Holds {found['texts']:,} labelled texts, which whoever has the files can read: each "
+        f"answer names the nearest, which have {1 - found['share']:.0%} of the say in its scores."
     )
 
 

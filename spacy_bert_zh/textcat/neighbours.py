@@ -4,21 +4,18 @@ Nearest neighbours beside a network's own scores are those of Khandelwal et al. 
 1911.00172, eq. 3).
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, StringConstraints
-from safetensors.numpy import load, save
 
-from spacy_bert_zh.checkpoint import check_finite
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.untrusted import Closed, checked, parse_json, read_bytes, shorten
+from spacy_bert_zh.textcat.claims import Claims, find_claims
+from spacy_bert_zh.untrusted import Closed, shorten
 
 NEIGHBOURS = "neighbours"
 """The name in ``cfg`` and in ``doc._.bert_textcat``, and of the folder."""
@@ -26,14 +23,9 @@ SHOWN = 3
 """Neighbours that ``doc._.bert_textcat`` names."""
 NEAREST = 32
 """Texts that have a say."""
-SPARED = 0.01
-"""Share of the texts of learnt labels that a new label may take away."""
 MOST = 100_000
 """Texts of an index: each answer compares with all of them."""
 _QUERIES = 256
-_ENOUGH = 20_000
-_FILES = VECTORS, TEXTS = ("vectors.safetensors", "texts.jsonl")
-_MOST_BYTES = 1 << 30
 
 Vectors = NDArray[np.float32]
 Found = tuple[NDArray[np.int64], Vectors]
@@ -148,28 +140,16 @@ class Neighbours:
         return cast(Vectors, np.einsum("tn,tnl->tl", weights, self._gold(tuple(labels))[places]))
 
     def claims(self, vectors: Any, labels: Sequence[str]) -> Vectors | None:
-        """How sure labels are that were never learnt; None if there are none.
-
-        A text belongs to the label whose texts' mean is nearest, by squared distances of whitened
-        vectors (linear discriminant analysis, Fisher 1936): to a new one if it is nearer by more
-        than all but `SPARED` of the texts of learnt labels are.
+        """How sure labels are that were never learnt, see `Claims`; None if there are none.
 
         Args:
             vectors: Of a backbone; shape (texts, width).
             labels: Those of the classifier.
 
         Returns:
-            0 to 1, 0.5 at that limit, and 0 for labels that were learnt; shape (texts, labels).
+            0 for labels that were learnt; shape (texts, labels).
         """
-        names, _, limits, scales = self._means
-        if not limits:
-            return None
-        gains = self._gains(self.project(vectors))
-        found = np.zeros((len(gains), len(labels)), dtype=np.float32)
-        for name, limit in limits.items():
-            sure = (gains[:, names.index(name)] - limit) / scales[name]
-            found[:, labels.index(name)] = 1.0 / (1.0 + np.exp(-np.clip(sure, -30, 30)))
-        return found
+        return self._claims.of(self.project(vectors), labels) if self._claims else None
 
     def mix(
         self,
@@ -239,73 +219,17 @@ class Neighbours:
         entries = [self.entries[place] for place in kept]
         return type(self)(self.mixing, self.mean, self.whiten, self.vectors[kept], entries)
 
-    def to_parts(self) -> dict[str, bytes]:
-        """As files, by name."""
-        arrays: dict[str, NDArray[Any]] = {
-            "mean": self.mean,
-            "whiten": self.whiten,
-            "vectors": self.vectors,
-        }
-        lines = (json.dumps(entry.model_dump(), ensure_ascii=False) for entry in self.entries)
-        text = "".join(f"{line}\n" for line in lines)
-        return {VECTORS: save(arrays), TEXTS: text.encode("utf-8", "surrogatepass")}
-
-    @classmethod
-    def from_parts(cls, parts: dict[str, bytes], mixing: Mixing, where: Path | str) -> Self:
-        """From the files that `to_parts` made.
-
-        Raises:
-            BertZhError: They are damaged, or don't fit each other.
-        """
-        try:
-            arrays = load(parts[VECTORS])
-            # Not splitlines: a text may hold other ends of lines.
-            lines = parts[TEXTS].decode("utf-8", "surrogatepass").split("\n")[:-1]
-            mean, whiten, vectors = (arrays[name] for name in ("mean", "whiten", "vectors"))
-        except Exception as error:  # safetensors' own, KeyError, UnicodeDecodeError
-            raise BertZhError(f"{where} is damaged ({type(error).__name__}: {error})") from error
-        entries = [
-            checked(Entry, parse_json(line, f"{where}, line {number}"), f"{where}, line {number}")
-            for number, line in enumerate(lines, 1)
-        ]
-        for name, array in arrays.items():
-            check_finite(name, array.astype(np.float32), where)
-        width, kinds = len(mean), (mean.dtype, whiten.dtype, vectors.dtype)
-        shapes = (mean.shape, whiten.shape, vectors.shape)
-        if shapes != ((width,), (width, width), (len(entries), width)) or kinds != (
-            np.float32,
-            np.float32,
-            np.float16,
-        ):
-            raise BertZhError(f"{where} is damaged: {len(entries)} texts, vectors of {shapes}")
-        if len(entries) > MOST:
-            raise BertZhError(f"{where} has {len(entries):,} texts, and {MOST:,} is the most")
-        return cls(mixing, mean, whiten, vectors, entries)
-
     @cached_property
     def _wide(self) -> Vectors:
         return _unit(self.vectors.astype(np.float32))
 
     @cached_property
-    def _means(self) -> tuple[list[str], Vectors, dict[str, float], dict[str, float]]:
-        """Labels, their texts' means, and of new ones the limit and its unit; see `claims`."""
+    def _claims(self) -> Claims | None:
         names = sorted({label for entry in self.entries for label in entry.labels})
-        gold = self._gold(tuple(names))
+        if not set(names) - set(self.mixing.learnt):
+            return None
         rows = self.vectors.astype(np.float32)
-        means = gold.T @ rows / np.maximum(gold.sum(axis=0)[:, None], 1.0)
-        new = [name for name in names if name not in self.mixing.learnt]
-        known = ~gold[:, [names.index(name) for name in new]].any(axis=1)
-        limits, scales = {}, {}
-        if new and known.any() and len(names) > 1:
-            gains = _gains(rows[known][:_ENOUGH], means)
-            for name in new:
-                column = gains[:, names.index(name)]
-                limits[name] = float(np.quantile(column, 1.0 - SPARED))
-                scales[name] = float(max(column.std() / 4, 1e-6))
-        return names, means, limits, scales
-
-    def _gains(self, rows: Vectors) -> Vectors:
-        return _gains(rows, self._means[1])
+        return find_claims(rows, self._gold(tuple(names)), names, self.mixing.learnt)
 
     def _gold(self, labels: tuple[str, ...]) -> Vectors:
         """1 where a text has a label; shape (texts, labels)."""
@@ -323,20 +247,3 @@ class Neighbours:
 def _unit(rows: Vectors) -> Vectors:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return cast(Vectors, rows / np.maximum(lengths, 1e-12))
-
-
-def _gains(rows: Vectors, means: Vectors) -> Vectors:
-    """How much nearer each mean is than the nearest of the others; shape (texts, means)."""
-    squares = (rows**2).sum(axis=1)[:, None] - 2 * rows @ means.T + (means**2).sum(axis=1)
-    best = np.sort(squares, axis=1)[:, :2]
-    others = np.where(squares == best[:, :1], best[:, 1:], best[:, :1])
-    return cast(Vectors, others - squares)
-
-
-def read_parts(folder: Path) -> dict[str, bytes]:
-    """The files of an index in a folder.
-
-    Raises:
-        BertZhError: One is missing or far too large.
-    """
-    return {name: read_bytes(folder / name, _MOST_BYTES) for name in _FILES}

@@ -19,7 +19,8 @@ from spacy_bert_zh.checkpoint import check_finite
 from spacy_bert_zh.errors import BertZhError, wants_memory
 from spacy_bert_zh.textcat.cascade import Cascade, check_cascade
 from spacy_bert_zh.textcat.decision import Rules, Score
-from spacy_bert_zh.textcat.neighbours import NEIGHBOURS, Mixing, Neighbours, read_parts
+from spacy_bert_zh.textcat.index_files import FILES, from_parts, read_parts, to_parts
+from spacy_bert_zh.textcat.neighbours import NEIGHBOURS, Mixing, Neighbours
 from spacy_bert_zh.untrusted import (
     Strict,
     check_msgpack,
@@ -78,10 +79,14 @@ class Restoring(TextCategorizer):
         """Write a component's folder; see spaCy's ``TrainablePipe.to_disk``."""
         exclude = tuple(exclude)
         super().to_disk(path, exclude=exclude)
-        if self._neighbours is not None and NEIGHBOURS not in exclude:
-            folder = Path(path) / NEIGHBOURS
+        folder = Path(path) / NEIGHBOURS
+        if self._neighbours is None:
+            # Of what lay there before: texts that somebody may want gone.
+            for name in FILES if folder.is_dir() else ():
+                (folder / name).unlink(missing_ok=True)
+        elif NEIGHBOURS not in exclude:
             folder.mkdir(exist_ok=True)
-            for name, data in self._neighbours.to_parts().items():
+            for name, data in to_parts(self._neighbours).items():
                 (folder / name).write_bytes(data)
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
@@ -91,7 +96,7 @@ class Restoring(TextCategorizer):
         if self._neighbours is None or NEIGHBOURS in exclude:
             return data
         parts = srsly.msgpack_loads(data)
-        return srsly.msgpack_dumps({**parts, NEIGHBOURS: self._neighbours.to_parts()})
+        return srsly.msgpack_dumps({**parts, NEIGHBOURS: to_parts(self._neighbours)})
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> Self:
         """Read a component's bytes; see spaCy's ``TrainablePipe.from_bytes``.
@@ -125,7 +130,7 @@ class Restoring(TextCategorizer):
         where = found if isinstance(found, Path) else "Its index of neighbours"
         parts = read_parts(found) if isinstance(found, Path) else found
         mixing = Mixing.model_validate(self.cfg[NEIGHBOURS])
-        index = Neighbours.from_parts(parts, mixing, where)
+        index = from_parts(parts, mixing, where)
         shims: list[Any] = self.model.get_ref("backbone").shims if self._has_vectors else []
         if not shims or len(index.mean) != shims[0].width:
             raise BertZhError(f"{where} is of another encoder: its vectors have another length")

@@ -11,7 +11,9 @@ import spacy
 from spacy_bert_zh.ensemble import ensemble
 from spacy_bert_zh.ensemble.soup import average, put
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.index.changing import add
 from spacy_bert_zh.loading import find_textcat, load_pipeline, take_apart
+from spacy_bert_zh.textcat import Entry
 from tests.conftest import run_cli
 
 TEXTS = ["好吃，会再来", "难吃，退款", "", "味道一般" * 40]
@@ -91,6 +93,18 @@ def test_pipelines_that_differ_are_refused(
     with pytest.raises(BertZhError, match="two pipelines at least"):
         ensemble(runs[:1], tmp_path / "one", corpus / "dev")
     assert not (tmp_path / "one").exists()
+
+
+def test_an_index_of_one_run_is_left_out(
+    runs: list[Path], corpus: Path, tmp_path: Path, capsys
+) -> None:
+    nlp = load_pipeline(runs[0])
+    pipe = find_textcat(nlp, None)
+    add(nlp, pipe, [Entry(text="好吃", labels=[pipe.labels[0]])])
+    nlp.to_disk(tmp_path / "indexed")
+    ensemble([tmp_path / "indexed", runs[1]], tmp_path / "one", corpus / "dev")
+    assert "The index of one run is left out" in capsys.readouterr().out
+    assert find_textcat(load_pipeline(tmp_path / "one"), None).neighbours is None
 
 
 def test_what_was_fitted_to_one_run_is_left_out(

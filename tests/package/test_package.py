@@ -8,6 +8,7 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import spacy
@@ -116,11 +117,12 @@ def test_the_model_card_tells_labels_data_metrics_and_limits(built: tuple[str, P
     assert f"pip install {PIPELINE_WHEEL} {PLUGIN_WHEEL}" in text
 
 
-def card(metrics: dict[str, object], **model: object) -> str:
+def card(metrics: dict[str, object], noted: Any = None, **model: object) -> str:
     """The model card of a made-up pipeline."""
     factory = "bert_textcat" if metrics.get("pipeline") is None else "bert_textcat_multilabel"
     config = Config({"components": {"c": {"factory": factory, "model": model}}})
     meta = {"lang": "zh", "name": "n", "version": "1", "description": "", "license": ""}
+    meta |= noted or {}
     meta |= {"labels": {"c": ["甲"]}, "spacy_version": ">=3.8"}
     return " ".join(render_model_card(meta, config, ["n.whl"], metrics, {}).split())
 
@@ -152,6 +154,12 @@ def test_the_model_card_says_how_far_to_trust_scores_if_that_was_measured() -> N
     assert "not measured" not in text
     pipeline = {"exclusive": False, "threshold": 0.5, "thresholds": {"甲": 0.3}}
     assert "given from a score of its own" in card({**METRICS, "pipeline": pipeline})
+
+
+def test_the_model_card_says_that_texts_can_be_read() -> None:
+    text = card(METRICS, noted={"neighbours": {"texts": 4321, "share": 0.7}})
+    assert "Holds 4,321 labelled texts, which whoever has the files can read" in text
+    assert "which have 30% of the say in its scores" in text
 
 
 def test_metrics_of_another_pipeline_are_refused(bert: Path, tmp_path: Path) -> None:
