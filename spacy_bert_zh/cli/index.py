@@ -36,6 +36,8 @@ def index(
             f"ℹ the neighbours' share is {1 - found['share']:.2f}: accuracy on the texts that "
             f"chose it {before:.4f} → {after:.4f}"
         )
-    elif found["share"] == 1.0:
+    elif found["share"] == 1.0 and not found["new_labels"]:
         typer.echo("ℹ neighbours are named and have no say in the scores: --dev gives them one")
+    if found["new_labels"]:
+        typer.echo(f"ℹ told by their texts alone: {', '.join(found['new_labels'])}")
     typer.echo(f"✔ {output} ({found['texts']:,} texts)")

@@ -1,6 +1,7 @@
 """Texts into an index and out of it."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -50,7 +51,9 @@ def read_entries(nlp: Language, path: Path, most: int = 0) -> list[Entry]:
 def _entry(doc: Doc) -> Entry:
     labels = [label for label, value in doc.cats.items() if value > 0.5]
     file, line = doc.user_data.get("file"), doc.user_data.get("line")
-    return Entry(text=doc.text, labels=labels, source=f"{file}:{line}" if file else "")
+    # Its name alone: no path of this machine goes into a pipeline.
+    name = re.split(r"[/\\]", str(file))[-1]
+    return Entry(text=doc.text, labels=labels, source=f"{name}:{line}" if file else "")
 
 
 def _rows(path: Path) -> Iterator[Entry]:

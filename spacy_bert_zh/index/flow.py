@@ -62,7 +62,9 @@ def index(
         facts: dict[str, Any] = {"texts": len(pipe.neighbours), "forgotten": len(gone)}
         if options.dev:
             facts |= weigh(nlp, pipe, options.dev)
-        facts |= pipe.neighbours.mixing.model_dump(exclude={"learnt"})
+        mixing = pipe.neighbours.mixing
+        facts |= mixing.model_dump(exclude={"learnt"})
+        facts["new_labels"] = [label for label in pipe.labels if label not in mixing.learnt]
         nlp.meta["neighbours"] = facts
         portable(nlp).to_disk(made)
         check_gone(made, gone)

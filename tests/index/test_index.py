@@ -19,7 +19,7 @@ from spacy_bert_zh.explain import explain
 from spacy_bert_zh.explain.page import Told, render_page
 from spacy_bert_zh.export import export
 from spacy_bert_zh.index import Options, index
-from spacy_bert_zh.index.changing import add, find_vectors
+from spacy_bert_zh.index.changing import add, find_vectors, read_entries
 from spacy_bert_zh.serve.why import WhyQuestion, make_why
 from spacy_bert_zh.textcat import Entry, Mixing, Neighbours
 from spacy_bert_zh.trust import Aims
@@ -61,7 +61,9 @@ def test_evidence_changes_no_score(given_files: Path) -> None:
     facts = index(
         given_files / "pipeline", given_files / "out", Options(add=given_files / "train.spacy")
     )
-    assert facts == {"texts": 64, "forgotten": 0, "share": 1.0, "temperature": 0.05}
+    assert facts == {"texts": 64, "forgotten": 0, "share": 1.0, "temperature": 0.05} | {
+        "new_labels": []
+    }
     before, after = (spacy.load(given_files / name) for name in ("pipeline", "out"))
     texts = [example.reference.text for example in make_examples(before, 20, seed=0)]
     np.testing.assert_array_equal(cats(after, texts), cats(before, texts))
@@ -101,7 +103,8 @@ def test_a_label_comes_without_training(given_files: Path, tmp_path: Path) -> No
     new = tmp_path / "new.jsonl"
     new.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     nlp.to_disk(tmp_path / "first")
-    index(tmp_path / "first", tmp_path / "second", Options(add=new))
+    facts = index(tmp_path / "first", tmp_path / "second", Options(add=new))
+    assert facts["new_labels"] == ["字母"]
     nlp = spacy.load(tmp_path / "second")
     assert pipe_of(nlp).labels == ("neg", "pos", "字母")
     assert len(pipe_of(nlp).neighbours) == 51
@@ -226,6 +229,18 @@ def test_what_else_is_refused(given_files: Path, tmp_path: Path) -> None:
         with pytest.raises(BertZhError, match=r"none\.jsonl"):
             index(pipeline, out, Options(add=tmp_path / "none.jsonl"))
     assert not out.exists()
+
+
+def test_a_source_is_a_name_and_no_path(tmp_path: Path) -> None:
+    nlp = spacy.blank("zh")
+    docs = []
+    for file in ("/home/甲/reviews.csv", "C:\\Users\\reviews.csv", None):
+        doc = nlp.make_doc("好吃")
+        doc.user_data = {"file": file, "line": 12} if file else {}
+        docs.append(doc)
+    DocBin(docs=docs, store_user_data=True).to_disk(tmp_path / "a.spacy")
+    found = [entry.source for entry in read_entries(nlp, tmp_path / "a.spacy")]
+    assert found == ["reviews.csv:12", "reviews.csv:12", ""]
 
 
 def test_the_command(given_files: Path) -> None:
