@@ -69,10 +69,8 @@ def main(
             parts = [(scores[rows], (found[0][rows], found[1][rows])) for rows in (own, others)]
             best = choose(pipe, *parts[0], None, gold[own])
             mixed = best.mix(parts[1][0], best.votes(parts[1][1], learnt), None, learnt, True)
-            right = (
-                gold[others, mixed.argmax(1)].mean() - gold[others, parts[1][0].argmax(1)].mean()
-            )
-            results.append((float(right), best.mixing.share, best.mixing.temperature))
+            before, after = (gold[others, one.argmax(1)].mean() for one in (parts[1][0], mixed))
+            results.append((float(after - before), best.mixing.share, best.mixing.temperature))
     gains = np.asarray([result[0] for result in results])
     print(
         json.dumps(
@@ -94,10 +92,8 @@ def main(
 def measure_new(nlp: Any, pipe: Any, dev: Path, held: str, before: Any) -> dict[str, Any]:
     """Recall of a label that was added, and what the others lost by it."""
     known = set(find_textcat(before, None).labels) | {held}
-    docs = [
-        doc for doc in read_shards(nlp, dev) if max(doc.cats, key=doc.cats.__getitem__) in known
-    ]
-    truth = [max(doc.cats, key=doc.cats.__getitem__) for doc in docs]
+    docs = [doc for doc in read_shards(nlp, dev) if best_of(doc) in known]
+    truth = [best_of(doc) for doc in docs]
     texts = [doc.text for doc in docs]
     then, now = ([best_of(doc) for doc in one.pipe(texts)] for one in (before, nlp))
     others = [n for n, label in enumerate(truth) if label != held]

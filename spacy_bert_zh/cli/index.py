@@ -30,6 +30,8 @@ def index(
             f"ℹ {found['forgotten']:,} texts are forgotten and gone from the files; what the "
             "weights learnt from them stays until the next training"
         )
+    if found["twice"]:
+        typer.echo(f"ℹ {found['twice']:,} texts were there already, with the same labels")
     if "loss" in found:
         before, after = found["accuracy"]
         typer.echo(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from spacy.language import Language
+from spacy.pipeline import TextCategorizer
 
 from spacy_bert_zh.checkpoint import save_checkpoint
 from spacy_bert_zh.errors import BertZhError, missing_extra
@@ -78,7 +79,7 @@ def export(
         else:
             nlp = load_pipeline(pipeline)
             pipe = find_textcat(nlp, component)
-            _mention_repair(nlp, f"--format {format}")
+            _mention_lost(nlp, pipe, f"--format {format}")
             parts = take_apart(pipe)
             if format == "savedmodel" and pipe.cfg.get("cascade"):
                 print("The SavedModel has no cascade: its network reads all texts")
@@ -89,7 +90,10 @@ def export(
     return output
 
 
-def _mention_repair(nlp: Language, form: str) -> None:
+def _mention_lost(nlp: Language, pipe: TextCategorizer, form: str) -> None:
+    """Say what of a pipeline stays behind where only its classifier's network goes."""
+    if getattr(pipe, "neighbours", None) is not None:
+        print(f"{form} has no index of neighbours: its scores are the classifier's alone")
     if any(isinstance(pipe, Repair) for _, pipe in nlp.pipeline):
         print(f"{form} has no zh_repair: it reads texts as they are, so repair them before")
 
@@ -136,7 +140,7 @@ def _export_onnx(
         small.nlp.meta.pop("training", None)  # what the source learnt says nothing of this form
     portable(small.nlp).to_disk(folder)
     if parts.ngrams is None:
-        _mention_repair(nlp, "The folder of plain files")
+        _mention_lost(nlp, pipe, "The folder of plain files")
         onnx_saving.save_plain(parts, small.model, folder / "onnx")
     else:
         print("No plain files: the pipeline adds n-grams of the text, which no graph reads")

@@ -87,13 +87,16 @@ def read_texts(path: Path) -> list[str]:
     return texts
 
 
-def add(nlp: Language, pipe: BertTextCat, entries: Sequence[Entry]) -> None:
+def add(nlp: Language, pipe: BertTextCat, entries: Sequence[Entry]) -> int:
     """Take labelled texts into a component's index, with labels that it doesn't have yet.
 
     Args:
         nlp: The pipeline.
         pipe: Its text classifier, changed in place.
         entries: The texts.
+
+    Returns:
+        How many were taken; a text with the same labels is taken once.
 
     Raises:
         BertZhError: A text has labels as it can't have, the index is of another encoder, or would
@@ -108,6 +111,9 @@ def add(nlp: Language, pipe: BertTextCat, entries: Sequence[Entry]) -> None:
     known = pipe.neighbours
     if known is not None:
         _check_encoder(nlp, pipe, known)
+    entries = _not_there(entries, known)
+    if not entries:
+        return 0
     vectors = find_vectors(nlp, pipe, [entry.text for entry in entries])
     learnt = list(pipe.labels) if known is None else known.mixing.learnt
     if known is None:
@@ -115,7 +121,25 @@ def add(nlp: Language, pipe: BertTextCat, entries: Sequence[Entry]) -> None:
     pipe.neighbours = None  # a label more isn't what makes an index void
     for label in sorted({label for entry in entries for label in entry.labels} - {*pipe.labels}):
         pipe.add_label(label)
-    pipe.neighbours = known.extended(entries, vectors)
+    pipe.neighbours = _telling(known.extended(entries, vectors))
+    return len(entries)
+
+
+def _not_there(entries: Sequence[Entry], known: Neighbours | None) -> list[Entry]:
+    """Each text once with the same labels: more of it would have more votes."""
+    there = {(one.text, frozenset(one.labels)) for one in (known.entries if known else ())}
+    keys = {(one.text, frozenset(one.labels)): one for one in reversed(entries)}
+    return [one for key, one in reversed(keys.items()) if key not in there]
+
+
+def _telling(index: Neighbours) -> Neighbours:
+    if not index.can_tell:
+        raise BertZhError(
+            f"Nothing to compare the texts of {', '.join(sorted(index.new_labels))} with: a label "
+            "that was never learnt needs texts of the others in the index, so --add corpus/train "
+            "before"
+        )
+    return index
 
 
 def forget(pipe: BertTextCat, texts: Sequence[str]) -> None:
@@ -126,7 +150,7 @@ def forget(pipe: BertTextCat, texts: Sequence[str]) -> None:
     """
     if pipe.neighbours is None:
         raise BertZhError(f"'{pipe.name}' has no index of which something could be forgotten")
-    pipe.neighbours = pipe.neighbours.without(texts)
+    pipe.neighbours = _telling(pipe.neighbours.without(texts))
 
 
 def check_gone(folder: Path, texts: Sequence[str]) -> None:

@@ -55,11 +55,14 @@ def index(
         gone = read_texts(options.forget) if options.forget else []
         if gone:
             forget(pipe, gone)
+        read, added = 0, 0
         if options.add:
-            add(nlp, pipe, read_entries(nlp, options.add, options.most))
+            entries = read_entries(nlp, options.add, options.most)
+            read, added = len(entries), add(nlp, pipe, entries)
         if pipe.neighbours is None:
             raise BertZhError(f"{pipeline} has no index yet: give --add")
         facts: dict[str, Any] = {"texts": len(pipe.neighbours), "forgotten": len(gone)}
+        facts["twice"] = read - added
         if options.dev:
             facts |= weigh(nlp, pipe, options.dev)
         mixing = pipe.neighbours.mixing

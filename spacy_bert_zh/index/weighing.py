@@ -46,9 +46,6 @@ def weigh(nlp: Language, pipe: BertTextCat, dev: Path) -> dict[str, Any]:
     scores, vectors, gold = _ask(nlp, pipe, dev)
     found = known.find(vectors)
     claims = known.claims(vectors, pipe.labels)
-    if pipe.cfg.get("decision"):
-        pipe.cfg["decision"] = None
-        print(f"⚠ What '{pipe.name}' decided was by scores without neighbours: calibrate it again")
     best = pipe.neighbours = choose(pipe, scores, found, claims, gold)
     mixed = best.mix(scores, best.votes(found, pipe.labels), claims, pipe.labels, exclusive)
     return {

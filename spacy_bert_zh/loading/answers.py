@@ -25,7 +25,6 @@ class Answer:
         reading: Pieces, pieces read and windows, where there is one text classifier and it is ours;
             with a cascade also which half answered.
         decision: What it decides, where it is calibrated as well; see `textcat.decision.decide`.
-        neighbours: Texts of an index that are nearest, the nearest first, if it has one.
         repaired: Rules by which a `zh_repair` changed the text before it was classified.
     """
 
@@ -34,7 +33,6 @@ class Answer:
     reading: dict[str, Any] | None
     decision: dict[str, Any] | None = None
     repaired: tuple[str, ...] = ()
-    neighbours: tuple[dict[str, Any], ...] = ()
 
 
 def warm_up(nlp: Language) -> None:
@@ -82,10 +80,10 @@ def _answer(nlp: Language, doc: Doc) -> Answer:
     by_component: dict[str, dict[str, Any]] = getattr(doc._, "bert_textcat", None) or {}
     said = by_component.get(pipes[0].name, {}) if len(pipes) == 1 else {}
     decision = {key: said[key] for key in DECISION if key in said}
+    # Training texts are nobody's business who may merely ask.
     others = (*DECISION, NEIGHBOURS)
     reading = {key: value for key, value in said.items() if key not in others}
     given = given_labels(nlp, doc.cats)
     repair = getattr(doc._, "zh_repair", None) or {}
     repaired = tuple(repair.get("repaired", ()))
-    near = tuple(said.get(NEIGHBOURS, ()))
-    return Answer(dict(doc.cats), given, reading or None, decision or None, repaired, near)
+    return Answer(dict(doc.cats), given, reading or None, decision or None, repaired)

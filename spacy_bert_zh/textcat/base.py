@@ -96,8 +96,17 @@ class BertTextCat(Loss):
                 f"'{self.name}' has a cascade, whose n-grams answer for texts without vectors: "
                 "make the index for the pipeline that `compress` began with"
             )
+        both = (self._neighbours, neighbours)
+        if self.cfg.get("decision") and any(one is not None and one.has_say for one in both):
+            self.cfg["decision"] = None
+            log.warning(
+                "%s: its decision is off, as neighbours change the scores it was fitted to; "
+                "'calibrate' fits another",
+                self.name,
+            )
         self._neighbours = neighbours
-        self.cfg["neighbours"] = neighbours.mixing.model_dump() if neighbours else None
+        # An empty index is one, too: it knows which labels were learnt.
+        self.cfg["neighbours"] = None if neighbours is None else neighbours.mixing.model_dump()
 
     def update(
         self,
@@ -216,7 +225,7 @@ class BertTextCat(Loss):
         found = neighbours.find(seen)
         self._near.update(zip(docs, neighbours.near(found, SHOWN), strict=True))
         claims = neighbours.claims(seen, self.labels)
-        if claims is None and (neighbours.mixing.share == 1.0 or not len(neighbours)):
+        if not neighbours.has_say or not len(neighbours):
             return scores
         votes = neighbours.votes(found, self.labels)
         mixed = neighbours.mix(to_numpy(scores), votes, claims, self.labels, self._exclusive)

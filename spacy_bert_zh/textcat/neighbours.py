@@ -100,6 +100,22 @@ class Neighbours:
     def __len__(self) -> int:
         return len(self.entries)
 
+    @cached_property
+    def has_say(self) -> bool:
+        """Whether scores depend on these texts."""
+        return self.mixing.share < 1.0 or bool(self.new_labels)
+
+    @cached_property
+    def new_labels(self) -> set[str]:
+        """Labels of these texts that the classifier has never learnt."""
+        found = {label for entry in self.entries for label in entry.labels}
+        return found - set(self.mixing.learnt)
+
+    @property
+    def can_tell(self) -> bool:
+        """Whether there is something that texts of new labels can be compared with."""
+        return not self.new_labels or self._claims is not None
+
     def project(self, vectors: Any) -> Vectors:
         """Vectors of a backbone, shape (texts, width), as they are compared."""
         return cast(Vectors, (np.asarray(vectors, dtype=np.float32) - self.mean) @ self.whiten)
@@ -225,9 +241,9 @@ class Neighbours:
 
     @cached_property
     def _claims(self) -> Claims | None:
-        names = sorted({label for entry in self.entries for label in entry.labels})
-        if not set(names) - set(self.mixing.learnt):
+        if not self.new_labels:
             return None
+        names = sorted({label for entry in self.entries for label in entry.labels})
         rows = self.vectors.astype(np.float32)
         return find_claims(rows, self._gold(tuple(names)), names, self.mixing.learnt)
 

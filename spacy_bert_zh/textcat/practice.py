@@ -40,7 +40,7 @@ class Practice:
     epsilon: float = 0.1
 
     def __post_init__(self) -> None:
-        if not self.r_drop >= 0.0:
+        if not 0.0 <= self.r_drop < float("inf"):
             raise BertZhError(f"r_drop = {self.r_drop} must be 0 or more")
         if self.adversarial not in (None, "fgm", "pgd", "freelb"):
             raise BertZhError(

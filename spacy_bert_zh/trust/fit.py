@@ -92,7 +92,7 @@ def fit(
     before = predict(nlp, pipe, dev)
     facts: dict[str, Any] = {"texts": len(before.excerpts)}
     # What neighbours say has no weights that a temperature could go into.
-    votes = pipe.neighbours is not None and pipe.neighbours.mixing.share < 1
+    votes = pipe.neighbours is not None and pipe.neighbours.has_say
     if facts["texts"] >= FEWEST_TEXTS and not votes:
         facts |= _scale(pipe, before)
     if cascade:

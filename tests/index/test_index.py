@@ -61,7 +61,7 @@ def test_evidence_changes_no_score(given_files: Path) -> None:
     facts = index(
         given_files / "pipeline", given_files / "out", Options(add=given_files / "train.spacy")
     )
-    assert facts == {"texts": 64, "forgotten": 0, "share": 1.0, "temperature": 0.05} | {
+    assert facts == {"texts": 63, "forgotten": 0, "twice": 1, "share": 1.0, "temperature": 0.05} | {
         "new_labels": []
     }
     before, after = (spacy.load(given_files / name) for name in ("pipeline", "out"))
@@ -73,7 +73,7 @@ def test_evidence_changes_no_score(given_files: Path) -> None:
         assert near[0]["similarity"] == pytest.approx(1.0, abs=2e-3)
         assert near[0]["similarity"] >= near[1]["similarity"] >= near[2]["similarity"]
         assert set(near[0]["labels"]) <= set(LABELS)
-    assert after.meta["neighbours"]["texts"] == 64
+    assert after.meta["neighbours"]["texts"] == 63
 
 
 def test_neighbours_get_the_weight_that_is_best_for_dev(given_files: Path) -> None:
@@ -136,6 +136,8 @@ def test_what_is_forgotten_is_gone_from_the_files(given_files: Path, tmp_path: P
     np.testing.assert_array_equal(
         cats(empty, ["好吃"]), cats(spacy.load(given_files / "pipeline"), ["好吃"])
     )
+    assert len(pipe_of(empty).neighbours) == 0
+    assert pipe_of(empty).neighbours.mixing.learnt == list(LABELS)
 
 
 def test_an_explanation_gives_its_evidence(given_files: Path) -> None:
@@ -181,7 +183,7 @@ def test_other_engines_have_it(given_files: Path) -> None:
     ours, theirs = (spacy.load(given_files / name) for name in ("out", "onnx"))
     texts = [example.reference.text for example in make_examples(ours, 40, seed=4)]
     np.testing.assert_allclose(cats(theirs, texts), cats(ours, texts), atol=1e-5)
-    assert len(pipe_of(theirs).neighbours) == 64
+    assert len(pipe_of(theirs).neighbours) == 63
 
 
 def test_training_makes_an_index_void(given_files: Path, caplog: Any) -> None:
@@ -208,7 +210,7 @@ def test_an_index_of_another_encoder_is_refused(given_files: Path, make_pipeline
     folder = out / pipe_of(nlp).name / "neighbours"
     lines = (folder / "texts.jsonl").read_text("utf-8").split("\n")
     (folder / "texts.jsonl").write_text("\n".join(lines[1:]), "utf-8")
-    with pytest.raises(BertZhError, match="is damaged: 63 texts"):
+    with pytest.raises(BertZhError, match="is damaged: 62 texts"):
         spacy.load(out)
     (folder / "texts.jsonl").unlink()
     with pytest.raises(BertZhError, match=r"texts\.jsonl is missing"):
@@ -229,6 +231,34 @@ def test_what_else_is_refused(given_files: Path, tmp_path: Path) -> None:
         with pytest.raises(BertZhError, match=r"none\.jsonl"):
             index(pipeline, out, Options(add=tmp_path / "none.jsonl"))
     assert not out.exists()
+
+
+def test_a_text_that_is_there_is_not_added_again(given_files: Path) -> None:
+    options = Options(add=given_files / "train.spacy")
+    index(given_files / "pipeline", given_files / "once", options)
+    facts = index(given_files / "once", given_files / "twice", options)
+    once, twice = (spacy.load(given_files / name) for name in ("once", "twice"))
+    assert facts["texts"] == len(pipe_of(once).neighbours)
+    assert facts["twice"] == 64
+    assert pipe_of(once).neighbours.entries == pipe_of(twice).neighbours.entries
+
+
+def test_a_new_label_needs_others_beside_it(given_files: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new.jsonl"
+    new.write_text('{"text": "a b", "label": "字母"}\n{"text": "b a", "label": "字母"}\n', "utf-8")
+    with pytest.raises(BertZhError, match=r"Nothing to compare the texts of 字母 with"):
+        index(given_files / "pipeline", given_files / "out", Options(add=new))
+    assert not (given_files / "out").exists()
+
+
+def test_more_texts_turn_decisions_off_where_they_vote(given_files: Path) -> None:
+    train, dev = given_files / "train.spacy", given_files / "dev.spacy"
+    index(given_files / "pipeline", given_files / "voting", Options(add=train, dev=dev))
+    nlp = spacy.load(given_files / "voting")
+    pipe_of(nlp).cfg["decision"] = {"abstention": {"right": 0.9, "score": 0.5}}
+    nlp.to_disk(given_files / "deciding")
+    index(given_files / "deciding", given_files / "out", Options(add=dev))
+    assert pipe_of(spacy.load(given_files / "out")).cfg["decision"] is None
 
 
 def test_a_source_is_a_name_and_no_path(tmp_path: Path) -> None:
