@@ -187,7 +187,7 @@ def _begin(vectors: Any, entries: Sequence[Entry], learnt: Sequence[str]) -> Nei
     names = sorted({label for entry in entries for label in entry.labels})
     gold = np.asarray([[name in entry.labels for name in names] for entry in entries])
     whiten = np.eye(vectors.shape[1], dtype=np.float32)
-    if gold.any():
+    if gold.any() and len(entries) > 1:
         with np.errstate(divide="ignore", invalid="ignore"):
             found = fit_gaussians(vectors, gold).whiten
         # A text for each label tells nothing of how those of one label vary.
