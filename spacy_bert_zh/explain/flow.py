@@ -113,6 +113,9 @@ def _explain(
         words=words,
         shares=shares,
         evidence=_evidence(classifier, text),
+        unlearnt=tuple(
+            share.label for share in shares if known and share.label in known.new_labels
+        ),
         voters=0.0 if known is None else 1.0 - known.mixing.share,
     )
 

@@ -117,6 +117,11 @@ def notes(told: Told) -> list[str]:
             f"(at random {rating.random_comprehensiveness:.2f}), with them alone by "
             f"{rating.sufficiency:.2f} (at random {rating.random_sufficiency:.2f})."
         )
+    if one.unlearnt:
+        said.append(
+            f"The classifier has never learnt {', '.join(one.unlearnt)}: such a score is by how near "
+            "the label's texts in the index are, and the logit plays no part in it."
+        )
     if one.voters:
         said.append(
             f"The texts of its index have {one.voters:.0%} of the say in the scores; the logits "

@@ -98,6 +98,8 @@ class Explanation:
         words: The words of the text, or runs of them where they are many.
         shares: Of each label that was asked for.
         evidence: The nearest texts of the pipeline's index, the nearest first; none without one.
+        unlearnt: Of the labels explained, those that are told by texts of the index alone: their
+            logits play no part in their scores.
         voters: Share of these neighbours in the scores, 0 to 1; the logits are without it.
     """
 
@@ -110,6 +112,7 @@ class Explanation:
     words: tuple[Span, ...]
     shares: tuple[Share, ...]
     evidence: tuple[Evidence, ...] = ()
+    unlearnt: tuple[str, ...] = ()
     voters: float = 0.0
 
 

@@ -108,6 +108,10 @@ def test_a_label_comes_without_training(given_files: Path, tmp_path: Path) -> No
     nlp = spacy.load(tmp_path / "second")
     assert pipe_of(nlp).labels == ("neg", "pos", "字母")
     assert len(pipe_of(nlp).neighbours) == 51
+    (told,) = explain(nlp, ["ab ab a"])
+    assert told.unlearnt == ("字母",)
+    page = render_page("p", [Told(told, None, None)])
+    assert "has never learnt 字母: such a score is by how near" in page
     assert max(nlp("ab ab a").cats.items(), key=lambda pair: pair[1])[0] == "字母"
     after = cats(nlp, [doc.text for doc in old])
     assert (after[:, :2].argmax(axis=1) == before.argmax(axis=1)).mean() > 0.9
