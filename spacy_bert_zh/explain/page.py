@@ -119,8 +119,8 @@ def notes(told: Told) -> list[str]:
         )
     if one.unlearnt:
         said.append(
-            f"The classifier has never learnt {', '.join(one.unlearnt)}: such a score is by how near "
-            "the label's texts in the index are, and the logit plays no part in it."
+            f"The classifier has never learnt {', '.join(one.unlearnt)}: such a score is by how "
+            "near the label's texts in the index are, and the logit plays no part in it."
         )
     if one.voters:
         said.append(
