@@ -194,7 +194,7 @@ def _begin(vectors: Any, entries: Sequence[Entry], learnt: Sequence[str]) -> Nei
         whiten = found if np.isfinite(found).all() else whiten
     none = np.zeros((0, vectors.shape[1]), dtype=np.float16)
     mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return Neighbours(Mixing(learnt=list(learnt)), mean, whiten, none, [])
+    return Neighbours(mean, whiten, none, Mixing(learnt=list(learnt)), [])
 
 
 def _check_encoder(nlp: Language, pipe: BertTextCat, known: Neighbours) -> None:

@@ -294,7 +294,7 @@ def test_the_nearest_are_those_of_a_plain_search(texts: int, queries: int, seed:
     entries = [Entry(text=str(n), labels=["a" if n % 3 else "b"]) for n in range(texts)]
     whiten = random.normal(size=(6, 6)).astype("float32")
     mean = random.normal(size=6).astype("float32")
-    known = Neighbours(Mixing(learnt=["a", "b"], share=0.5), mean, whiten, rows, entries)
+    known = Neighbours(mean, whiten, rows, Mixing(learnt=["a", "b"], share=0.5), entries)
     asked = random.normal(size=(queries, 6)).astype("float32")
     places, cosines = known.find(asked)
     seen = (asked - mean) @ whiten
