@@ -11,7 +11,7 @@ from spacy.language import Language
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import check_corpus, read_as_classified
-from spacy_bert_zh.index.changing import BATCH
+from spacy_bert_zh.evaluate.vectors import BATCH
 from spacy_bert_zh.loading import is_exclusive
 from spacy_bert_zh.pieces import Documents
 from spacy_bert_zh.textcat import BertTextCat, Neighbours

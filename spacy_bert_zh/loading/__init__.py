@@ -15,7 +15,7 @@ from spacy_bert_zh.loading.pipeline import (
     use_gpu,
 )
 from spacy_bert_zh.loading.portable import portable, portable_config, portable_meta
-from spacy_bert_zh.loading.words import Span, find_words, only, without
+from spacy_bert_zh.loading.words import Span, find_words, only, search_words, without
 
 __all__ = [
     "Answer",
@@ -33,6 +33,7 @@ __all__ = [
     "portable_meta",
     "read_config",
     "read_meta",
+    "search_words",
     "set_threshold",
     "take_apart",
     "textcats",

@@ -1,7 +1,9 @@
 """The factory ``bert_retriever``: vectors of texts, learnt from pairs that belong together."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import Any, Self, cast
 
 import numpy as np
@@ -13,10 +15,11 @@ from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer, set_dropout_rate, to_numpy
 from thinc.types import Floats2d
 
-from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.errors import BertZhError, wants_memory
 from spacy_bert_zh.retrieve.contrast import contrast
 from spacy_bert_zh.retrieve.measures import first_places
 from spacy_bert_zh.textcat.space import unit
+from spacy_bert_zh.untrusted import check_msgpack, check_msgpack_file, one_line
 
 PAIR = "pair"
 """Where in a reference's ``user_data`` the text stands that belongs to its own."""
@@ -135,8 +138,39 @@ class BertRetriever(TrainablePipe):
         """There are none: see spaCy's ``TrainablePipe``."""
         raise BertZhError(f"'{self.name}' gives vectors, no labels")
 
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> Self:
+        """Read a component's folder; see spaCy's ``TrainablePipe.from_disk``.
+
+        Raises:
+            BertZhError: It is damaged, or of another component.
+        """
+        folder = Path(path)
+        with _restored(f"'{self.name}' in {folder.parent}"):
+            check_msgpack_file(folder / "model")
+            super().from_disk(folder, exclude=tuple(exclude))
+        return self
+
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> Self:
-        raise NotImplementedError
+        """Read a component's bytes; see spaCy's ``TrainablePipe.from_bytes``.
+
+        Raises:
+            BertZhError: They are damaged, or of another component.
+        """
+        with _restored(f"'{self.name}'"):
+            check_msgpack(bytes_data, "Its message")
+            super().from_bytes(bytes_data, exclude=tuple(exclude))
+        return self
+
+
+@contextmanager
+def _restored(what: str) -> Iterator[None]:
+    """Where spaCy and thinc meet what is damaged, they raise all sorts of errors."""
+    try:
+        yield
+    except Exception as error:
+        if wants_memory(error):
+            raise
+        raise BertZhError(f"The component {what} can't be read: {one_line(error)}") from error
 
 
 def pairs_of(examples: list[Example]) -> list[str]:

@@ -17,6 +17,8 @@ Found = tuple[NDArray[np.int64], Vectors]
 """Places of neighbours, the nearest first, and their cosines; both of shape (texts, neighbours)."""
 
 _QUERIES = 256
+ALIKE = 0.9
+"""The least cosine of a text's vector with what it was when it was indexed."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,20 @@ class Space:
             places[part] = np.take_along_axis(best, order, axis=1)
             cosines[part] = np.take_along_axis(near, order, axis=1)
         return places, cosines
+
+    def is_of(self, vectors: Any) -> bool:
+        """Whether a backbone that gives these vectors to the first texts gave theirs.
+
+        Args:
+            vectors: Shape (some texts, width), the width of any backbone.
+        """
+        if vectors.shape[1] != len(self.mean):
+            return False
+        now, then = (
+            unit(self.project(vectors)),
+            unit(self.vectors[: len(vectors)].astype(np.float32)),
+        )
+        return bool(((now * then).sum(axis=1) >= ALIKE).all())
 
     def to_bytes(self) -> bytes:
         """As safetensors."""

@@ -15,11 +15,12 @@ from spacy.tokens import DocBin
 
 from spacy_bert_zh.calibrate import calibrate
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.evaluate import find_vectors
 from spacy_bert_zh.explain import explain
 from spacy_bert_zh.explain.page import Told, render_page
 from spacy_bert_zh.export import export
 from spacy_bert_zh.index import Options, index
-from spacy_bert_zh.index.changing import add, find_vectors, read_entries
+from spacy_bert_zh.index.changing import add, read_entries
 from spacy_bert_zh.serve.why import WhyQuestion, make_why
 from spacy_bert_zh.textcat import Entry, Mixing, Neighbours
 from spacy_bert_zh.trust import Aims
