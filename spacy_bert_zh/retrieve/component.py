@@ -58,6 +58,8 @@ class BertRetriever(TrainablePipe):
     ) -> None:
         if not 0.0 < temperature <= 1.0:
             raise BertZhError(f"temperature = {temperature} must be in (0, 1]")
+        if not model.has_ref("backbone"):
+            model.set_ref("backbone", model)  # where whoever wants vectors looks for one
         self.vocab, self.model, self.name = vocab, model, name
         self.cfg: dict[str, Any] = {}
         self.temperature, self.as_vector = temperature, as_vector
