@@ -8,9 +8,9 @@
     spacy-bert-zh retrieve evaluate faq pairs/test.jsonl retrieval.json --text-column question
 
 It takes the questions of zhihu_hot and the posts of v2ex that have a text below their title.
-The first sentence of that is the question, the title what it should find. Of texts that nearly equal
-each other, whichever side they stand on, one is kept, so that no part knows another's. Of 5,000
-pairs 1,000 lack their title in the table: none of its entries answers them.
+The first sentence of that is the question, the title what it should find. Of pairs that
+near-duplicates link, whichever side they stand on, one is kept, so that no part knows another's. Of
+5,000 pairs 1,000 lack their title in the table: none of its entries answers them.
 """
 
 import json

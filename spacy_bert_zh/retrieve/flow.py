@@ -42,8 +42,8 @@ def build(
         BertZhError: Bad input, too many rows, or too few questions.
 
     Examples:
-        >>> build(Path("faq.csv"), Path("found"), Options("question", "answer"))["entries"]
-        3
+        >>> build(Path("faq.csv"), Path("faq"), Options("question", "answer"))["entries"]
+        2
     """
     from spacy_bert_zh.loading import use_gpu
     from spacy_bert_zh.retrieve.folder import write

@@ -126,9 +126,10 @@ class Retriever:
             BertZhError: It isn't one, or is damaged, or a package is missing.
 
         Examples:
-            >>> retriever = Retriever.load("faq")
-            >>> retriever.search("味道不错", top=1).hits[0].entry.text
-            '味道怎么样？'
+            >>> from spacy_bert_zh.retrieve import Options, build
+            >>> _ = build(Path("faq.csv"), Path("faq"), Options("question", "answer"))
+            >>> Retriever.load("faq").search("退款要多久", top=1).hits[0].entry.answer
+            '三天之内'
         """
         from spacy_bert_zh.retrieve.folder import read
 

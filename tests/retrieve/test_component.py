@@ -114,7 +114,7 @@ def test_what_is_damaged_is_refused(make: Callable[..., Language], tmp_path: Pat
     with pytest.raises(BertZhError, match="model is cut off"):
         load_pipeline(tmp_path / "saved")
     pipe = nlp.get_pipe("bert_retriever")
-    with pytest.raises(BertZhError, match="'bert_retriever' can't be read: .*cut off"):
+    with pytest.raises(BertZhError, match=r"'bert_retriever' can't be read: .*cut off"):
         pipe.from_bytes(pipe.to_bytes()[:-100])
 
 

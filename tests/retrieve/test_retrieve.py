@@ -1,4 +1,4 @@
-"""Folders that can be searched: what is found, when nothing is, how good that is, what is refused."""
+"""Folders that can be searched: what is found, how good that is, what is refused."""
 
 import json
 import shutil
@@ -185,7 +185,7 @@ def test_too_few_questions_promise_nothing(table: Path, tmp_path: Path) -> None:
     with pytest.raises(BertZhError, match="answered rightly, and others that aren't"):
         build(table, tmp_path / "faq", Options("question", "answer", "similar", few))
     few = write(tmp_path / "few.jsonl", [*rows, *({**row, "expected": ""} for row in rows)])
-    with pytest.raises(BertZhError, match="--right 0.9: "):
+    with pytest.raises(BertZhError, match=r"--right 0\.9: "):
         build(table, tmp_path / "faq", Options("question", "answer", "similar", few))
     assert not (tmp_path / "faq").exists()
 
@@ -262,7 +262,7 @@ def test_vectors_of_another_encoder(
 def test_a_pipeline_must_make_vectors(table: Path, tmp_path: Path) -> None:
     import spacy
 
-    with pytest.raises(BertZhError, match="no component with a BERT.*: none"):
+    with pytest.raises(BertZhError, match=r"no component with a BERT.*: none"):
         find_encoder(spacy.blank("zh"), None)
     with pytest.raises(BertZhError, match="Can't load the pipeline"):
         build(table, tmp_path / "out", COLUMNS, pipeline=tmp_path / "nothing")
