@@ -2,7 +2,7 @@
 
     python benchmarks/retrieval.py ../shared/data/corpus pairs
     spacy-bert-zh train configs/pairs.cfg -o training --paths.train pairs/train.jsonl \
-        --paths.dev pairs/dev.jsonl
+        --paths.dev pairs/dev.jsonl --training.max_steps 150
     spacy-bert-zh retrieve build pairs/faq.jsonl faq --text-column question \
         --pipeline training/model-best --questions pairs/held.jsonl
     spacy-bert-zh retrieve evaluate faq pairs/test.jsonl retrieval.json --text-column question

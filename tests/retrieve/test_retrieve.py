@@ -154,6 +154,8 @@ def test_an_answer_is_given_where_it_is_right_often_enough(table: Path, tmp_path
     facts = build(table, tmp_path / "faq", options)
     retriever = Retriever.load(tmp_path / "faq")
     assert retriever.refusal.score == facts["score"]
+    said = json.loads(json.dumps(retriever.search("外卖太慢吗", top=1).as_dict()))
+    assert said["known"] is True and said["hits"][0]["text"] == "外卖太慢吗"
     assert 0.5 < facts["answered"] < 0.9
     known = retriever.search("外卖太慢吗呢")
     assert known.known and known.confidence >= facts["score"]
