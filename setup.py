@@ -124,6 +124,8 @@ setup(
             "spacy_bert_zh.KerasBackbone.v1 = "
             "spacy_bert_zh.backbones.keras:build_keras_backbone_v1",
             "spacy_bert_zh.OnnxBackbone.v1 = spacy_bert_zh.backbones.onnx:build_onnx_backbone_v1",
+            "spacy_bert_zh.CommitteeBackbone.v1 = "
+            "spacy_bert_zh.backbones.committee:build_committee_backbone_v1",
             "spacy_bert_zh.SharedBackbone.v1 = "
             "spacy_bert_zh.backbones.shared:build_shared_backbone_v1",
         ],

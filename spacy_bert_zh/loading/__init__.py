@@ -3,12 +3,14 @@
 from spacy_bert_zh.loading.answers import Answer, answer_all, warm_up
 from spacy_bert_zh.loading.folders import read_config, read_meta
 from spacy_bert_zh.loading.pipeline import (
+    Network,
     Parts,
     find_textcat,
     given_labels,
     is_exclusive,
     load_pipeline,
     set_threshold,
+    shims_of,
     take_apart,
     textcats,
     thresholds_of,
@@ -19,6 +21,7 @@ from spacy_bert_zh.loading.words import Span, find_words, only, without
 
 __all__ = [
     "Answer",
+    "Network",
     "Parts",
     "Span",
     "answer_all",
@@ -34,6 +37,7 @@ __all__ = [
     "read_config",
     "read_meta",
     "set_threshold",
+    "shims_of",
     "take_apart",
     "textcats",
     "thresholds_of",

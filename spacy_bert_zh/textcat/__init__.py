@@ -24,6 +24,7 @@ from spacy_bert_zh.textcat.decision import (
 from spacy_bert_zh.textcat.head import distances, draw, plain_weights, remember_known
 from spacy_bert_zh.textcat.loss import Objective
 from spacy_bert_zh.textcat.neighbours import NEIGHBOURS, Entry, Mixing, Near, Neighbours
+from spacy_bert_zh.textcat.networks import shims_of
 from spacy_bert_zh.textcat.ngrams import (
     build_ngram_linear_v1,
     build_ngram_text_cat_v1,
@@ -65,5 +66,6 @@ __all__ = [
     "rank",
     "remember_known",
     "rescale",
+    "shims_of",
     "thresholds_of",
 ]

@@ -18,6 +18,7 @@ from thinc.api import Model
 from thinc.types import Floats2d
 
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.pieces import sections_of
 from spacy_bert_zh.textcat.base import BertTextCat
 from spacy_bert_zh.textcat.class_weights import ClassWeights, check_writable
 from spacy_bert_zh.textcat.loss import check_range
@@ -134,10 +135,11 @@ def _forget_folder(nlp: Language | None, name: str) -> None:
     if nlp is None or name not in nlp.pipe_names:
         return
     backbone = nlp._pipe_configs[name].get("model", {}).get("backbone", {})
-    source = backbone.get("name")
-    # A variable such as ${paths.weights} is no folder and stays.
-    if isinstance(source, str) and "/" in source and Path(source).is_dir():
-        backbone["name"] = Path(source).name
+    for section in sections_of(backbone).values():
+        source = section.get("name")
+        # A variable such as ${paths.weights} is no folder and stays.
+        if isinstance(source, str) and "/" in source and Path(source).is_dir():
+            section["name"] = Path(source).name
 
 
 def _default_config(exclusive_classes: bool, threshold: float, scorer: str) -> dict[str, Any]:

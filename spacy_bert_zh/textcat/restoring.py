@@ -21,6 +21,7 @@ from spacy_bert_zh.textcat.cascade import Cascade, check_cascade
 from spacy_bert_zh.textcat.decision import Rules, Score
 from spacy_bert_zh.textcat.index_files import FILES, from_parts, read_parts, to_parts
 from spacy_bert_zh.textcat.neighbours import NEIGHBOURS, Mixing, Neighbours
+from spacy_bert_zh.textcat.networks import shims_of
 from spacy_bert_zh.untrusted import (
     Strict,
     check_msgpack,
@@ -131,8 +132,7 @@ class Restoring(TextCategorizer):
         parts = read_parts(found) if isinstance(found, Path) else found
         mixing = Mixing.model_validate(self.cfg[NEIGHBOURS])
         index = from_parts(parts, mixing, where)
-        shims: list[Any] = self.model.get_ref("backbone").shims if self._has_vectors else []
-        if not shims or len(index.mean) != shims[0].width:
+        if len(index.mean) != sum(shim.width for shim in shims_of(self.model)):
             raise BertZhError(f"{where} is of another encoder: its vectors have another length")
         known = set(self.labels)
         strange = {label for entry in index.entries for label in entry.labels} - known
@@ -221,8 +221,8 @@ def _check_weights(model: Model[Any, Any], labels: list[str]) -> None:
     if "backbone" not in model.ref_names or not model.get_ref("output_layer").has_param("W"):
         return  # spaCy's own, or not trained yet
     head, backbone = model.get_ref("output_layer"), model.get_ref("backbone")
-    shim: Any = backbone.shims[0] if backbone.shims else None
-    width = backbone.get_dim("nO") if shim is None else shim.width
+    shims = shims_of(model)
+    width = sum(shim.width for shim in shims) if shims else backbone.get_dim("nO")
     _check_shape(head, "W", (len(labels), width))
     _check_shape(head, "b", (len(labels),))
     for name in ("mean", "scale"):

@@ -1,6 +1,7 @@
 """A trained classifier in ONNX: as a pipeline, and as plain files for other frameworks."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from tokenizers import Tokenizer
 
 from spacy_bert_zh.backbones.onnx.graph import Graph
 from spacy_bert_zh.checkpoint import write_tokenizer
-from spacy_bert_zh.loading import Parts, find_textcat
+from spacy_bert_zh.loading import Network, Parts, find_textcat, shims_of
+from spacy_bert_zh.pieces import sections_of
 
 ARCHITECTURE = "spacy_bert_zh.OnnxBackbone.v1"
 SETTINGS = ("max_length", "stride", "max_windows", "pooling", "prefix")
@@ -22,30 +24,38 @@ SETTINGS = ("max_length", "stride", "max_windows", "pooling", "prefix")
 
 def shorten(parts: Parts) -> Parts:
     """The same without the positions that no window reaches."""
-    length, name = parts.settings["max_length"], "embeddings.position_embeddings.weight"
-    config = {**parts.checkpoint.config, "max_position_embeddings": length}
-    weights = {**parts.checkpoint.weights}
+    return replace(parts, networks=tuple(map(_shorten, parts.networks)))
+
+
+def _shorten(network: Network) -> Network:
+    length, name = network.settings["max_length"], "embeddings.position_embeddings.weight"
+    config = {**network.checkpoint.config, "max_position_embeddings": length}
+    weights = {**network.checkpoint.weights}
     weights[name] = weights[name][:length]
-    return replace(parts, checkpoint=replace(parts.checkpoint, config=config, weights=weights))
+    shorter = replace(network.checkpoint, config=config, weights=weights)
+    return replace(network, checkpoint=shorter)
 
 
-def exchange(nlp: Language, component: str, parts: Parts, model: Any) -> Language:
-    """A copy of a pipeline whose text classifier computes by an ONNX graph.
+def exchange(nlp: Language, component: str, parts: Parts, graphs: Sequence[Any]) -> Language:
+    """A copy of a pipeline whose text classifier computes by ONNX graphs.
 
     Args:
         nlp: The pipeline; it stays as it is.
         component: Name of its text classifier.
         parts: Of the classifier.
-        model: Its graph, an `onnx.ModelProto`.
+        graphs: Of its networks, each an `onnx.ModelProto`.
     """
     config = Config(nlp.config).copy()
-    settings = {name: parts.settings[name] for name in SETTINGS}
-    backbone = {"@architectures": ARCHITECTURE, "name": None, **settings}
-    config["components"][component]["model"]["backbone"] = backbone
+    sections = sections_of(config["components"][component]["model"]["backbone"]).values()
+    for section, network in zip(sections, parts.networks, strict=True):
+        section.clear()
+        settings = {name: network.settings[name] for name in SETTINGS}
+        section.update({"@architectures": ARCHITECTURE, "name": None, **settings})
     copy = load_model_from_config(config, meta=dict(nlp.meta), auto_fill=True)
     copy.from_bytes(nlp.to_bytes())
-    shim: Any = find_textcat(copy, component).model.get_ref("backbone").shims[0]
-    shim.exchange(parts.checkpoint, model.SerializeToString())
+    shims = shims_of(find_textcat(copy, component).model)
+    for shim, network, graph in zip(shims, parts.networks, graphs, strict=True):
+        shim.exchange(network.checkpoint, graph.SerializeToString())
     return copy
 
 
