@@ -3,7 +3,8 @@
     python benchmarks/ensemble.py CORPUS/dev RUN RUN RUN RUN RUN
 
 Each half of the texts chooses (which runs, what shares) for the other, so that nothing is measured
-on texts that chose. Intervals are of the difference to the mean of the runs, by bootstrap over texts.
+on texts that chose. Intervals are of the difference to the mean of the runs, by bootstrap over
+texts.
 """
 
 import json
