@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spacy_bert_zh.audit.corpus import Rows
+from spacy_bert_zh.folds import Rows
 from spacy_bert_zh.errors import missing_extra
 
 NEIGHBOURS = 5

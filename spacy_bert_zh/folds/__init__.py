@@ -1,0 +1,18 @@
+"""Parts of a labelled corpus: dealt out evenly, written, and what others say of those left out."""
+
+from spacy_bert_zh.folds.dealing import deal, near_groups
+from spacy_bert_zh.folds.judged import Judged, judge, read_judged, to_predictions, write_judged
+from spacy_bert_zh.folds.rows import Rows, read_rows, write_parts
+
+__all__ = [
+    "Judged",
+    "Rows",
+    "deal",
+    "judge",
+    "near_groups",
+    "read_judged",
+    "read_rows",
+    "to_predictions",
+    "write_judged",
+    "write_parts",
+]
