@@ -1,6 +1,7 @@
 """What pipelines say of rows that they haven't learnt from, and the file of it."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +80,15 @@ def judge(pipeline: Path, rows: Rows, chosen: NDArray[np.int64], gpu_id: int = -
                 given[place] = [label in answer.labels for label in rows.labels]
             bar.update(len(texts))
     return Judged(chosen, scores, given.astype(bool))
+
+
+def join(parts: Sequence[Judged]) -> Judged:
+    """Several as one, by rising row."""
+    rows = np.concatenate([part.rows for part in parts])
+    order = np.argsort(rows, kind="stable")
+    scores = np.concatenate([part.scores for part in parts])
+    given = np.concatenate([part.given for part in parts])
+    return Judged(rows[order], scores[order], given[order])
 
 
 def write_judged(path: Path, rows: Rows, judged: Judged) -> None:

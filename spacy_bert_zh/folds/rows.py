@@ -15,6 +15,9 @@ from spacy_bert_zh.evaluate import read_shards
 if TYPE_CHECKING:
     from spacy.tokens import DocBin
 
+MOST_NAMED = 5
+"""Labels that a message names."""
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -38,6 +41,13 @@ class Rows:
         """The labels that are marked: one, or a list where labels don't exclude each other."""
         found = [self.labels[i] for i in np.flatnonzero(row)]
         return found[0] if self.exclusive else found
+
+    def fewer_than(self, count: int) -> str:
+        """The labels with fewer rows, with their rows, for a message; empty if there are none."""
+        rows = self.gold.sum(axis=0)
+        few = [i for i in np.argsort(rows, kind="stable") if rows[i] < count]
+        shown = ", ".join(f"'{self.labels[i]}' ({rows[i]})" for i in few[:MOST_NAMED])
+        return shown + f" and {len(few) - MOST_NAMED} more" * (len(few) > MOST_NAMED)
 
     def digest(self) -> str:
         """What tells these texts and labels from others."""

@@ -171,3 +171,37 @@ def choose_frequency(
         lengths.append(settings["max_epochs"] * count_epoch())
     steps = min((length for length in lengths if length), default=MOST_STEPS * evaluations)
     return min(-(-steps // evaluations), MOST_STEPS, settings["patience"] or MOST_STEPS)
+
+
+def load_for(
+    path: Path, overrides: dict[str, Any], train: Path, dev: Path, labels: Path
+) -> tuple[Config, tuple[str, ...]]:
+    """Read a config for others' corpora; see `load_training_config`.
+
+    Args:
+        path: The config.
+        overrides: What the user says about it, by dotted name.
+        train: What it learns from, in place of its own.
+        dev: What it is evaluated on.
+        labels: A file of labels, if it reads them from one.
+
+    Returns:
+        The config, and the dotted names of its settings for these, in their order.
+
+    Raises:
+        BertZhError: It has no corpora, or the user names some as well.
+    """
+    if not path.is_file():
+        raise BertZhError(f"No config file at {path}")
+    with readable_errors(path):
+        own = util.load_config(path, interpolate=False)
+        training = own.get("training", {})
+        keys = [f"{training.get(name)}.path" for name in ("train_corpus", "dev_corpus")]
+    if "labels" in own.get("paths", {}):
+        keys.append("paths.labels")
+    for key in ("paths.train", "paths.dev", "paths.labels", *keys):
+        if key in overrides:
+            raise BertZhError(f"--{key}: the corpus that is named stands in its place; leave it out")
+    given = zip(keys, (train, dev, labels), strict=False)
+    config = load_training_config(path, {**overrides, **{key: str(one) for key, one in given}})
+    return config, tuple(keys)
