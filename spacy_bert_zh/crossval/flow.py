@@ -74,7 +74,7 @@ def crossval(
     options = options or Options()
     check_apart(output, [corpus])
     rows = read_rows(corpus, options.folds)
-    if rare := rows.fewer_than(options.folds):
+    if rare := rows.named(rows.gold.sum(axis=0) < options.folds):
         say(f"Fewer rows than folds, so that some folds lack the label: {rare}")
     known = [*WORKBENCH, PREDICTIONS, *OUTPUTS, FOLDS]
     with workshop(output, "crossval", *known) as folder:

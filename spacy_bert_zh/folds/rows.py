@@ -42,10 +42,10 @@ class Rows:
         found = [self.labels[i] for i in np.flatnonzero(row)]
         return found[0] if self.exclusive else found
 
-    def fewer_than(self, count: int) -> str:
-        """The labels with fewer rows, with their rows, for a message; empty if there are none."""
+    def named(self, marked: NDArray[np.bool_]) -> str:
+        """Labels with their rows, the rarest first, for a message; empty if none is marked."""
         rows = self.gold.sum(axis=0)
-        few = [i for i in np.argsort(rows, kind="stable") if rows[i] < count]
+        few = [i for i in np.argsort(rows, kind="stable") if marked[i]]
         shown = ", ".join(f"'{self.labels[i]}' ({rows[i]})" for i in few[:MOST_NAMED])
         return shown + f" and {len(few) - MOST_NAMED} more" * (len(few) > MOST_NAMED)
 
