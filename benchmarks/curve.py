@@ -68,8 +68,9 @@ def _line(name: str, dev: Rows, runs: list[Run]) -> str:
         float(np.mean([value for value, run in zip(values, runs, strict=True) if run[0] == share]))
         for share in (1.0, HALF)
     )
+    numbers = f"{learnt[half].max():,.0f}, {whole:,.0f}"
     return (
-        f"| {name} | {learnt[half].max():,.0f}, {whole:,.0f} | {said:.4f} ({low:.4f} to {high:.4f}) "
+        f"| {name} | {numbers} | {said:.4f} ({low:.4f} to {high:.4f}) "
         f"| {truth:.4f} | {100 * (said - truth):+.2f} | {100 * (truth - last):+.2f} |"
     )
 

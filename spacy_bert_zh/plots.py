@@ -157,7 +157,8 @@ def curves(
     """
     figure, axes = _axes(5, 2.6, left=0.6, bottom=0.5)
     if band:
-        axes.fill_between(*zip(*band, strict=True), color=ACCENT, alpha=0.15, linewidth=0)
+        places, low, high = zip(*band, strict=True)
+        axes.fill_between(places, low, high, color=ACCENT, alpha=0.15, linewidth=0)
     for number, (name, points) in enumerate(series.items()):
         if points:
             style = {"marker": "o", "markersize": 3} if number else {"linewidth": 0.8, "alpha": 0.6}

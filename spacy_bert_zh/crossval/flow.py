@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spacy_bert_zh.crossval.options import Options
+from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.files import check_apart, remove, whole, workshop
 from spacy_bert_zh.folds import (
     CONFIG,
@@ -33,8 +34,8 @@ from spacy_bert_zh.train.config import load_for
 
 PREDICTIONS, FOLDS = "predictions.jsonl", "folds"
 OUTPUTS = ("report.json", "report.html")
-HELD = -1
-"""Rows that a fold's pipeline doesn't learn from."""
+HELD, LEARNT, CHOOSING = -1, 0, 1
+"""What a row is for in a fold: to judge by, to learn from, or to choose the best step by."""
 
 Say = Callable[[str], None]
 
@@ -110,9 +111,15 @@ class _Folds:
     ) -> None:
         self.folder, self.corpus, self.rows, self.options = folder, corpus, rows, options
         loaded, self.keys = load_for(config, overrides, corpus, corpus, folder / LABELS)
-        begin(folder, "crossval", loaded, rows, {**asdict(options), "gpu_id": None})
         self.groups = near_groups(rows.texts)
         self.fold_of = deal(rows.gold, self.groups, [1] * options.folds, options.seed)
+        for fold in range(options.folds):
+            if set(self._parts(fold)) < {HELD, LEARNT, CHOOSING}:
+                raise BertZhError(
+                    f"{corpus} has too few rows, or too few that aren't near-duplicates, for "
+                    f"{options.folds} folds with --dev {options.dev:g}: take fewer folds"
+                )
+        begin(folder, "crossval", loaded, rows, {**asdict(options), "gpu_id": None})
 
     def judge(self, fold: int) -> Judged:
         """Train without a fold, and ask about it, unless that is done."""
@@ -135,12 +142,12 @@ class _Folds:
 
     def learnt(self) -> list[int]:
         """Rows that each fold's pipeline learnt from, those that chose its step not counted."""
-        return [int((self._parts(fold) == 0).sum()) for fold in range(self.options.folds)]
+        return [int((self._parts(fold) == LEARNT).sum()) for fold in range(self.options.folds)]
 
     def _parts(self, fold: int) -> NDArray[np.int64]:
-        """What each row is for in a fold: 0 to learn from, 1 to choose by, or `HELD`."""
+        """What each row is for in a fold."""
         part_of = np.full(len(self.rows.texts), HELD)
-        learnt = self.fold_of != fold
+        seen = self.fold_of != fold
         shares = [1 - self.options.dev, self.options.dev]
-        part_of[learnt] = deal(self.rows.gold[learnt], self.groups[learnt], shares, self.options.seed)
+        part_of[seen] = deal(self.rows.gold[seen], self.groups[seen], shares, self.options.seed)
         return part_of

@@ -79,7 +79,7 @@ def curve(
         )
     with workshop(output, "curve", *WORKBENCH, *OUTPUTS, RUNS) as folder:
         runs = _Runs(folder, config_path, overrides or {}, corpus, rows, dev, options)
-        for share, lacking in runs.lacking().items():
+        for share, lacking in runs.lacking.items():
             say(f"{share:g} of the rows has none of {lacking}")
         found = []
         for seed in range(options.seeds):
@@ -113,14 +113,10 @@ class _Runs:
         self.folder, self.corpus, self.options = folder, corpus, options
         self.rows, self.dev = rows, dev
         loaded, self.keys = load_for(config, overrides, corpus, options.dev, folder / LABELS)
-        begin(
-            folder,
-            "curve",
-            loaded,
-            rows,
-            {**asdict(options), "dev": dev.digest(), "gpu_id": None},
-        )
         self.groups = near_groups(rows.texts)
+        self.lacking = self._find_lacking()
+        what = {**asdict(options), "dev": dev.digest(), "gpu_id": None}
+        begin(folder, "curve", loaded, rows, what)
 
     def parts(self, share: float, seed: int) -> NDArray[np.int64]:
         """What each row is for in a training: `LEARNT` or `LEFT_OUT`."""
@@ -129,7 +125,7 @@ class _Runs:
         part_of = deal(self.rows.gold, self.groups, steps.tolist(), seed)
         return np.where(part_of <= ends.index(share), LEARNT, LEFT_OUT)
 
-    def lacking(self) -> dict[float, str]:
+    def _find_lacking(self) -> dict[float, str]:
         """Labels of which a share has no row, by share, as far as there are any.
 
         Raises:

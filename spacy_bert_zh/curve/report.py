@@ -5,11 +5,13 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from spacy_bert_zh.curve.law import Forecast, forecast
 from spacy_bert_zh.evaluate import answer_columns, answer_figures, make_environment, resample
 from spacy_bert_zh.folds import Judged, Rows, to_predictions
+from spacy_bert_zh.plots import curves, to_svg
 
 Run = tuple[float, int, int, Judged]
 """Share, seed, rows learnt from, what was said."""
@@ -103,10 +105,6 @@ def render_page(report: dict[str, Any]) -> str:
     Args:
         report: The content of ``report.json``.
     """
-    from markupsafe import Markup
-
-    from spacy_bert_zh.plots import curves, to_svg
-
     key = report["figure"]
     series = {
         "power law": [(one["rows"], one["value"]) for one in report["curve"]],
@@ -114,16 +112,13 @@ def render_page(report: dict[str, Any]) -> str:
     }
     band = [(one["rows"], one["low"], one["high"]) for one in report["curve"]]
     picture = to_svg(curves(series, "training rows", FIGURES[key], band))
-    return (
-        make_environment("spacy_bert_zh.curve")
-        .get_template("curve.html")
-        .render(
-            report=report,
-            names=FIGURES,
-            picture=Markup(picture),
-            ahead=report["curve"][-1],
-            labels=_by_gain(report),
-        )
+    template = make_environment("spacy_bert_zh.curve").get_template("curve.html")
+    return template.render(
+        report=report,
+        names=FIGURES,
+        picture=Markup(picture),
+        ahead=report["curve"][-1],
+        labels=_by_gain(report),
     )
 
 

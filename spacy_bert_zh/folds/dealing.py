@@ -1,4 +1,4 @@
-"""Rows dealt out to parts: each gets its share of every label, and near-duplicates stay together."""
+"""Rows dealt out to parts: each with its share of every label, near-duplicates together."""
 
 from collections.abc import Sequence
 
@@ -70,18 +70,18 @@ class _Hand:
     def deal_label(self, label: int) -> None:
         """Deal out all groups with a label that are left."""
         those = self.order[(self.part_of[self.order] < 0) & (self.has[self.order, label] > 0)]
-        for group in those:
-            self._give(group, self.lacks[:, label])
+        for one in those:
+            self._give(one, self.lacks[:, label])
         self.left[label] = 0
 
     def deal_rest(self) -> None:
         """Deal out the groups without a label."""
-        for group in self.order[self.part_of[self.order] < 0]:
-            self._give(group, self.room)
+        for one in self.order[self.part_of[self.order] < 0]:
+            self._give(one, self.room)
 
-    def _give(self, group: int, lacks: NDArray[np.float64]) -> None:
+    def _give(self, one: int, lacks: NDArray[np.float64]) -> None:
         part = int(np.lexsort((self.random.random(len(lacks)), self.room, lacks))[-1])
-        self.part_of[group] = part
-        self.lacks[part] -= self.has[group]
-        self.room[part] -= self.sizes[group]
-        self.left -= self.has[group]
+        self.part_of[one] = part
+        self.lacks[part] -= self.has[one]
+        self.room[part] -= self.sizes[one]
+        self.left -= self.has[one]

@@ -1,19 +1,20 @@
 """What pipelines say of rows that they haven't learnt from, and the file of it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from spacy.language import Language
 from tqdm import tqdm
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import EXCERPT, Predictions
 from spacy_bert_zh.files import whole
 from spacy_bert_zh.folds.rows import Rows
-from spacy_bert_zh.loading import answer_all, find_textcat, load_pipeline, use_gpu, warm_up
+from spacy_bert_zh.loading import Answer, answer_all, find_textcat, load_pipeline, use_gpu, warm_up
 from spacy_bert_zh.untrusted import Closed, checked, parse_json, read_text, shorten_text
 
 MOST = 1 << 31
@@ -65,21 +66,23 @@ def judge(pipeline: Path, rows: Rows, chosen: NDArray[np.int64], gpu_id: int = -
             "let the config take its labels from paths.labels, as ours do"
         )
     warm_up(nlp)
-    scores, given = (np.zeros((len(chosen), len(rows.labels))) for _ in range(2))
-    with tqdm(total=len(chosen), desc="judge", unit=" texts", disable=None) as bar:
-        for start in range(0, len(chosen), _CHUNK):
-            texts = [rows.texts[i] for i in chosen[start : start + _CHUNK]]
-            for place, (text, answer) in enumerate(
-                zip(texts, answer_all(nlp, texts), strict=True), start
-            ):
-                if answer is None:
-                    raise BertZhError(
-                        f"{pipeline} fails on '{shorten_text(text, 50)}': leave it out of the corpus"
-                    )
-                scores[place] = [answer.scores[label] for label in rows.labels]
-                given[place] = [label in answer.labels for label in rows.labels]
-            bar.update(len(texts))
-    return Judged(chosen, scores, given.astype(bool))
+    answers = [
+        answer
+        for start in tqdm(range(0, len(chosen), _CHUNK), "judge", unit="k texts", disable=None)
+        for answer in _ask(nlp, [rows.texts[i] for i in chosen[start : start + _CHUNK]])
+    ]
+    scores = [[answer.scores[label] for label in rows.labels] for answer in answers]
+    given = [[label in answer.labels for label in rows.labels] for answer in answers]
+    return Judged(chosen, np.array(scores), np.array(given))
+
+
+def _ask(nlp: Language, texts: list[str]) -> Iterator[Answer]:
+    for text, answer in zip(texts, answer_all(nlp, texts), strict=True):
+        if answer is None:
+            raise BertZhError(
+                f"The pipeline fails on '{shorten_text(text, 50)}': leave it out of the corpus"
+            )
+        yield answer
 
 
 def join(parts: Sequence[Judged]) -> Judged:

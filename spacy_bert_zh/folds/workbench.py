@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 CONFIG, LABELS, SETUP = WORKBENCH = "config.cfg", "labels.json", "setup.json"
 
 
-def begin(folder: Path, command: str, config: "Config", rows: Rows, options: dict[str, Any]) -> None:
+def begin(
+    folder: Path, command: str, config: "Config", rows: Rows, options: dict[str, Any]
+) -> None:
     """Write what all trainings have in common, or go on with the same.
 
     Args:

@@ -201,7 +201,7 @@ def load_for(
         keys.append("paths.labels")
     for key in ("paths.train", "paths.dev", "paths.labels", *keys):
         if key in overrides:
-            raise BertZhError(f"--{key}: the corpus that is named stands in its place; leave it out")
+            raise BertZhError(f"--{key}: what is given stands in its place; leave it out")
     given = zip(keys, (train, dev, labels), strict=False)
     config = load_training_config(path, {**overrides, **{key: str(one) for key, one in given}})
     return config, tuple(keys)
