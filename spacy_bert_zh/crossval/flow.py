@@ -110,7 +110,7 @@ class _Folds:
         options: Options,
     ) -> None:
         self.folder, self.corpus, self.rows, self.options = folder, corpus, rows, options
-        loaded, self.keys = load_for(config, overrides, corpus, corpus, folder / LABELS)
+        loaded, self.keys = load_for(config, overrides, corpus, corpus)
         self.groups = near_groups(rows.texts)
         self.fold_of = deal(rows.gold, self.groups, [1] * options.folds, options.seed)
         for fold in range(options.folds):

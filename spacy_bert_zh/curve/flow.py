@@ -112,7 +112,7 @@ class _Runs:
     ) -> None:
         self.folder, self.corpus, self.options = folder, corpus, options
         self.rows, self.dev = rows, dev
-        loaded, self.keys = load_for(config, overrides, corpus, options.dev, folder / LABELS)
+        loaded, self.keys = load_for(config, overrides, corpus, options.dev)
         self.groups = near_groups(rows.texts)
         self.lacking = self._find_lacking()
         what = {**asdict(options), "dev": dev.digest(), "gpu_id": None}

@@ -174,19 +174,19 @@ def choose_frequency(
 
 
 def load_for(
-    path: Path, overrides: dict[str, Any], train: Path, dev: Path, labels: Path
+    path: Path, overrides: dict[str, Any], train: Path, dev: Path
 ) -> tuple[Config, tuple[str, ...]]:
-    """Read a config for others' corpora; see `load_training_config`.
+    """Read a config that is to learn from other corpora; see `load_training_config`.
 
     Args:
         path: The config.
         overrides: What the user says about it, by dotted name.
-        train: What it learns from, in place of its own.
-        dev: What it is evaluated on.
-        labels: A file of labels, if it reads them from one.
+        train: What it may learn from, to check it by.
+        dev: What it may be evaluated on.
 
     Returns:
-        The config, and the dotted names of its settings for these, in their order.
+        The config without corpora, and the dotted names of its settings for these: train, dev, and
+        the file of labels, if it reads them from one.
 
     Raises:
         BertZhError: It has no corpora, or the user names some as well.
@@ -202,6 +202,12 @@ def load_for(
     for key in ("paths.train", "paths.dev", "paths.labels", *keys):
         if key in overrides:
             raise BertZhError(f"--{key}: what is given stands in its place; leave it out")
-    given = zip(keys, (train, dev, labels), strict=False)
-    config = load_training_config(path, {**overrides, **{key: str(one) for key, one in given}})
+    given = {keys[0]: str(train), keys[1]: str(dev)}
+    config = load_training_config(path, {**overrides, **given})
+    for key in keys:
+        *sections, last = key.split(".")
+        section: dict[str, Any] = config
+        for name in sections:
+            section = section[name]
+        section[last] = None
     return config, tuple(keys)

@@ -146,13 +146,19 @@ def test_a_label_with_fewer_rows_than_folds_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--folds", "1"], "--folds is 1: it must be 2 or more"),
-        (["--dev", "1"], "--dev is 1.0"),
-        (["--minutes", "-1"], "--minutes is -1"),
+        ({"folds": 1}, "--folds is 1: it must be 2 or more"),
+        ({"dev": 1.0}, "--dev is 1.0"),
+        ({"minutes": -1}, "--minutes is -1"),
+        ({"seed": -1}, "--seed is -1"),
     ],
 )
-def test_bad_options_are_one_line(
-    options: list[str], message: str, corpus: Path, tmp_path: Path
-) -> None:
-    out = run_cli("crossval", CONFIG, corpus / "train", tmp_path / "o", *options, check=False)
-    assert out.returncode == 1 and message in out.stderr
+def test_bad_options(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(BertZhError, match=message):
+        Options(**options)
+
+
+def test_the_command_says_what_is_wrong_in_one_line(corpus: Path, tmp_path: Path) -> None:
+    words = ["crossval", CONFIG, corpus / "train", tmp_path / "out", "--training.max_step", 1]
+    out = run_cli(*words, check=False)
+    assert out.returncode == 1 and out.stderr.count("\n") == 1
+    assert "training.max_step is unknown" in out.stderr and not (tmp_path / "out").exists()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from spacy_bert_zh.curve import Options, curve
 from spacy_bert_zh.curve.law import fit_law, forecast
+from spacy_bert_zh.curve.options import parse_options
 from spacy_bert_zh.curve.report import lines
 from spacy_bert_zh.errors import BertZhError
 from tests.conftest import REPOSITORY, run_cli
@@ -105,7 +106,13 @@ def test_shares_that_cant_teach_are_refused(corpus: Path, tmp_path: Path) -> Non
         ("a,b", "give numbers"),
     ],
 )
-def test_bad_shares_are_one_line(shares: str, message: str, corpus: Path, tmp_path: Path) -> None:
-    words = ["curve", CONFIG, corpus / "train", tmp_path / "o", "--dev", corpus / "dev"]
-    out = run_cli(*words, "--shares", shares, check=False)
-    assert out.returncode == 1 and message in out.stderr
+def test_bad_shares(shares: str, message: str) -> None:
+    with pytest.raises(BertZhError, match=message):
+        parse_options(dev=Path("dev"), shares=shares)
+
+
+def test_the_command_says_what_is_wrong_in_one_line(corpus: Path, tmp_path: Path) -> None:
+    words = ["curve", CONFIG, corpus / "train", tmp_path / "out", "--dev", corpus / "dev"]
+    out = run_cli(*words, "--shares", "0.1,0.5,1", check=False)
+    assert out.returncode == 1 and out.stderr.count("\n") == 1
+    assert "give 4 or more" in out.stderr and not (tmp_path / "out").exists()
