@@ -40,7 +40,7 @@ def make_report(
     learnt = np.array([float(count) for _, _, count, _ in runs])
     ahead = TIMES * learnt.max()
     found = forecast_figure(columns, key, learnt, np.geomspace(learnt.min(), ahead, POINTS))
-    lines = [
+    lines: list[dict[str, Any]] = [
         {"share": share, "seed": seed, "rows": count, **_figures(one), "f1": _f1(one, rows.labels)}
         for (share, seed, count, _), one in zip(runs, columns, strict=True)
     ]
