@@ -116,8 +116,9 @@ class _Folds:
         for fold in range(options.folds):
             if set(self._parts(fold)) < {HELD, LEARNT, CHOOSING}:
                 raise BertZhError(
-                    f"{corpus} has too few rows, or too few that aren't near-duplicates, for "
-                    f"{options.folds} folds with --dev {options.dev:g}: take fewer folds"
+                    f"{corpus} has too few rows, or too few that aren't near-duplicates, "
+                    f"for {options.folds} folds and a --dev-share of {options.dev_share:g}: take "
+                    "fewer folds"
                 )
         begin(folder, "crossval", loaded, rows, {**asdict(options), "gpu_id": None})
 
@@ -148,6 +149,6 @@ class _Folds:
         """What each row is for in a fold."""
         part_of = np.full(len(self.rows.texts), HELD)
         seen = self.fold_of != fold
-        shares = [1 - self.options.dev, self.options.dev]
+        shares = [1 - self.options.dev_share, self.options.dev_share]
         part_of[seen] = deal(self.rows.gold[seen], self.groups[seen], shares, self.options.seed)
         return part_of

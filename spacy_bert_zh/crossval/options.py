@@ -11,14 +11,14 @@ class Options:
 
     Args:
         folds: Parts of the corpus; each is judged by a pipeline that learnt from the others.
-        dev: Share of a fold's training rows that chooses its best step.
+        dev_share: Share of a fold's training rows that chooses its best step.
         minutes: About how long all trainings may take, on this machine; 0 doesn't limit.
         seed: Of the folds; that of the trainings is the config's.
         gpu_id: GPU id, or -1 for the CPU.
     """
 
     folds: int = 5
-    dev: float = 0.1
+    dev_share: float = 0.1
     minutes: float = 0.0
     seed: int = 0
     gpu_id: int = -1
@@ -26,8 +26,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.folds < 2:
             raise BertZhError(f"--folds is {self.folds}: it must be 2 or more")
-        if not 0 < self.dev < 1:
-            raise BertZhError(f"--dev is {self.dev}: it must be between 0 and 1")
+        if not 0 < self.dev_share < 1:
+            raise BertZhError(f"--dev-share is {self.dev_share}: it must be between 0 and 1")
         for name in ("minutes", "seed"):
             if getattr(self, name) < 0:
                 raise BertZhError(f"--{name} is {getattr(self, name)}: it must be 0 or more")

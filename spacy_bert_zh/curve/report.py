@@ -108,7 +108,7 @@ def render_page(report: dict[str, Any]) -> str:
     key = report["figure"]
     series = {
         "power law": [(one["rows"], one["value"]) for one in report["curve"]],
-        "measured": sorted((one["rows"], one[key]) for one in report["runs"]),
+        "measured": _means(report["runs"], key),
     }
     band = [(one["rows"], one["low"], one["high"]) for one in report["curve"]]
     picture = to_svg(curves(series, "training rows", FIGURES[key], band))
@@ -122,14 +122,21 @@ def render_page(report: dict[str, Any]) -> str:
     )
 
 
+def _means(runs: Sequence[dict[str, Any]], key: str) -> list[tuple[float, float]]:
+    """Rows and figure of each share, the means over its trainings."""
+    shares = sorted({run["share"] for run in runs})
+    alike = [[(run["rows"], run[key]) for run in runs if run["share"] == one] for one in shares]
+    return [(float(rows), float(value)) for rows, value in (np.mean(one, axis=0) for one in alike)]
+
+
 def _by_gain(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """Labels, with the mean F1 after each number of rows, those first that gained most at last."""
-    numbers = sorted({one["rows"] for one in report["runs"]})
+    """Labels, with the mean F1 after each share, those first that gained most at last."""
+    shares = sorted({one["share"] for one in report["runs"]})
     found = []
     for label, rows in report["labels"].items():
         values = [
-            [one["f1"][label] for one in report["runs"] if one["rows"] == number]
-            for number in numbers
+            [one["f1"][label] for one in report["runs"] if one["share"] == share]
+            for share in shares
         ]
         if None not in values[0]:
             means = [float(np.mean(one)) for one in values]

@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -79,6 +82,25 @@ def test_it_goes_on_after_the_folds_that_are_done(
         crossval(CONFIG, corpus / "dev", copy, overrides=QUICK, options=OPTIONS)
 
 
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_scores(
+    done: tuple[Path, dict[str, Any]], corpus: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    words = [sys.executable, "-m", "spacy_bert_zh", "crossval", CONFIG, corpus / "train", output]
+    command = [*map(str, words), "--folds", "2"]
+    command += [str(word) for key, value in QUICK.items() for word in (f"--{key}", value)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while not (output / "folds" / "1" / "corpus").exists():
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert said(output) == said(done[0])
+    assert json.loads((output / "report.json").read_text("utf-8")) == done[1]
+
+
 def test_audit_takes_what_was_said(
     done: tuple[Path, dict[str, Any]], corpus: Path, tmp_path: Path
 ) -> None:
@@ -147,7 +169,7 @@ def test_a_label_with_fewer_rows_than_folds_is_named(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"folds": 1}, "--folds is 1: it must be 2 or more"),
-        ({"dev": 1.0}, "--dev is 1.0"),
+        ({"dev_share": 1.0}, "--dev-share is 1.0"),
         ({"minutes": -1}, "--minutes is -1"),
         ({"seed": -1}, "--seed is -1"),
     ],
