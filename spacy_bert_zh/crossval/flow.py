@@ -125,8 +125,14 @@ class _Folds:
     def judge(self, fold: int) -> Judged:
         """Train without a fold, and ask about it, unless that is done."""
         place = self.folder / FOLDS / str(fold)
-        if (place / PREDICTIONS).exists():
-            return read_judged(place / PREDICTIONS, self.rows)
+        if not (place / PREDICTIONS).exists():
+            self._train(fold, place)
+        # What nobody needs any more takes most of the room.
+        for rest in ("corpus", "model-last"):
+            remove(place / rest)
+        return read_judged(place / PREDICTIONS, self.rows)
+
+    def _train(self, fold: int, place: Path) -> None:
         remove(place / "corpus")
         train, dev = place / "corpus" / "train", place / "corpus" / "dev"
         write_parts(self.corpus, self._parts(fold), [train, dev])
@@ -136,10 +142,6 @@ class _Folds:
         held = np.flatnonzero(self.fold_of == fold)
         judged = judge(place / "model-best", self.rows, held, self.options.gpu_id)
         write_judged(place / PREDICTIONS, self.rows, judged)
-        # What nobody needs any more takes most of the room.
-        for rest in ("corpus", "model-last"):
-            remove(place / rest)
-        return judged
 
     def learnt(self) -> list[int]:
         """Rows that each fold's pipeline learnt from, those that chose its step not counted."""

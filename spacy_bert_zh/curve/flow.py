@@ -147,8 +147,13 @@ class _Runs:
     def judge(self, share: float, seed: int) -> Judged:
         """Train on a share and ask about all texts to measure by, unless that is done."""
         place = self.folder / RUNS / f"{share:g}-{seed}"
-        if (place / PREDICTIONS).exists():
-            return read_judged(place / PREDICTIONS, self.dev)
+        if not (place / PREDICTIONS).exists():
+            self._train(share, seed, place)
+        for rest in ("training", "corpus"):
+            remove(place / rest)
+        return read_judged(place / PREDICTIONS, self.dev)
+
+    def _train(self, share: float, seed: int, place: Path) -> None:
         training, train = place / "training", place / "corpus"
         remove(train)
         write_parts(self.corpus, self.parts(share, seed), [train])
@@ -165,6 +170,3 @@ class _Runs:
         every = np.arange(len(self.dev.texts))
         judged = judge(training / "model-last", self.dev, every, self.options.gpu_id)
         write_judged(place / PREDICTIONS, self.dev, judged)
-        for rest in (training, train):
-            remove(rest)
-        return judged

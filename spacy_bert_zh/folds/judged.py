@@ -71,8 +71,7 @@ def judge(pipeline: Path, rows: Rows, chosen: NDArray[np.int64], gpu_id: int = -
         for start in tqdm(range(0, len(chosen), _CHUNK), "judge", unit="k texts", disable=None)
         for answer in _ask(nlp, [rows.texts[i] for i in chosen[start : start + _CHUNK]])
     ]
-    # Rounded as they are written: whoever goes on from the file has the same.
-    scores = [[round(answer.scores[label], _DIGITS) for label in rows.labels] for answer in answers]
+    scores = [[answer.scores[label] for label in rows.labels] for answer in answers]
     given = [[label in answer.labels for label in rows.labels] for answer in answers]
     return Judged(chosen, np.array(scores), np.array(given))
 
@@ -104,7 +103,10 @@ def write_judged(path: Path, rows: Rows, judged: Judged) -> None:
                 text=rows.texts[row],
                 gold=_names(rows, rows.gold[row]),
                 given=_names(rows, given),
-                scores=dict(zip(rows.labels, scores.tolist(), strict=True)),
+                scores={
+                    label: round(float(score), _DIGITS)
+                    for label, score in zip(rows.labels, scores, strict=True)
+                },
             )
             file.write(json.dumps(line.model_dump(), ensure_ascii=False) + "\n")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.evaluate import PICTURE
 from spacy_bert_zh.files import started
 
 LOG = "train.log"
@@ -38,7 +39,7 @@ def train_apart(
     minutes: float = 0.0,
     gpu_id: int = -1,
 ) -> None:
-    """Train, or go on training; what it says stands in ``train.log`` beside the pipelines.
+    """Train, or go on training, unless that is done; ``train.log`` has what it says.
 
     Args:
         config: What is trained.
@@ -50,6 +51,8 @@ def train_apart(
     Raises:
         BertZhError: It failed; what it said last.
     """
+    if (folder / PICTURE).exists():  # the last thing that a training makes
+        return
     folder.mkdir(parents=True, exist_ok=True)
     command = train_command(config, folder, overrides, minutes, gpu_id)
     with (
