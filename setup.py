@@ -81,6 +81,8 @@ setup(
             "attack/templates/*.html",
             "audit/templates/*.html",
             "compare/templates/*.html",
+            "crossval/templates/*.html",
+            "curve/templates/*.html",
             "distill/student.cfg",
             "evaluate/templates/*.html",
             "explain/templates/*.html",

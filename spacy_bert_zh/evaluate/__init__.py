@@ -14,6 +14,7 @@ from spacy_bert_zh.evaluate.paired import (
     texts_needed,
 )
 from spacy_bert_zh.evaluate.predictions import (
+    EXCERPT,
     Predictions,
     check_corpus,
     constant_of,
@@ -26,6 +27,7 @@ from spacy_bert_zh.evaluate.shares import share_of
 from spacy_bert_zh.evaluate.table import print_table
 
 __all__ = [
+    "EXCERPT",
     "METRICS",
     "PICTURE",
     "Predictions",
