@@ -14,7 +14,7 @@ from thinc.api import to_numpy
 from spacy_bert_zh.backbones.base import BackboneShim
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.loading import find_textcat, is_exclusive, thresholds_of
-from spacy_bert_zh.textcat import NGRAMS, Cascade, ngram_bias, plain_weights
+from spacy_bert_zh.textcat import NGRAMS, Cascade, given_of, ngram_bias, plain_weights
 
 BATCH = 128
 """Texts that are asked about at once."""
@@ -152,10 +152,7 @@ class Classifier:
 
     def given(self, scores: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Which labels the pipeline gives; shape (texts, labels)."""
-        if is_exclusive(self.pipe):
-            return np.arange(scores.shape[1]) == scores.argmax(axis=1)[:, None]
-        found: NDArray[np.bool_] = scores >= list(thresholds_of(self.pipe).values())
-        return found
+        return given_of(self.pipe, scores)
 
 
 def _read(text: str) -> Any:

@@ -17,7 +17,7 @@ from thinc.api import to_numpy
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError, wants_memory
 from spacy_bert_zh.loading.folders import check_folder
-from spacy_bert_zh.textcat import plain_weights, thresholds_of
+from spacy_bert_zh.textcat import given_of, plain_weights, thresholds_of
 from spacy_bert_zh.untrusted import one_line
 
 
@@ -162,12 +162,9 @@ def given_labels(nlp: Language, cats: dict[str, float]) -> list[str]:
     """
     given: list[str] = []
     for pipe in textcats(nlp):
-        scores = {label: cats[label] for label in pipe.labels if label in cats}
-        if is_exclusive(pipe):
-            given += [max(scores, key=scores.__getitem__)] if scores else []
-        else:
-            least = thresholds_of(pipe)
-            given += [label for label, score in scores.items() if score >= least[label]]
+        scores = np.asarray([[cats.get(label, -1.0) for label in pipe.labels]])
+        if (scores >= 0).any():
+            given += [pipe.labels[column] for column in np.flatnonzero(given_of(pipe, scores)[0])]
     return list(dict.fromkeys(given))
 
 

@@ -21,7 +21,7 @@ from spacy_bert_zh.evaluate import (
     predict,
     read_as_classified,
 )
-from spacy_bert_zh.loading import is_exclusive, thresholds_of
+from spacy_bert_zh.loading import is_exclusive
 from spacy_bert_zh.textcat import (
     Abstention,
     BertTextCat,
@@ -30,6 +30,7 @@ from spacy_bert_zh.textcat import (
     confidence,
     distances,
     draw,
+    given_of,
     remember_known,
     rescale,
 )
@@ -202,8 +203,8 @@ def _surest(pipe: BertTextCat, said: Predictions) -> tuple[NDArray[Any], NDArray
     """How sure each answer is, and whether it is right as a whole; shape (texts,) each."""
     given = said.predicted.astype(bool)
     if not said.exclusive:  # its thresholds may be newer than what it said
-        thresholds = thresholds_of(pipe)
-        given = said.scores >= np.asarray([thresholds[label] for label in said.labels])
+        order = np.asarray([said.labels.index(label) for label in pipe.labels])
+        given = given_of(pipe, said.scores[:, order])[:, np.argsort(order)]
     pairs = zip(said.scores.tolist(), given.tolist(), strict=True)
     surest = np.asarray([confidence(scores, mask, said.exclusive) for scores, mask in pairs])
     return surest, (given == said.gold.astype(bool)).all(1)
