@@ -35,6 +35,8 @@ class Parts:
         ngrams: The table of a linear model of n-grams whose logits are added; shape (hash
             values, labels). None if there is no such model.
         ngram_size: Characters of its longest n-gram.
+        below: Of labels that are a tree, each with all below it, whose highest score it has; see
+            `Tree.table`. None if they are none.
     """
 
     checkpoint: Checkpoint
@@ -45,6 +47,7 @@ class Parts:
     exclusive_classes: bool
     ngrams: NDArray[np.float32] | None = None
     ngram_size: int = 0
+    below: NDArray[np.int64] | None = None
 
 
 def use_gpu(gpu_id: int) -> None:
@@ -214,6 +217,7 @@ def take_apart(pipe: TextCategorizer) -> Parts:
     if linear is not None:
         table = model.attrs["linear_rate"] * to_numpy(linear.get_param("W"))
     weights, bias = map(to_numpy, plain_weights(head))
+    tree = getattr(pipe, "tree", None)
     return Parts(
         checkpoint,
         shim.settings.as_dict(),
@@ -223,4 +227,5 @@ def take_apart(pipe: TextCategorizer) -> Parts:
         not model.attrs["multi_label"],
         table,
         linear.attrs["ngram_size"] if linear is not None else 0,
+        tree.table() if tree is not None else None,
     )

@@ -17,6 +17,7 @@ class Taxonomy:
 
     Attributes:
         parents: The parent of each label that has one.
+        alone: Further labels, at the top and with none under them.
 
     Raises:
         BertZhError: A label is its own ancestor.
@@ -28,6 +29,7 @@ class Taxonomy:
     """
 
     parents: Mapping[str, str]
+    alone: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         checked: set[str] = set()
@@ -42,6 +44,11 @@ class Taxonomy:
                         "itself"
                     )
             checked.update(seen)
+
+    @property
+    def labels(self) -> set[str]:
+        """All labels."""
+        return {*self.parents, *self.parents.values(), *self.alone}
 
     def path(self, label: str) -> list[str]:
         """A label with all above it, from the top."""
@@ -101,7 +108,7 @@ def _check_names(parents: Mapping[str, str], separator: str) -> None:
 def read_taxonomy(path: Path) -> Taxonomy:
     """Read a table of child and parent with a tab between them, or JSON as `convert` writes it.
 
-    A label at the top stands in the second column alone, or in the first with an empty second.
+    A label at the top without any under it stands alone in its line; in JSON its parent is "".
 
     Args:
         path: A file in UTF-8; one whose name ends in ``.json`` is an object, child to parent.
@@ -110,7 +117,11 @@ def read_taxonomy(path: Path) -> Taxonomy:
         BertZhError: A line is no pair, a label has two parents or is its own ancestor.
     """
     try:
-        return Taxonomy(_read_json(path) if path.suffix == ".json" else _read_table(path))
+        pairs = _read_json(path) if path.suffix == ".json" else _read_table(path)
+        parents = {child: parent for child, parent in pairs.items() if parent}
+        if not parents:
+            raise BertZhError("it names no child with a parent")
+        return Taxonomy(parents, frozenset(pairs.keys() - parents.keys()))
     except BertZhError as error:
         message = str(error)
         raise BertZhError(message if str(path) in message else f"{path}: {message}") from None
@@ -118,32 +129,27 @@ def read_taxonomy(path: Path) -> Taxonomy:
 
 def _read_json(path: Path) -> dict[str, str]:
     found = read_json(path)
-    if not all(isinstance(parent, str) and parent for parent in found.values()):
+    if not all(isinstance(parent, str) for parent in found.values()):
         raise BertZhError("it must name one parent for each label: {child: parent}")
     return found
 
 
 def _read_table(path: Path) -> dict[str, str]:
-    lines = read_text(path).removeprefix("\ufeff").splitlines()
     parents: dict[str, str] = {}
     places: dict[str, int] = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip():
             continue
         child, *rest = (part.strip() for part in line.split("\t"))
+        parent = rest[0] if rest else ""
         if not child or len(rest) > 1:
             raise BertZhError(
                 f"line {number} is no child and parent with a tab between them: '{line[:50]}'"
             )
-        parent = rest[0] if rest else ""
-        if child in places and parents.get(child, "") != parent:
+        if parents.get(child, parent) != parent:
             raise BertZhError(
-                f"'{child}' has two parents, '{parents.get(child, '')}' in line {places[child]} "
-                f"and '{parent}' in line {number}: a tree has one for each label"
+                f"'{child}' has two parents, '{parents[child]}' in line {places[child]} and "
+                f"'{parent}' in line {number}: in a tree it has one"
             )
-        places[child] = number
-        if parent:
-            parents[child] = parent
-    if not parents:
-        raise BertZhError("it holds no child and parent with a tab between them")
+        parents[child], places[child] = parent, number
     return parents

@@ -21,7 +21,7 @@ from spacy_bert_zh.evaluate import (
     predict,
     read_as_classified,
 )
-from spacy_bert_zh.loading import is_exclusive
+from spacy_bert_zh.loading import is_exclusive, thresholds_of
 from spacy_bert_zh.textcat import (
     Abstention,
     BertTextCat,
@@ -58,8 +58,8 @@ def own(pipe: TextCategorizer) -> BertTextCat:
     if isinstance(pipe, BertTextCat) and ({"backbone", "output_layer"} <= refs or "ngrams" in refs):
         return pipe
     raise BertZhError(
-        f"The component '{pipe.name}' can't be calibrated: expected bert_textcat or "
-        "bert_textcat_multilabel with BertTextCat, BertTextCatEnsemble or NgramTextCat"
+        f"The component '{pipe.name}' can't be calibrated: expected one of our factories "
+        "with BertTextCat, BertTextCatEnsemble or NgramTextCat"
     )
 
 
@@ -107,6 +107,7 @@ def fit(
     if aims.aim is not None:
         found = find_thresholds(after.scores, after.gold, after.known, read_aim(aims.aim))
         pipe.cfg["thresholds"] = dict(zip(after.labels, found.tolist(), strict=True))
+        pipe.cfg["thresholds"] = thresholds_of(pipe)  # which a tree may lower
         facts |= {"aim": aims.aim, "thresholds": pipe.cfg["thresholds"]}
     return facts | decide_by(nlp, pipe, dev, after, aims)
 
@@ -182,7 +183,9 @@ def _scale(pipe: BertTextCat, said: Predictions) -> dict[str, Any]:
         slopes, shifts = ones / temperature, 0 * ones
         facts: dict[str, Any] = {"temperature": temperature}
     else:
-        found = fit_logistic(said.scores, said.gold, said.known)
+        # A label of a tree may have said what one below it says: all must change alike.
+        together = getattr(pipe, "tree", None) is not None
+        found = fit_logistic(said.scores, said.gold, said.known, together)
         slopes, shifts = (values[order] for values in found)
         facts = {"slopes": slopes.tolist(), "shifts": shifts.tolist()}
         _move_thresholds(pipe, slopes, shifts)
