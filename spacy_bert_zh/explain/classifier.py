@@ -85,6 +85,15 @@ class Classifier:
                 found.append(to_numpy(self.pipe.predict(docs)))
         return np.concatenate(found)
 
+    def told_by(self, text: str, rows: Sequence[int]) -> list[int]:
+        """The labels whose logits these say of a text: in a tree perhaps those of labels below."""
+        tree = getattr(self.pipe, "tree", None)
+        if tree is None:
+            return list(rows)
+        with self.zone():
+            apart = to_numpy(self.pipe.model.predict([self.nlp.make_doc(text)]))
+        return [int(row) for row in tree.winners(apart)[0, rows]]
+
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """What the BERT makes of texts; shape (texts, hidden size)."""
         found = [np.zeros((0, self.shim.width), dtype=np.float32)]
