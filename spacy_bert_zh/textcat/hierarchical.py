@@ -72,7 +72,9 @@ class BertHierarchicalTextCategorizer(BertMultiLabelTextCategorizer):
             BertZhError: There is no tree, or no possible one.
         """
         names = set(self.labels)
-        names |= {cat for eg in get_examples() for cat in eg.y.cats} if labels is None else {*labels}
+        names |= (
+            {cat for eg in get_examples() for cat in eg.y.cats} if labels is None else {*labels}
+        )
         tree = split_labels(names, separator) if taxonomy is None else Taxonomy(taxonomy)
         parents = tree.among(names)
         if not parents:

@@ -82,7 +82,9 @@ def test_scores_agree_in_both_halves_of_the_default(checkpoint: Path) -> None:
     nlp = spacy.blank("zh")
     model = {"backbone": {"name": str(checkpoint), "max_length": 64}}
     pipe = nlp.add_pipe(HIERARCHICAL, config={"model": model})
-    rows = [(text, f"{label}/{'外卖' if '外卖' in text else '堂食'}") for text, label in make_rows(64)]
+    rows = [
+        (text, f"{label}/{'外卖' if '外卖' in text else '堂食'}") for text, label in make_rows(64)
+    ]
     examples = [Example.from_dict(nlp.make_doc(t), {"cats": {label: 1.0}}) for t, label in rows]
     optimizer = nlp.initialize(lambda: examples)
     losses = []
@@ -96,9 +98,7 @@ def test_scores_agree_in_both_halves_of_the_default(checkpoint: Path) -> None:
     assert all(agree(doc.cats, parents) for doc in nlp.pipe([*TEXTS, *(text for text, _ in rows)]))
 
 
-def test_it_learns_the_tree_and_stays_the_same_when_saved(
-    hierarchical: Path, trees: Path
-) -> None:
+def test_it_learns_the_tree_and_stays_the_same_when_saved(hierarchical: Path, trees: Path) -> None:
     nlp = load_pipeline(hierarchical)
     parents = json.loads((trees / "corpus" / "taxonomy.json").read_text("utf-8"))
     assert pipe_of(nlp).cfg["taxonomy"] == parents
@@ -121,7 +121,14 @@ def test_one_path_is_given_as_deep_as_it_is_sure(hierarchical: Path) -> None:
     nlp = load_pipeline(hierarchical, {key: "one"})
     pipe = pipe_of(nlp)
     parents = pipe.cfg["taxonomy"]
-    cats = {"好评": 0.9, "好评/味道": 0.6, "好评/其余": 0.7, "差评": 0.8, "差评/味道": 0.8, "差评/其余": 0.1}
+    cats = {
+        "好评": 0.9,
+        "好评/味道": 0.6,
+        "好评/其余": 0.7,
+        "差评": 0.8,
+        "差评/味道": 0.8,
+        "差评/其余": 0.1,
+    }
     assert set(cats) == set(pipe.labels)
     assert set(given_labels(nlp, cats)) == {"好评", "好评/其余"}
     set_threshold(pipe, 0.75)

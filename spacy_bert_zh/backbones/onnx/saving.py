@@ -104,4 +104,6 @@ def _add_tree(graph: Graph, apart: str, below: NDArray[np.int64]) -> None:
         graph.weights.append(numpy_helper.from_array(values, name))
     add(helper.make_node("Gather", [apart, "head_below"], ["head_paths"], "head_paths", axis=1))
     # The axes are an input from opset 18 on.
-    add(helper.make_node("ReduceMax", ["head_paths", "head_last"], ["scores"], "scores", keepdims=0))
+    add(
+        helper.make_node("ReduceMax", ["head_paths", "head_last"], ["scores"], "scores", keepdims=0)
+    )
