@@ -7,8 +7,8 @@
 labels (9 types and 65 of events), 80 % to learn from; nothing is set for the corpus. `--ngrams`
 takes the n-grams of the default alone. The last model is measured, on the other 20 %. "own" are
 thresholds that `calibrate` finds for F1: each half of the texts is decided by those of the other.
-Every run is a process of its own; results stand in WORK/trees.jsonl as soon as they are there, and a
-second call does only what is missing.
+Every run is a process of its own; results stand in WORK/trees.jsonl as soon as they are there, and
+a second call does only what is missing.
 """
 
 import json

@@ -17,7 +17,7 @@ from thinc.api import to_numpy
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError, wants_memory
 from spacy_bert_zh.loading.folders import check_folder
-from spacy_bert_zh.textcat import given_of, plain_weights, thresholds_of
+from spacy_bert_zh.textcat import given_of, plain_weights
 from spacy_bert_zh.untrusted import one_line
 
 

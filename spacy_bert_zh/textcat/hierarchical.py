@@ -71,10 +71,9 @@ class BertHierarchicalTextCategorizer(BertMultiLabelTextCategorizer):
         Raises:
             BertZhError: There is no tree, or no possible one.
         """
-        names = set(self.labels)
-        names |= (
-            {cat for eg in get_examples() for cat in eg.y.cats} if labels is None else {*labels}
-        )
+        if labels is None:
+            labels = (label for example in get_examples() for label in example.y.cats)
+        names = list(dict.fromkeys([*self.labels, *labels]))
         tree = split_labels(names, separator) if taxonomy is None else Taxonomy(taxonomy)
         parents = tree.among(names)
         if not parents:
@@ -84,7 +83,8 @@ class BertHierarchicalTextCategorizer(BertMultiLabelTextCategorizer):
                 "separator of the labels; for labels without a tree take bert_textcat_multilabel"
             )
         self.cfg["taxonomy"] = parents
-        super().initialize(get_examples, nlp=nlp, labels=sorted(tree.closed(names)))
+        above = sorted(tree.closed(names) - set(names))
+        super().initialize(get_examples, nlp=nlp, labels=[*names, *above])
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> Self:
         """Read a component's folder; see `Restoring.from_disk`.

@@ -73,7 +73,7 @@ def test_a_bad_taxonomy_leaves_nothing_behind(tmp_path: Path, table: str, said: 
 
 
 def test_levels_that_are_none_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BertZhError, match="no label has '/' in it, e.g. '体育'"):
+    with pytest.raises(BertZhError, match="no label has '/' in it"):
         convert(source(tmp_path), tmp_path / "out", Options("csv", level_separator="/"))
     rows = ["进球,新闻/体育", "投篮,体育/篮球"]
     with pytest.raises(BertZhError, match="'体育' is the end of '新闻/体育'"):
