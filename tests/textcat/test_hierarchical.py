@@ -9,13 +9,16 @@ import spacy
 from spacy.language import Language
 from spacy.training import Corpus, Example
 
+from spacy_bert_zh.distill.scores import load_teachers
+from spacy_bert_zh.distill.students import make_student
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.explain import explain
 from spacy_bert_zh.loading import given_labels, load_pipeline, set_threshold
 from spacy_bert_zh.textcat import Taxonomy, thresholds_of
+from spacy_bert_zh.train.flow import train
 from spacy_bert_zh.trust import Aims
 from spacy_bert_zh.trust.fit import fit
-from tests.conftest import HIERARCHICAL, example_of, lower, make_rows, pipe_of
+from tests.conftest import HIERARCHICAL, REPOSITORY, example_of, lower, make_rows, pipe_of
 from tests.textcat.cats import TEXTS, Make
 
 TREE = {"b": "a", "c": "b", "d": "a"}
@@ -223,3 +226,34 @@ def test_a_tree_that_was_changed_is_refused(
     path.write_text(json.dumps({**saved, "taxonomy": tree}, ensure_ascii=False), "utf-8")
     with pytest.raises(BertZhError, match=said):
         load_pipeline(tmp_path / "other")
+
+
+@pytest.mark.parametrize("student", ["ngrams", "layers=1"])
+def test_a_student_that_would_lose_the_tree_is_refused(
+    hierarchical: Path, tmp_path: Path, student: str
+) -> None:
+    teachers = load_teachers([str(hierarchical)], None)
+    with pytest.raises(BertZhError, match=r"such as configs/trees\.cfg with paths\.taxonomy"):
+        make_student(student, teachers, tmp_path)
+
+
+def test_the_config_learns_a_tree(trees: Path, checkpoint: Path, tmp_path: Path) -> None:
+    corpus, component = trees / "corpus", f"components.{HIERARCHICAL}"
+    best = train(
+        REPOSITORY / "configs" / "trees.cfg",
+        tmp_path / "out",
+        overrides={
+            "training.optimizer.learn_rate.total_steps": 20,
+            "training.eval_frequency": 10,
+            "paths.train": str(corpus / "train"),
+            "paths.dev": str(corpus / "dev"),
+            "paths.labels": str(corpus / "labels.json"),
+            "paths.taxonomy": str(corpus / "taxonomy.json"),
+            "paths.weights": str(checkpoint),
+            f"{component}.model.backbone.max_length": 64,
+            f"{component}.model.linear_model.length": 4096,
+        },
+    )
+    pipe = pipe_of(spacy.load(best))
+    assert pipe.cfg["taxonomy"] == json.loads((corpus / "taxonomy.json").read_text("utf-8"))
+    assert list(pipe.labels) == json.loads((corpus / "labels.json").read_text("utf-8"))
