@@ -1,7 +1,7 @@
 """A tree of labels beside flat ones, on event types: violations, and how well the leaves are told.
 
     python benchmarks/trees.py ../shared/data WORK
-    python benchmarks/trees.py ../shared/data WORK --ngrams --steps 3000
+    python benchmarks/trees.py ../shared/data WORK --ngrams --length 65536 --steps 1500 --seeds 0
 
 "tree" is `configs/trees.cfg`, "flat" `configs/multilabel.cfg` on the same texts with the same 74
 labels (9 types and 65 of events), 80 % to learn from; nothing is set for the corpus. `--ngrams`
@@ -32,6 +32,8 @@ def main(
     seeds: Annotated[str, typer.Option(help="Seeds, between commas.")] = "0,1,2",
     steps: Annotated[int, typer.Option(help="Of each training; 0 is the recipe's.")] = 0,
     ngrams: Annotated[bool, typer.Option(help="N-grams without a BERT.")] = False,
+    length: Annotated[int, typer.Option(help="Rows of the n-grams' table.")] = 2**18,
+    kinds: Annotated[str, typer.Option(help="Of " + ", ".join(CONFIGS))] = ",".join(CONFIGS),
 ) -> None:
     """Convert, run what is missing, then print the table."""
     corpus, results = work / "tree_of_events", work / "trees.jsonl"
@@ -39,9 +41,9 @@ def main(
         events = CORPORA["events"]
         call("convert", data / events.source, corpus, *events.options, "--level-separator", "-")
     wanted = [
-        {"kind": kind, "seed": int(seed), "steps": steps, "ngrams": ngrams}
+        {"kind": kind, "seed": int(seed), "steps": steps, "ngrams": ngrams, "length": length}
         for seed in seeds.split(",")
-        for kind in CONFIGS
+        for kind in kinds.split(",")
     ]
     for setup in wanted:
         if any(setup.items() <= row.items() for row in read(results)):
@@ -66,6 +68,7 @@ def run(corpus: Path, folder: Path, setup: dict[str, Any]) -> dict[str, float]:
     config["system"]["seed"] = setup["seed"]
     config["training"]["eval_frequency"] = 1_000_000  # one look, which decides nothing
     component = next(iter(config["components"].values()))
+    component["model"]["linear_model"]["length"] = setup["length"]
     if setup["ngrams"]:
         component["model"] = {
             "@architectures": "spacy_bert_zh.NgramTextCat.v1",
