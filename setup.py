@@ -107,6 +107,7 @@ setup(
         "console_scripts": ["spacy-bert-zh = spacy_bert_zh.cli:app"],
         "spacy_factories": [
             "bert_textcat = spacy_bert_zh.textcat:make_bert_textcat",
+            "bert_textcat_hierarchical = spacy_bert_zh.textcat:make_bert_textcat_hierarchical",
             "bert_textcat_multilabel = spacy_bert_zh.textcat:make_bert_textcat_multilabel",
             "zh_repair = spacy_bert_zh.repair:make_zh_repair",
         ],

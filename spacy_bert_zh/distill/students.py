@@ -64,6 +64,8 @@ def make_student(student: str, teachers: Teachers, folder: Path) -> Student:
     Raises:
         BertZhError: The first teacher has fewer layers, or no BERT to take them from.
     """
+    if student == NGRAMS or _LAYERS.fullmatch(student):
+        _check_flat(student, teachers)
     if student == NGRAMS:
         return _fill(teachers, _ngrams(teachers.exclusive), folder)
     if match := _LAYERS.fullmatch(student):
@@ -85,6 +87,14 @@ def make_student(student: str, teachers: Teachers, folder: Path) -> Student:
     with readable_errors(Path(student)):
         config = load_config(Path(student), interpolate=False)
     return Student(Path(student), config.get("paths", {}).keys(), {}, _nothing)
+
+
+def _check_flat(student: str, teachers: Teachers) -> None:
+    if hasattr(find_textcat(teachers.pipelines[0], None), "tree"):
+        raise BertZhError(
+            f"--student {student}: the teacher's labels are a tree, which such a student wouldn't "
+            "have; give a config that has it, such as configs/trees.cfg with paths.taxonomy"
+        )
 
 
 def _nothing(pipe: BertTextCat) -> None:

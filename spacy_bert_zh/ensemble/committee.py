@@ -42,7 +42,6 @@ def seat(runs: Sequence[Run]) -> tuple[Language, list[float]]:
     """
     check_same(
         runs,
-        ("labels", lambda run: run.parts.labels),
         ("components", lambda run: [run.nlp.get_pipe_meta(n).factory for n in run.nlp.pipe_names]),
         ("settings of the model", _describe),
     )

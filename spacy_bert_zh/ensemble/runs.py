@@ -65,7 +65,7 @@ def micro_f1(said: Predictions) -> float:
 
 
 def check_same(runs: Sequence[Run], *others: tuple[str, Any]) -> None:
-    """Whether pipelines are the same in what they must be.
+    """Whether pipelines have the same labels, and are the same in what else they must be.
 
     Args:
         runs: The pipelines; each is compared with the first.
@@ -75,8 +75,9 @@ def check_same(runs: Sequence[Run], *others: tuple[str, Any]) -> None:
         BertZhError: One differs; it names the first thing.
     """
     first = runs[0]
+    labels = ("labels", lambda run: (run.parts.labels, run.pipe.cfg.get("taxonomy")))
     for run in runs[1:]:
-        for what, of in others:
+        for what, of in (labels, *others):
             if of(run) != of(first):
                 raise BertZhError(
                     f"{run.name} has other {what} than {first.name}, so they can't become one "

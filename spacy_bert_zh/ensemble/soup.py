@@ -32,7 +32,6 @@ def cook(runs: Sequence[Run], dev: Path) -> tuple[Language, float, list[float]]:
     """
     check_same(
         runs,
-        ("labels", lambda run: run.parts.labels),
         ("settings of the backbone", lambda run: run.parts.settings),
         ("word pieces", lambda run: run.parts.checkpoint.tokenizer.to_str()),
         ("sizes", lambda run: _shapes(run.parts)),

@@ -14,7 +14,14 @@ from thinc.api import to_numpy
 from spacy_bert_zh.backbones.base import BackboneShim
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.loading import find_textcat, is_exclusive, thresholds_of
-from spacy_bert_zh.textcat import NGRAMS, Cascade, ngram_bias, plain_weights, shims_of
+from spacy_bert_zh.textcat import (
+    NGRAMS,
+    Cascade,
+    given_of,
+    ngram_bias,
+    plain_weights,
+    shims_of,
+)
 
 BATCH = 128
 """Texts that are asked about at once."""
@@ -83,6 +90,15 @@ class Classifier:
                 docs = [self.nlp.make_doc(text) for text in texts[start : start + BATCH]]
                 found.append(to_numpy(self.pipe.predict(docs)))
         return np.concatenate(found)
+
+    def told_by(self, text: str, rows: Sequence[int]) -> list[int]:
+        """The labels whose logits these say of a text: in a tree perhaps those of labels below."""
+        tree = getattr(self.pipe, "tree", None)
+        if tree is None:
+            return list(rows)
+        with self.zone():
+            apart = to_numpy(self.pipe.model.predict([self.nlp.make_doc(text)]))
+        return [int(row) for row in tree.winners(apart)[0, rows]]
 
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """What the BERT makes of texts; shape (texts, hidden size)."""
@@ -156,10 +172,7 @@ class Classifier:
 
     def given(self, scores: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Which labels the pipeline gives; shape (texts, labels)."""
-        if is_exclusive(self.pipe):
-            return np.arange(scores.shape[1]) == scores.argmax(axis=1)[:, None]
-        found: NDArray[np.bool_] = scores >= list(thresholds_of(self.pipe).values())
-        return found
+        return given_of(self.pipe, scores)
 
 
 def _read(text: str) -> Any:

@@ -13,11 +13,11 @@ from spacy_bert_zh.loading.pipeline import (
     shims_of,
     take_apart,
     textcats,
-    thresholds_of,
     use_gpu,
 )
 from spacy_bert_zh.loading.portable import portable, portable_config, portable_meta
 from spacy_bert_zh.loading.words import Span, find_words, only, without
+from spacy_bert_zh.textcat import thresholds_of
 
 __all__ = [
     "Answer",

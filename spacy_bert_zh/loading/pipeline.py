@@ -17,7 +17,7 @@ from thinc.api import to_numpy
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError, wants_memory
 from spacy_bert_zh.loading.folders import check_folder
-from spacy_bert_zh.textcat import plain_weights, shims_of, thresholds_of
+from spacy_bert_zh.textcat import given_of, plain_weights, shims_of
 from spacy_bert_zh.untrusted import one_line
 
 
@@ -47,6 +47,8 @@ class Parts:
         ngrams: The table of a linear model of n-grams whose logits are added; shape (hash
             values, labels). None if there is no such model.
         ngram_size: Characters of its longest n-gram.
+        below: Of labels that are a tree, each with all below it, whose highest score it has; see
+            `Tree.table`. None if they are none.
     """
 
     networks: tuple[Network, ...]
@@ -56,6 +58,7 @@ class Parts:
     exclusive_classes: bool
     ngrams: NDArray[np.float32] | None = None
     ngram_size: int = 0
+    below: NDArray[np.int64] | None = None
 
     @property
     def network(self) -> Network:
@@ -197,12 +200,9 @@ def given_labels(nlp: Language, cats: dict[str, float]) -> list[str]:
     """
     given: list[str] = []
     for pipe in textcats(nlp):
-        scores = {label: cats[label] for label in pipe.labels if label in cats}
-        if is_exclusive(pipe):
-            given += [max(scores, key=scores.__getitem__)] if scores else []
-        else:
-            least = thresholds_of(pipe)
-            given += [label for label, score in scores.items() if score >= least[label]]
+        scores = np.asarray([[cats.get(label, -1.0) for label in pipe.labels]])
+        if (scores >= 0).any():
+            given += [pipe.labels[column] for column in np.flatnonzero(given_of(pipe, scores)[0])]
     return list(dict.fromkeys(given))
 
 
@@ -253,6 +253,7 @@ def take_apart(pipe: TextCategorizer) -> Parts:
     if linear is not None:
         table = model.attrs["linear_rate"] * to_numpy(linear.get_param("W"))
     weights, bias = map(to_numpy, plain_weights(head))
+    tree = getattr(pipe, "tree", None)
     return Parts(
         tuple(networks),
         list(pipe.labels),
@@ -261,4 +262,5 @@ def take_apart(pipe: TextCategorizer) -> Parts:
         not model.attrs["multi_label"],
         table,
         linear.attrs["ngram_size"] if linear is not None else 0,
+        tree.table() if tree is not None else None,
     )

@@ -6,7 +6,7 @@ On top come class weights, label smoothing and soft targets.
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from spacy.language import Language
 from spacy.pipeline.textcat import textcat_score
@@ -142,7 +142,8 @@ def _forget_folder(nlp: Language | None, name: str) -> None:
             section["name"] = Path(source).name
 
 
-def _default_config(exclusive_classes: bool, threshold: float, scorer: str) -> dict[str, Any]:
+def default_config(exclusive_classes: bool, threshold: float, scorer: str) -> dict[str, Any]:
+    """What the factories take where a config says nothing."""
     linear_model = {
         "@architectures": "spacy_bert_zh.NgramLinear.v1",
         "ngram_size": 3,
@@ -189,15 +190,18 @@ def _default_config(exclusive_classes: bool, threshold: float, scorer: str) -> d
 
 # As spaCy weighs its own text categorizers: cats_score counts, the others are shown.
 _SCORES = ("score_desc", "micro_p", "micro_r", "micro_f", "macro_p", "macro_r", "macro_f")
-_SCORE_WEIGHTS: dict[str, float | None] = {
+SCORE_WEIGHTS: dict[str, float | None] = {
     "cats_score": 1.0,
     **{f"cats_{name}": None for name in (*_SCORES, "macro_auc", "f_per_type")},
 }
 
 
-def _factory(
-    component: type[BertTextCategorizer] | type[BertMultiLabelTextCategorizer],
-) -> Callable[..., BertTextCat]:
+Component = TypeVar("Component", bound=BertTextCategorizer | BertMultiLabelTextCategorizer)
+
+
+def component_factory(component: type[Component]) -> Callable[..., Component]:
+    """What makes a component of a class, by the settings that all of them have."""
+
     def make(
         nlp: Language,
         name: str,
@@ -209,7 +213,7 @@ def _factory(
         r_drop: float,
         adversarial: str | None,
         adversarial_epsilon: float,
-    ) -> BertTextCat:
+    ) -> Component:
         check_writable(class_weights)
         made = component(
             nlp.vocab,
@@ -229,13 +233,13 @@ def _factory(
 make_bert_textcat = Language.factory(
     "bert_textcat",
     assigns=["doc.cats"],
-    default_config=_default_config(True, 0.0, "spacy.textcat_scorer.v2"),
-    default_score_weights=_SCORE_WEIGHTS,
-)(_factory(BertTextCategorizer))
+    default_config=default_config(True, 0.0, "spacy.textcat_scorer.v2"),
+    default_score_weights=SCORE_WEIGHTS,
+)(component_factory(BertTextCategorizer))
 
 make_bert_textcat_multilabel = Language.factory(
     "bert_textcat_multilabel",
     assigns=["doc.cats"],
-    default_config=_default_config(False, 0.5, "spacy.textcat_multilabel_scorer.v2"),
-    default_score_weights=_SCORE_WEIGHTS,
-)(_factory(BertMultiLabelTextCategorizer))
+    default_config=default_config(False, 0.5, "spacy.textcat_multilabel_scorer.v2"),
+    default_score_weights=SCORE_WEIGHTS,
+)(component_factory(BertMultiLabelTextCategorizer))

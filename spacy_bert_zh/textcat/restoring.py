@@ -22,6 +22,7 @@ from spacy_bert_zh.textcat.decision import Rules, Score
 from spacy_bert_zh.textcat.index_files import FILES, from_parts, read_parts, to_parts
 from spacy_bert_zh.textcat.neighbours import NEIGHBOURS, Mixing, Neighbours
 from spacy_bert_zh.textcat.networks import shims_of
+from spacy_bert_zh.textcat.taxonomy import Taxonomy
 from spacy_bert_zh.untrusted import (
     Strict,
     check_msgpack,
@@ -53,6 +54,7 @@ class _Settings(Strict):
     decision: Rules | None = None
     cascade: Cascade | None = None
     neighbours: Mixing | None = None
+    taxonomy: dict[Label, Label] = Field(default={})
 
 
 class Restoring(TextCategorizer):
@@ -170,6 +172,9 @@ def _check_settings(settings: dict[str, Any], where: Path | str) -> None:
     if len(set(labels)) < len(labels):
         twice = next(label for i, label in enumerate(labels) if label in labels[:i])
         raise BertZhError(f"{where} has the label {shorten(twice)} twice")
+    if strange := {*found.taxonomy, *found.taxonomy.values()} - set(labels):
+        raise BertZhError(f"{where} has {shorten(min(strange))} in its tree, which is no label")
+    Taxonomy(found.taxonomy)
 
 
 def _kind(name: str) -> str:

@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
 from spacy.language import Language
 from spacy.util import load_model_from_config
 from thinc.api import Config
@@ -89,7 +91,10 @@ def _with_head(parts: Parts, model: Any) -> Any:
     logits = graph.linear("vectors", "head", parts.weights, parts.bias)
     # The axis of a softmax is the last one, if nothing is said.
     kind = "Softmax" if parts.exclusive_classes else "Sigmoid"
-    graph.nodes.append(helper.make_node(kind, [logits], ["scores"], "scores"))
+    apart = "scores" if parts.below is None else "head_apart"
+    graph.nodes.append(helper.make_node(kind, [logits], [apart], apart))
+    if parts.below is not None:
+        _add_tree(graph, apart, parts.below)
     whole = onnx.ModelProto()
     whole.CopyFrom(model)
     whole.graph.node.extend(graph.nodes)
@@ -100,3 +105,15 @@ def _with_head(parts: Parts, model: Any) -> Any:
     whole.graph.output[0].CopyFrom(scores)
     onnx.checker.check_model(whole)
     return whole
+
+
+def _add_tree(graph: Graph, apart: str, below: NDArray[np.int64]) -> None:
+    """Let each label of a tree have the highest score of itself and all below it."""
+    add = graph.nodes.append
+    for name, values in (("head_below", below), ("head_last", np.asarray([2], np.int64))):
+        graph.weights.append(numpy_helper.from_array(values, name))
+    add(helper.make_node("Gather", [apart, "head_below"], ["head_paths"], "head_paths", axis=1))
+    # The axes are an input from opset 18 on.
+    add(
+        helper.make_node("ReduceMax", ["head_paths", "head_last"], ["scores"], "scores", keepdims=0)
+    )
