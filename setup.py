@@ -46,6 +46,7 @@ EXTRAS = {
     ],
     "plots": ["jinja2>=3.1", "matplotlib>=3.9", "rich>=13", "scikit-learn>=1.5"],
     "pretrain": ["accelerate>=1.0", "jieba>=0.42.1", "matplotlib>=3.9", "torch>=2.9"],
+    "retrieve": ["bm25s>=0.2", "jieba>=0.42.1", "scikit-learn>=1.5"],
     "search": ["jinja2>=3.1", "matplotlib>=3.9", "optuna>=4.2", "scikit-learn>=1.5"],
     "package": ["build>=1.2", "setuptools>=70", "wheel>=0.43"],
 }
@@ -109,6 +110,7 @@ setup(
             "bert_textcat = spacy_bert_zh.textcat:make_bert_textcat",
             "bert_textcat_hierarchical = spacy_bert_zh.textcat:make_bert_textcat_hierarchical",
             "bert_textcat_multilabel = spacy_bert_zh.textcat:make_bert_textcat_multilabel",
+            "bert_retriever = spacy_bert_zh.retrieve:make_bert_retriever",
             "zh_repair = spacy_bert_zh.repair:make_zh_repair",
         ],
         "spacy_architectures": [
@@ -138,6 +140,7 @@ setup(
         "spacy_readers": [
             "spacy_bert_zh.shuffled_corpus.v1 = "
             "spacy_bert_zh.train.corpus:build_shuffled_corpus_v1",
+            "spacy_bert_zh.pairs.v1 = spacy_bert_zh.retrieve:build_pairs_v1",
         ],
         "spacy_callbacks": [
             "spacy_bert_zh.portable.v1 = spacy_bert_zh.loading.portable:build_portable_v1",

@@ -18,8 +18,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from spacy_bert_zh.evaluate import read_shards
-from spacy_bert_zh.index.changing import add, find_vectors, read_entries
+from spacy_bert_zh.evaluate import find_vectors, read_shards
+from spacy_bert_zh.index.changing import add, read_entries
 from spacy_bert_zh.index.weighing import choose
 from spacy_bert_zh.loading import find_textcat, load_pipeline
 

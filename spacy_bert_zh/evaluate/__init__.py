@@ -25,6 +25,7 @@ from spacy_bert_zh.evaluate.predictions import (
 from spacy_bert_zh.evaluate.reliability import calibration_error, make_claims
 from spacy_bert_zh.evaluate.shares import share_of
 from spacy_bert_zh.evaluate.table import print_table
+from spacy_bert_zh.evaluate.vectors import find_vectors
 
 __all__ = [
     "EXCERPT",
@@ -41,6 +42,7 @@ __all__ = [
     "count_pairs",
     "draw_history",
     "evaluate",
+    "find_vectors",
     "holm",
     "interval",
     "make_claims",

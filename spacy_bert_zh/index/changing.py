@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,13 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.evaluate import read_shards
+from spacy_bert_zh.evaluate import find_vectors, read_shards
 from spacy_bert_zh.loading import is_exclusive
 from spacy_bert_zh.reading import Options, Reject, Row, Source, get_format
-from spacy_bert_zh.repair import repair
 from spacy_bert_zh.textcat import BertTextCat, Entry, Mixing, Neighbours, draw
 from spacy_bert_zh.textcat.neighbours import MOST
 from spacy_bert_zh.trust.novelty import fit_gaussians
 from spacy_bert_zh.untrusted import read_text, shorten_text
-
-BATCH = 256
-ALIKE = 0.9
-"""The least cosine of a text's vector with what it was when it was indexed."""
 
 
 def read_entries(nlp: Language, path: Path, most: int = 0) -> list[Entry]:
@@ -172,16 +166,6 @@ def _forms(text: str) -> tuple[str, str]:
     return json.dumps(text, ensure_ascii=False), json.dumps(text)
 
 
-def find_vectors(nlp: Language, pipe: BertTextCat, texts: Sequence[str]) -> Any:
-    """Vectors of texts as the classifier reads them; shape (texts, width)."""
-    backbone, rest, found = pipe.model.get_ref("backbone"), iter(texts), []
-    while batch := list(islice(rest, BATCH)):
-        with nlp.memory_zone():
-            docs = [repair(nlp, nlp.make_doc(text)) for text in batch]
-            found.append(pipe.model.ops.to_numpy(backbone.predict(docs)))
-    return np.concatenate(found)
-
-
 def _begin(vectors: Any, entries: Sequence[Entry], learnt: Sequence[str]) -> Neighbours:
     """An index without texts, which knows how vectors of one label vary."""
     names = sorted({label for entry in entries for label in entry.labels})
@@ -194,15 +178,13 @@ def _begin(vectors: Any, entries: Sequence[Entry], learnt: Sequence[str]) -> Nei
         whiten = found if np.isfinite(found).all() else whiten
     none = np.zeros((0, vectors.shape[1]), dtype=np.float16)
     mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return Neighbours(Mixing(learnt=list(learnt)), mean, whiten, none, [])
+    return Neighbours(mean, whiten, none, Mixing(learnt=list(learnt)), [])
 
 
 def _check_encoder(nlp: Language, pipe: BertTextCat, known: Neighbours) -> None:
     if not len(known):
         return
-    now = known.project(find_vectors(nlp, pipe, [known.entries[0].text]))[0]
-    then = known.vectors[0].astype(np.float32)
-    if now @ then < ALIKE * np.linalg.norm(now) * np.linalg.norm(then):
+    if not known.is_of(find_vectors(nlp, pipe, [known.entries[0].text])):
         raise BertZhError(
             f"The index of '{pipe.name}' holds vectors of another encoder: make one anew with "
             "--add, for the pipeline before it was indexed"

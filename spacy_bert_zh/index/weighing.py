@@ -11,11 +11,11 @@ from spacy.language import Language
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import check_corpus, read_as_classified
-from spacy_bert_zh.index.changing import BATCH
+from spacy_bert_zh.evaluate.vectors import BATCH
 from spacy_bert_zh.loading import is_exclusive
 from spacy_bert_zh.pieces import Documents
 from spacy_bert_zh.textcat import BertTextCat, Neighbours
-from spacy_bert_zh.textcat.neighbours import Found
+from spacy_bert_zh.textcat.space import Found
 
 SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 TEMPERATURES = (0.02, 0.05, 0.1, 0.2)

@@ -16,7 +16,7 @@ from spacy_bert_zh.loading.pipeline import (
     use_gpu,
 )
 from spacy_bert_zh.loading.portable import portable, portable_config, portable_meta
-from spacy_bert_zh.loading.words import Span, find_words, only, without
+from spacy_bert_zh.loading.words import Span, find_words, only, search_words, without
 from spacy_bert_zh.textcat import thresholds_of
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "portable_meta",
     "read_config",
     "read_meta",
+    "search_words",
     "set_threshold",
     "shims_of",
     "take_apart",

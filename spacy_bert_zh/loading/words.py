@@ -1,6 +1,7 @@
 """Words of a text, and the text without some of them."""
 
 import os
+import unicodedata
 from collections.abc import Collection, Sequence
 from functools import cache
 from itertools import pairwise
@@ -32,6 +33,18 @@ def find_words(text: str) -> tuple[Span, ...]:
     cuts = [len(words) * number // MOST for number in range(MOST + 1)]
     pairs = pairwise(cuts)
     return tuple((words[first][0], words[last - 1][1]) for first, last in pairs)
+
+
+def search_words(text: str) -> list[str]:
+    """The words by which a text is searched for: long ones and what they are made of, too.
+
+    In lower case and of usual width (Unicode's NFKC), without marks and white space.
+
+    Raises:
+        BertZhError: jieba is not installed.
+    """
+    plain = unicodedata.normalize("NFKC", text).lower()
+    return [word for word in _jieba().cut_for_search(plain) if any(map(str.isalnum, word))]
 
 
 def without(text: str, spans: Collection[Span]) -> str:

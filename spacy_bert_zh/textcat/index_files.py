@@ -2,15 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from safetensors.numpy import load, save
-
-from spacy_bert_zh.checkpoint import check_finite
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.textcat.neighbours import MOST, Entry, Mixing, Neighbours
+from spacy_bert_zh.textcat.space import read_space
 from spacy_bert_zh.untrusted import checked, parse_json, read_bytes
 
 FILES = VECTORS, TEXTS = ("vectors.safetensors", "texts.jsonl")
@@ -19,14 +14,9 @@ _MOST_BYTES = 1 << 30
 
 def to_parts(index: Neighbours) -> dict[str, bytes]:
     """As files, by name."""
-    arrays: dict[str, NDArray[Any]] = {
-        "mean": index.mean,
-        "whiten": index.whiten,
-        "vectors": index.vectors,
-    }
     lines = (json.dumps(entry.model_dump(), ensure_ascii=False) for entry in index.entries)
     text = "".join(f"{line}\n" for line in lines)
-    return {VECTORS: save(arrays), TEXTS: text.encode("utf-8", "surrogatepass")}
+    return {VECTORS: index.to_bytes(), TEXTS: text.encode("utf-8", "surrogatepass")}
 
 
 def from_parts(parts: dict[str, bytes], mixing: Mixing, where: Path | str) -> Neighbours:
@@ -36,11 +26,10 @@ def from_parts(parts: dict[str, bytes], mixing: Mixing, where: Path | str) -> Ne
         BertZhError: They are damaged, or don't fit each other.
     """
     try:
-        arrays = load(parts[VECTORS])
         # Not splitlines: a text may hold other ends of lines.
         lines = parts[TEXTS].decode("utf-8", "surrogatepass").split("\n")[:-1]
-        mean, whiten, vectors = (arrays[name] for name in ("mean", "whiten", "vectors"))
-    except Exception as error:  # safetensors' own, KeyError, UnicodeDecodeError
+        data = parts[VECTORS]
+    except (KeyError, UnicodeDecodeError) as error:
         raise BertZhError(f"{where} is damaged ({type(error).__name__}: {error})") from error
     if len(lines) > MOST:
         raise BertZhError(f"{where} has {len(lines):,} texts, and {MOST:,} is the most")
@@ -48,17 +37,8 @@ def from_parts(parts: dict[str, bytes], mixing: Mixing, where: Path | str) -> Ne
         checked(Entry, parse_json(line, f"{where}, line {number}"), f"{where}, line {number}")
         for number, line in enumerate(lines, 1)
     ]
-    for name, array in arrays.items():
-        check_finite(name, array.astype(np.float32), where)
-    width, kinds = len(mean), (mean.dtype, whiten.dtype, vectors.dtype)
-    shapes = (mean.shape, whiten.shape, vectors.shape)
-    if shapes != ((width,), (width, width), (len(entries), width)) or kinds != (
-        np.float32,
-        np.float32,
-        np.float16,
-    ):
-        raise BertZhError(f"{where} is damaged: {len(entries)} texts, vectors of {shapes}")
-    return Neighbours(mixing, mean, whiten, vectors, entries)
+    space = read_space(data, len(entries), where)
+    return Neighbours(space.mean, space.whiten, space.vectors, mixing, entries)
 
 
 def read_parts(folder: Path) -> dict[str, bytes]:

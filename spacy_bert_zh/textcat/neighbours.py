@@ -10,11 +10,11 @@ from functools import cached_property
 from typing import Annotated, Any, Self, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, StringConstraints
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.textcat.claims import Claims, find_claims
+from spacy_bert_zh.textcat.space import Found, Space, Vectors
 from spacy_bert_zh.untrusted import Closed, shorten
 
 NEIGHBOURS = "neighbours"
@@ -25,11 +25,7 @@ NEAREST = 32
 """Texts that have a say."""
 MOST = 100_000
 """Texts of an index: each answer compares with all of them."""
-_QUERIES = 256
 
-Vectors = NDArray[np.float32]
-Found = tuple[NDArray[np.int64], Vectors]
-"""Places of neighbours, the nearest first, and their cosines; both of shape (texts, neighbours)."""
 Label = Annotated[str, StringConstraints(min_length=1)]
 
 
@@ -79,26 +75,16 @@ class Near:
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class Neighbours(Space):
     """Labelled texts by their vectors.
 
     Attributes:
         mixing: What weight they have.
-        mean: Subtracted from vectors first; shape (width,).
-        whiten: By which they are then multiplied, so that what varies within a label weighs less;
-            shape (width, width).
-        vectors: Of the texts after that, in float16; shape (texts, width).
         entries: The texts.
     """
 
     mixing: Mixing
-    mean: Vectors
-    whiten: Vectors
-    vectors: NDArray[np.float16]
     entries: list[Entry] = field(repr=False)
-
-    def __len__(self) -> int:
-        return len(self.entries)
 
     @cached_property
     def has_say(self) -> bool:
@@ -116,29 +102,9 @@ class Neighbours:
         """Whether there is something that texts of new labels can be compared with."""
         return not self.new_labels or self._claims is not None
 
-    def project(self, vectors: Any) -> Vectors:
-        """Vectors of a backbone, shape (texts, width), as they are compared."""
-        return cast(Vectors, (np.asarray(vectors, dtype=np.float32) - self.mean) @ self.whiten)
-
     def find(self, vectors: Any, count: int = NEAREST) -> Found:
-        """The nearest texts, the nearest first.
-
-        Args:
-            vectors: Of a backbone; shape (texts, width).
-            count: How many; fewer where the index has fewer.
-        """
-        queries, count = _unit(self.project(vectors)), min(count, len(self))
-        places = np.zeros((len(queries), count), dtype=np.int64)
-        cosines = np.zeros((len(queries), count), dtype=np.float32)
-        for start in range(0, len(queries) if count else 0, _QUERIES):
-            part = slice(start, start + _QUERIES)
-            found = queries[part] @ self._wide.T  # (queries, texts)
-            best = np.argpartition(-found, count - 1, axis=1)[:, :count]
-            near = np.take_along_axis(found, best, axis=1)
-            order = np.argsort(-near, axis=1, kind="stable")
-            places[part] = np.take_along_axis(best, order, axis=1)
-            cosines[part] = np.take_along_axis(near, order, axis=1)
-        return places, cosines
+        """The nearest texts, see `Space.find`."""
+        return super().find(vectors, count)
 
     def near(self, found: Found, count: int) -> list[list[Near]]:
         """The texts themselves of what `find` found, so many for each."""
@@ -211,10 +177,10 @@ class Neighbours:
             )
         added = self.project(vectors).astype(np.float16)
         return type(self)(
-            self.mixing,
             self.mean,
             self.whiten,
             np.concatenate([self.vectors, added]),
+            self.mixing,
             [*self.entries, *entries],
         )
 
@@ -233,11 +199,7 @@ class Neighbours:
             )
         kept = [place for place, entry in enumerate(self.entries) if entry.text not in gone]
         entries = [self.entries[place] for place in kept]
-        return type(self)(self.mixing, self.mean, self.whiten, self.vectors[kept], entries)
-
-    @cached_property
-    def _wide(self) -> Vectors:
-        return _unit(self.vectors.astype(np.float32))
+        return type(self)(self.mean, self.whiten, self.vectors[kept], self.mixing, entries)
 
     @cached_property
     def _claims(self) -> Claims | None:
@@ -258,8 +220,3 @@ class Neighbours:
                 gold[row, [column[label] for label in entry.labels]] = 1.0
             kept[labels] = gold
         return cast(Vectors, kept[labels])
-
-
-def _unit(rows: Vectors) -> Vectors:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return cast(Vectors, rows / np.maximum(lengths, 1e-12))

@@ -15,11 +15,12 @@ from spacy.tokens import DocBin
 
 from spacy_bert_zh.calibrate import calibrate
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.evaluate import find_vectors
 from spacy_bert_zh.explain import explain
 from spacy_bert_zh.explain.page import Told, render_page
 from spacy_bert_zh.export import export
 from spacy_bert_zh.index import Options, index
-from spacy_bert_zh.index.changing import add, find_vectors, read_entries
+from spacy_bert_zh.index.changing import add, read_entries
 from spacy_bert_zh.serve.why import WhyQuestion, make_why
 from spacy_bert_zh.textcat import Entry, Mixing, Neighbours
 from spacy_bert_zh.trust import Aims
@@ -294,7 +295,7 @@ def test_the_nearest_are_those_of_a_plain_search(texts: int, queries: int, seed:
     entries = [Entry(text=str(n), labels=["a" if n % 3 else "b"]) for n in range(texts)]
     whiten = random.normal(size=(6, 6)).astype("float32")
     mean = random.normal(size=6).astype("float32")
-    known = Neighbours(Mixing(learnt=["a", "b"], share=0.5), mean, whiten, rows, entries)
+    known = Neighbours(mean, whiten, rows, Mixing(learnt=["a", "b"], share=0.5), entries)
     asked = random.normal(size=(queries, 6)).astype("float32")
     places, cosines = known.find(asked)
     seen = (asked - mean) @ whiten

@@ -1,0 +1,240 @@
+"""The factory ``bert_retriever``: vectors of texts, learnt from pairs that belong together."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self, cast
+
+import numpy as np
+from spacy.language import Language
+from spacy.pipeline.trainable_pipe import TrainablePipe
+from spacy.tokens import Doc
+from spacy.training import Example, validate_examples
+from spacy.vocab import Vocab
+from thinc.api import Model, Optimizer, set_dropout_rate, to_numpy
+from thinc.types import Floats2d
+
+from spacy_bert_zh.errors import BertZhError, wants_memory
+from spacy_bert_zh.retrieve.contrast import contrast
+from spacy_bert_zh.retrieve.measures import first_places
+from spacy_bert_zh.textcat.space import unit
+from spacy_bert_zh.untrusted import check_msgpack, check_msgpack_file, one_line
+
+PAIR = "pair"
+"""Where in a reference's ``user_data`` the text stands that belongs to its own."""
+
+BATCH = 256
+
+if not Doc.has_extension("bert_vector"):
+    Doc.set_extension("bert_vector", default=None)
+
+
+class BertRetriever(TrainablePipe):
+    """Sets ``doc._.bert_vector``, by which texts of one meaning are near each other.
+
+    It learns from pairs, such as a question and another wording of it: each text of a batch has
+    to find its own among all others of the batch (see `contrast`).
+
+    Args:
+        vocab: The shared vocabulary.
+        model: A backbone: documents to vectors, shape (documents, width).
+        name: Name in the pipeline.
+        temperature: By which cosines are divided in training.
+        as_vector: Whether ``doc.vector`` and ``doc.similarity`` are by this vector.
+
+    Raises:
+        BertZhError: The temperature is out of range.
+    """
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model[list[Doc], Floats2d],
+        name: str = "bert_retriever",
+        *,
+        temperature: float = 0.05,
+        as_vector: bool = False,
+    ) -> None:
+        if not 0.0 < temperature <= 1.0:
+            raise BertZhError(f"temperature = {temperature} must be in (0, 1]")
+        if not model.has_ref("backbone"):
+            model.set_ref("backbone", model)  # where whoever wants vectors looks for one
+        self.vocab, self.model, self.name = vocab, model, name
+        self.cfg: dict[str, Any] = {}
+        self.temperature, self.as_vector = temperature, as_vector
+
+    def initialize(
+        self, get_examples: Callable[[], Iterable[Example]], *, nlp: Language | None = None
+    ) -> None:
+        """Take over the weights that the config names.
+
+        Raises:
+            BertZhError: An example of the corpus has no pair.
+        """
+        pairs_of(list(islice(get_examples(), 10)))
+        self.model.initialize()
+
+    def predict(self, docs: Iterable[Doc]) -> Floats2d:
+        """Vectors of length 1; shape (documents, width)."""
+        found = self.model.predict(list(docs))
+        return self.model.ops.asarray2f(cast(Floats2d, unit(found)))
+
+    def set_annotations(self, docs: Iterable[Doc], scores: Floats2d) -> None:
+        """Write each document's vector into ``doc._.bert_vector``, as a NumPy array."""
+        for doc, row in zip(docs, to_numpy(scores), strict=True):
+            doc._.bert_vector = row
+            if self.as_vector:
+                doc.user_hooks["vector"] = _vector
+                doc.user_hooks["has_vector"] = _has_vector
+                doc.user_hooks["similarity"] = _similarity
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Learn from a batch of pairs.
+
+        Raises:
+            BertZhError: An example has no pair.
+        """
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, "update")
+        texts = [example.predicted.text for example in examples]
+        pairs = pairs_of(examples)
+        set_dropout_rate(self.model, drop)
+        docs = [*(example.predicted for example in examples), *map(self._as_doc, pairs)]
+        vectors, backprop = self.model.begin_update(docs)
+        loss, gradient = contrast(vectors, texts, pairs, self.temperature, self.model.ops.xp)
+        backprop(gradient)
+        if sgd is not None:
+            self.finish_update(sgd)
+        losses[self.name] += loss
+        return losses
+
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, float]:
+        """How often each text's own is the nearest of all, and the mean of 1 / its place."""
+        examples = list(examples)
+        queries = np.stack([example.predicted._.bert_vector for example in examples])
+        texts = pairs_of(examples)
+        known = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+        found = np.concatenate(list(self._vectors(list(known))))
+        places = first_places(queries @ found.T, np.asarray([known[text] for text in texts]))
+        return {"pairs_top1": float((places == 1).mean()), "pairs_mrr": float((1 / places).mean())}
+
+    def _vectors(self, texts: list[str]) -> Iterator[Any]:
+        for start in range(0, len(texts), BATCH):
+            yield to_numpy(self.predict(map(self._as_doc, texts[start : start + BATCH])))
+
+    def _as_doc(self, text: str) -> Doc:
+        """A document of one token: the backbone reads its text alone."""
+        return Doc(self.vocab, words=[text], spaces=[False]) if text else Doc(self.vocab)
+
+    def add_label(self, label: str) -> int:
+        """There are none: see spaCy's ``TrainablePipe``."""
+        raise BertZhError(f"'{self.name}' gives vectors, no labels")
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> Self:
+        """Read a component's folder; see spaCy's ``TrainablePipe.from_disk``.
+
+        Raises:
+            BertZhError: It is damaged, or of another component.
+        """
+        folder = Path(path)
+        with _restored(f"'{self.name}' in {folder.parent}"):
+            check_msgpack_file(folder / "model")
+            super().from_disk(folder, exclude=tuple(exclude))
+        return self
+
+    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> Self:
+        """Read a component's bytes; see spaCy's ``TrainablePipe.from_bytes``.
+
+        Raises:
+            BertZhError: They are damaged, or of another component.
+        """
+        with _restored(f"'{self.name}'"):
+            check_msgpack(bytes_data, "Its message")
+            super().from_bytes(bytes_data, exclude=tuple(exclude))
+        return self
+
+
+@contextmanager
+def _restored(what: str) -> Iterator[None]:
+    """Where spaCy and thinc meet what is damaged, they raise all sorts of errors."""
+    try:
+        yield
+    except Exception as error:
+        if wants_memory(error):
+            raise
+        raise BertZhError(f"The component {what} can't be read: {one_line(error)}") from error
+
+
+def pairs_of(examples: list[Example]) -> list[str]:
+    """The texts that belong to those of examples.
+
+    Raises:
+        BertZhError: One has none.
+    """
+    pairs = [example.reference.user_data.get(PAIR) for example in examples]
+    for example, pair in zip(examples, pairs, strict=True):
+        if not isinstance(pair, str):
+            raise BertZhError(
+                f"'{example.reference.text[:40]}' has no pair to learn from: read the corpus by "
+                "spacy_bert_zh.pairs.v1, as configs/pairs.cfg does"
+            )
+    return pairs
+
+
+def _vector(doc: Doc) -> Any:
+    return doc._.bert_vector
+
+
+def _has_vector(doc: Doc) -> bool:
+    return doc._.bert_vector is not None
+
+
+def _similarity(doc: Doc, other: Any) -> float:
+    lengths = np.linalg.norm(doc.vector) * np.linalg.norm(other.vector)
+    return float(doc.vector @ other.vector / lengths) if lengths else 0.0
+
+
+@Language.factory(
+    "bert_retriever",
+    assigns=["doc._.bert_vector"],
+    default_config={
+        # The same as in configs/pairs.cfg.
+        "model": {
+            "@architectures": "spacy_bert_zh.TorchBackbone.v1",
+            "name": None,
+            "revision": "main",
+            "max_length": 128,
+            "stride": None,
+            "max_windows": 2,
+            "pooling": "mean",
+            "mixed_precision": "auto",
+            "freeze_layers": 0,
+            "layer_decay": 1.0,
+            "gradient_checkpointing": False,
+            "prefix": None,
+            "trim": None,
+        },
+        "temperature": 0.05,
+        "as_vector": False,
+    },
+    default_score_weights={"pairs_top1": 1.0, "pairs_mrr": None},
+)
+def make_bert_retriever(
+    nlp: Language,
+    name: str,
+    model: Model[list[Doc], Floats2d],
+    temperature: float,
+    as_vector: bool,
+) -> BertRetriever:
+    """Build the component; see `BertRetriever`."""
+    return BertRetriever(nlp.vocab, model, name, temperature=temperature, as_vector=as_vector)
