@@ -2,10 +2,9 @@
 
     python benchmarks/curve.py WORK CORPUS… [--config benchmarks/ngrams.cfg]
 
-Each CORPUS is a folder with train and dev, as `convert` writes it. Without a config a linear SVM on
-TF-IDF of one to three characters learns; with one, `curve` itself is run. What has been said stands
-in WORK, and a second call does only what is missing. The way of fitting was chosen on shop reviews
-(online_shopping_10_cats) and on TNEWS.
+Each CORPUS is a folder with train and dev, as `convert` writes it. Without a config a linear SVM
+learns from TF-IDF of one to three characters, weighted by all training texts; with one, `curve`
+itself is run. What has been said stands in WORK, and a second call does only what is missing.
 """
 
 from collections.abc import Iterator

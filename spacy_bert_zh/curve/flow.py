@@ -77,6 +77,8 @@ def curve(
             f"{corpus} and {options.dev} have different labels: only one has {min(differing)!r}; "
             "convert them together"
         )
+    if known := len(set(rows.texts).intersection(dev.texts)):
+        say(f"{known:,} texts of {options.dev} are training rows as well: the curve is too good")
     with workshop(output, "curve", *WORKBENCH, *OUTPUTS, RUNS) as folder:
         runs = _Runs(folder, config_path, overrides or {}, corpus, rows, dev, options)
         for share, lacking in runs.lacking.items():

@@ -77,7 +77,7 @@ class Forecast:
         law: The one that fits the measured errors.
         rows: Float (points,).
         errors: Its errors there; float (points,).
-        low: Lower ends of the interval of 95 %; float (points,).
+        low: Lower ends of the interval of 95 %, which holds the error; float (points,).
         high: Upper ends; float (points,).
     """
 
@@ -115,7 +115,8 @@ def forecast(
         made[row] = fit_law(learnt, noisy).at(rows) * np.exp(random.choice(distances))
     tail = (1 - LEVEL) / 2
     low, high = np.clip(np.quantile(made, [tail, 1 - tail], axis=0), 0.0, 1.0)
-    return Forecast(law, rows, law.at(rows), low, high)
+    errors = law.at(rows)
+    return Forecast(law, rows, errors, np.minimum(low, errors), np.maximum(high, errors))
 
 
 def _log(errors: Floats) -> Floats:

@@ -45,7 +45,8 @@ def make_report(
         for (share, seed, count, _), one in zip(runs, columns, strict=True)
     ]
     points = zip(found.rows, 1 - found.errors, 1 - found.high, 1 - found.low, strict=True)
-    now = [line[key] for line in lines if line["rows"] == learnt.max()]
+    most = max(share for share, *_ in runs)
+    now = [line[key] for line in lines if line["share"] == most]
     return {
         "corpus": {"name": name, "rows": len(rows.texts)},
         "dev": {"name": dev_name, "texts": len(dev.texts)},
