@@ -9,6 +9,7 @@ from spacy_bert_zh.untrusted import read_json, read_text, shorten_text
 
 SEPARATOR = "/"
 """Between the levels of a label, unless told otherwise."""
+MOST_LEVELS = 100
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Taxonomy:
         alone: Further labels, at the top and with none under them.
 
     Raises:
-        BertZhError: A label is its own ancestor.
+        BertZhError: A label is its own ancestor, or has more than `MOST_LEVELS` above it.
 
     Examples:
         >>> tree = Taxonomy({"体育/足球": "体育", "体育/足球/中超": "体育/足球"})
@@ -36,6 +37,11 @@ class Taxonomy:
         for label in self.parents:
             seen = [label]
             while seen[-1] in self.parents and seen[-1] not in checked:
+                if len(seen) > MOST_LEVELS:
+                    raise BertZhError(
+                        f"the taxonomy has more than {MOST_LEVELS} levels above "
+                        f"'{shorten_text(label)}': that is no tree of labels"
+                    )
                 seen.append(self.parents[seen[-1]])
                 if seen[-1] in seen[:-1]:
                     ring = " → ".join(map(shorten_text, seen[seen.index(seen[-1]) :][:5]))
