@@ -72,13 +72,14 @@ def evaluate(
         own_threshold = None if is_exclusive(pipe) else pipe.cfg["threshold"]
         if threshold is not None:
             set_threshold(pipe, threshold)
+        parents = _parents(pipe, taxonomy)
         predictions = predict(nlp, pipe, corpus)
         metrics = {
             "pipeline": {**describe(nlp, pipe), "own_threshold": own_threshold},
             "corpus": {"name": corpus.resolve().name, "texts": len(predictions.excerpts)},
             **measure(predictions),
         }
-        if parents := _parents(pipe, taxonomy):
+        if parents:
             from spacy_bert_zh.evaluate.trees import measure_tree
 
             metrics["tree"] = measure_tree(predictions, parents, metrics["classes"])

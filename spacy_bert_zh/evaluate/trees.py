@@ -28,7 +28,7 @@ def measure_tree(
 
     Returns:
         ``hierarchical`` precision, recall and F1 (Kiritchenko et al. 2005, *Functional annotation
-        of genes using hierarchical text categorization*, section 4: labels with all above them,
+        of genes using hierarchical text categorization*: labels with all above them,
         counted over all texts); ``exact_path``, the share of texts whose labels, with all above
         them, are all right; ``violations``: how often a score is above its parent's, or a label is
         given without its parent, and in how many texts either is so; ``levels`` from the top and
@@ -48,7 +48,9 @@ def measure_tree(
     sums = np.column_stack([(gold & given).sum(1), given.sum(1), gold.sum(1)]).astype(float)
     precision, recall, f1 = map(float, _along_paths(sums.sum(0)))
     scores = tree.violations(predictions.scores)
-    decisions = tree.violations(predictions.predicted)
+    # Where nothing is known of a parent, nobody can say that it wasn't given.
+    untold = tree.violations(predictions.known.astype(int))
+    decisions = tree.violations(predictions.predicted) & ~untold
     leaves = replace(
         predictions,
         gold=predictions.gold[:, tree.leaves],

@@ -9,6 +9,7 @@ from spacy_bert_zh.untrusted import read_json, read_text, shorten_text
 
 SEPARATOR = "/"
 """Between the levels of a label, unless told otherwise."""
+MOST_LEVELS = 100
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Taxonomy:
         alone: Further labels, at the top and with none under them.
 
     Raises:
-        BertZhError: A label is its own ancestor.
+        BertZhError: A label is its own ancestor, or has more than `MOST_LEVELS` above it.
 
     Examples:
         >>> tree = Taxonomy({"体育/足球": "体育", "体育/足球/中超": "体育/足球"})
@@ -32,18 +33,30 @@ class Taxonomy:
     alone: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        checked: set[str] = set()
+        depths: dict[str, int] = {}
         for label in self.parents:
             seen = [label]
-            while seen[-1] in self.parents and seen[-1] not in checked:
-                seen.append(self.parents[seen[-1]])
-                if seen[-1] in seen[:-1]:
-                    ring = " → ".join(map(shorten_text, seen[seen.index(seen[-1]) :][:5]))
+            while seen[-1] in self.parents and seen[-1] not in depths:
+                parent = self.parents[seen[-1]]
+                if parent in seen:
+                    ring = " → ".join(map(shorten_text, [*seen[seen.index(parent) :][:5], parent]))
                     raise BertZhError(
                         f"the taxonomy goes round in a circle: {ring}; a label can't lie under "
                         "itself"
                     )
-            checked.update(seen)
+                seen.append(parent)
+                self._check_depth(label, len(seen))
+            above = depths.get(seen[-1], 0)
+            depths |= {node: above + number for number, node in enumerate(reversed(seen))}
+            self._check_depth(label, depths[label])
+
+    @staticmethod
+    def _check_depth(label: str, depth: int) -> None:
+        if depth > MOST_LEVELS:
+            raise BertZhError(
+                f"the taxonomy has more than {MOST_LEVELS} levels above '{shorten_text(label)}': "
+                "that is no tree of labels"
+            )
 
     @property
     def labels(self) -> set[str]:

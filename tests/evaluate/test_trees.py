@@ -98,6 +98,7 @@ def test_gold_that_names_the_lowest_labels_alone_means_those_above(
             doc.cats = {label: doc.cats[label] for label in parents}
     DocBin(docs=docs).to_disk(tmp_path / "leaves.spacy")
     leaves = evaluate(hierarchical, tmp_path / "leaves.spacy", tmp_path / "leaves")
+    assert leaves["tree"]["violations"]["decisions"] == 0
     assert leaves["tree"]["hierarchical"]["recall"] == whole["tree"]["hierarchical"]["recall"]
 
 

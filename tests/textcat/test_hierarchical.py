@@ -13,6 +13,7 @@ from spacy_bert_zh.distill.scores import load_teachers
 from spacy_bert_zh.distill.students import make_student
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.explain import explain
+from spacy_bert_zh.index import Options, index
 from spacy_bert_zh.loading import given_labels, load_pipeline, set_threshold
 from spacy_bert_zh.textcat import Taxonomy, thresholds_of
 from spacy_bert_zh.train.flow import train
@@ -257,3 +258,18 @@ def test_the_config_learns_a_tree(trees: Path, checkpoint: Path, tmp_path: Path)
     pipe = pipe_of(spacy.load(best))
     assert pipe.cfg["taxonomy"] == json.loads((corpus / "taxonomy.json").read_text("utf-8"))
     assert list(pipe.labels) == json.loads((corpus / "labels.json").read_text("utf-8"))
+
+
+def test_neighbours_that_have_a_say_keep_scores_agreeing(
+    hierarchical: Path, trees: Path, tmp_path: Path
+) -> None:
+    corpus = trees / "corpus"
+    index(hierarchical, tmp_path / "out", Options(add=corpus / "train", dev=corpus / "dev"))
+    nlp = load_pipeline(tmp_path / "out")
+    pipe = pipe_of(nlp)
+    assert pipe.neighbours is not None and pipe.neighbours.has_say
+    # Entries that name the lowest labels alone.
+    for entry in pipe.neighbours.entries:
+        entry.labels[:] = [label for label in entry.labels if "/" in label]
+    texts = [*TEXTS, *(text for text, _ in make_rows(20, 5))]
+    assert all(agree(doc.cats, pipe.cfg["taxonomy"]) for doc in nlp.pipe(texts))

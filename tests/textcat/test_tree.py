@@ -114,6 +114,8 @@ def test_a_table_of_child_and_parent_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("".join(f"{i}\t{i + 1}\n" for i in range(200)), "more than 100 levels above '0'"),
+        ("".join(f"{i + 1}\t{i}\n" for i in range(200)), "more than 100 levels above '101'"),
         ("a\tb\nb\tc\nc\ta\n", "goes round in a circle: a → b → c → a"),
         ("a\ta\n", "goes round in a circle: a → a"),
         ("x\ta\na\tb\nb\ta\n", "in a circle: a → b → a"),
