@@ -2,8 +2,8 @@
 
     python benchmarks/retrieval.py ../shared/data/corpus pairs
     spacy-bert-zh train configs/pairs.cfg -o training --paths.train pairs/train.jsonl \
-        --paths.dev pairs/dev.jsonl
-    spacy-bert-zh retrieve build pairs/faq.jsonl faq --text-column title \
+        --paths.dev pairs/dev.jsonl --training.max_steps 150
+    spacy-bert-zh retrieve build pairs/faq.jsonl faq --text-column question \
         --pipeline training/model-best --questions pairs/held.jsonl
     spacy-bert-zh retrieve evaluate faq pairs/test.jsonl retrieval.json --text-column question
 
@@ -86,7 +86,7 @@ def main(
     for name, part in (("train", pairs[8000:]), ("dev", pairs[5000:8000])):
         write(output / f"{name}.jsonl", [{"question": a, "answer": b} for a, b in part])
     entries = [*pairs[500:1500], *pairs[2000:5000]]
-    write(output / "faq.jsonl", [{"title": title} for _, title in entries])
+    write(output / "faq.jsonl", [{"question": title} for _, title in entries])
     known = {title for _, title in entries}
     for name, part in (("held", pairs[:1500]), ("test", pairs[1500:5000])):
         rows = [{"question": a, "expected": b if b in known else ""} for a, b in part]

@@ -181,13 +181,15 @@ def pairs_of(examples: list[Example]) -> list[str]:
     Raises:
         BertZhError: One has none.
     """
-    pairs = [example.reference.user_data.get(PAIR) for example in examples]
-    for example, pair in zip(examples, pairs, strict=True):
+    pairs = []
+    for example in examples:
+        pair = example.reference.user_data.get(PAIR)
         if not isinstance(pair, str):
             raise BertZhError(
                 f"'{example.reference.text[:40]}' has no pair to learn from: read the corpus by "
                 "spacy_bert_zh.pairs.v1, as configs/pairs.cfg does"
             )
+        pairs.append(pair)
     return pairs
 
 
@@ -200,8 +202,9 @@ def _has_vector(doc: Doc) -> bool:
 
 
 def _similarity(doc: Doc, other: Any) -> float:
-    lengths = np.linalg.norm(doc.vector) * np.linalg.norm(other.vector)
-    return float(doc.vector @ other.vector / lengths) if lengths else 0.0
+    first, second = np.asarray(doc.vector), np.asarray(other.vector)
+    lengths = np.linalg.norm(first) * np.linalg.norm(second)
+    return float(first @ second / lengths) if lengths else 0.0
 
 
 @Language.factory(

@@ -12,7 +12,7 @@ from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import count_pairs, holm, interval, mcnemar, resample
 from spacy_bert_zh.files import owned
 from spacy_bert_zh.retrieve.measures import MEASURES, measure_one
-from spacy_bert_zh.retrieve.ranking import Ranked
+from spacy_bert_zh.retrieve.ranking import Ranked, rank
 from spacy_bert_zh.retrieve.refusal import Refusal, fit_refusal
 from spacy_bert_zh.retrieve.retriever import Entry, Retriever, check_question
 from spacy_bert_zh.retrieve.tables import read_table
@@ -105,15 +105,15 @@ def measure(retriever: Retriever, questions: Sequence[Question]) -> dict[str, An
     Raises:
         BertZhError: None of the questions has an answer.
     """
-    texts = [question.text for question in questions]
     answered = [place for place, question in enumerate(questions) if question.wanted]
     if not answered:
         raise BertZhError("None of the questions has an answer here: nothing can be measured")
     found: dict[str, Any] = {"entries": len(retriever.entries), "questions": len(questions)}
     found |= {"with_answer": len(answered), "by": {}}
     first: dict[str, Any] = {}
+    lists = retriever.lists([question.text for question in questions], retriever.modes[-1])
     for by in retriever.modes:
-        ranked = retriever.rank(texts, by)
+        ranked = [rank(*pair, by) for pair in lists]
         rows = np.asarray(
             [
                 measure_one([entry for entry, _ in ranked[place].hits], questions[place].wanted)

@@ -162,6 +162,10 @@ class Retriever:
 
     def rank(self, texts: Sequence[str], by: By) -> list[Ranked]:
         """Rank entries for texts, `DEPTH` at most for each; see `search`."""
+        return [rank(*pair, by) for pair in self.lists(texts, by)]
+
+    def lists(self, texts: Sequence[str], by: By) -> list[tuple[Scored, Scored]]:
+        """Of each text the entries by words and those by vectors; none where `by` is the other."""
         if by not in self.modes:
             raise BertZhError(
                 f"--by {by}: this folder was built without a pipeline and knows words alone: "
@@ -174,7 +178,7 @@ class Retriever:
         none: list[Scored] = [[] for _ in texts]
         words = none if by == "vectors" else [self._by_words(text) for text in texts]
         vectors = none if by == "words" else self._by_vectors(texts)
-        return [rank(*pair, by) for pair in zip(words, vectors, strict=True)]
+        return list(zip(words, vectors, strict=True))
 
     def _by_words(self, text: str) -> Scored:
         found = self.words.find(text, DEPTH * _MORE)
