@@ -82,6 +82,8 @@ setup(
             "attack/templates/*.html",
             "audit/templates/*.html",
             "compare/templates/*.html",
+            "crossval/templates/*.html",
+            "curve/templates/*.html",
             "distill/student.cfg",
             "evaluate/templates/*.html",
             "explain/templates/*.html",
@@ -106,6 +108,7 @@ setup(
         "console_scripts": ["spacy-bert-zh = spacy_bert_zh.cli:app"],
         "spacy_factories": [
             "bert_textcat = spacy_bert_zh.textcat:make_bert_textcat",
+            "bert_textcat_hierarchical = spacy_bert_zh.textcat:make_bert_textcat_hierarchical",
             "bert_textcat_multilabel = spacy_bert_zh.textcat:make_bert_textcat_multilabel",
             "bert_retriever = spacy_bert_zh.retrieve:make_bert_retriever",
             "zh_repair = spacy_bert_zh.repair:make_zh_repair",
@@ -126,6 +129,8 @@ setup(
             "spacy_bert_zh.KerasBackbone.v1 = "
             "spacy_bert_zh.backbones.keras:build_keras_backbone_v1",
             "spacy_bert_zh.OnnxBackbone.v1 = spacy_bert_zh.backbones.onnx:build_onnx_backbone_v1",
+            "spacy_bert_zh.CommitteeBackbone.v1 = "
+            "spacy_bert_zh.backbones.committee:build_committee_backbone_v1",
             "spacy_bert_zh.SharedBackbone.v1 = "
             "spacy_bert_zh.backbones.shared:build_shared_backbone_v1",
         ],

@@ -17,10 +17,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import average_precision_score
 from sklearn.svm import LinearSVC
 
-from spacy_bert_zh.audit.corpus import Rows, read_rows
-from spacy_bert_zh.audit.scores import score_rows
+from spacy_bert_zh.audit.scores import make_features, score_rows
 from spacy_bert_zh.audit.wrong import rank
-from spacy_bert_zh.reading.duplicates import group, near_pairs
+from spacy_bert_zh.folds import Rows, near_groups, read_rows
 
 FOLDS = 5
 
@@ -58,8 +57,8 @@ def main(
 
 
 def _rank(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    groups = group(len(rows.texts), near_pairs(rows.texts))
-    scores = score_rows(rows, groups, FOLDS, 0).values
+    groups = near_groups(rows.texts)
+    scores = score_rows(rows, make_features(rows.texts), groups, FOLDS, 0)
     return rank(rows.gold, scores, rows.exclusive)[0], scores
 
 

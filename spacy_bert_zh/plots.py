@@ -141,15 +141,24 @@ def bars(names: Sequence[str], values: Sequence[float], notes: Sequence[str], ti
 
 
 @matplotlib.rc_context(STYLE)
-def curves(series: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str) -> Figure:
+def curves(
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    x: str,
+    y: str,
+    band: Sequence[tuple[float, float, float]] = (),
+) -> Figure:
     """Draw curves over a common axis, the first one thin and the others with points.
 
     Args:
         series: Points (x, y) by name; an empty one is left out.
         x: What the horizontal axis measures.
         y: What the vertical axis measures.
+        band: How sure the first one is: (x, lower end, upper end).
     """
     figure, axes = _axes(5, 2.6, left=0.6, bottom=0.5)
+    if band:
+        places, low, high = zip(*band, strict=True)
+        axes.fill_between(places, low, high, color=ACCENT, alpha=0.15, linewidth=0)
     for number, (name, points) in enumerate(series.items()):
         if points:
             style = {"marker": "o", "markersize": 3} if number else {"linewidth": 0.8, "alpha": 0.6}

@@ -19,13 +19,14 @@ import spacy
 import torch
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
-from spacy.training import Example
+from spacy.training import Corpus, Example
 from thinc.api import Adam, fix_random_seed
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
 FACTORIES = ["bert_textcat", "bert_textcat_multilabel"]
+HIERARCHICAL = "bert_textcat_hierarchical"
 TORCH = "spacy_bert_zh.TorchBackbone.v1"
 
 GOOD = ["好吃", "很快", "味道不错", "服务热情", "分量足", "推荐", "满意", "新鲜"]
@@ -76,12 +77,20 @@ def teach(nlp: Language, examples: list[Example], epochs: int = 20) -> dict[str,
 
 def pipe_of(nlp: Language) -> Any:
     """The one component of ours."""
-    ((_, pipe),) = [item for item in nlp.pipeline if item[0] in FACTORIES]
+    ((_, pipe),) = [item for item in nlp.pipeline if item[0] in (*FACTORIES, HIERARCHICAL)]
     return pipe
 
 
 def example_of(nlp: Language, cats: dict[str, float], text: str = "好吃") -> Example:
     return Example.from_dict(nlp.make_doc(text), {"cats": cats})
+
+
+def lower(pipe: Any, label: str) -> None:
+    """Let a label of a tree say nothing by itself, so that it has the scores of those below it."""
+    head = pipe.model.get_ref("output_layer")
+    bias = head.get_param("b").copy()
+    bias[pipe.labels.index(label)] = -20.0
+    head.set_param("b", bias)
 
 
 def initialized(nlp: Language, labels: Iterable[str] = ("a", "b", "c")) -> Any:
@@ -189,6 +198,45 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for i in range(2):
             DocBin(docs=docs[i::2]).to_disk(folder / split / f"{i:05}.spacy")
     (folder / "labels.json").write_text(json.dumps(["neg", "pos"]), "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus whose labels are a tree: reviews.csv, and corpus/ as `convert` makes it."""
+    from spacy_bert_zh.convert import Options, convert
+
+    folder = tmp_path_factory.mktemp("trees")
+    rows = []
+    for text, label in make_rows(240):
+        top = {"pos": "好评", "neg": "差评"}[label]
+        rows.append(f"{text},{top}/{'味道' if '味道' in text else '其余'}")
+    # Some know no more than that it is good.
+    rows += [f"{text}真的,好评" for text, label in make_rows(40, 3) if label == "pos"]
+    (folder / "reviews.csv").write_text("\n".join(["text,label", *rows]) + "\n", "utf-8")
+    options = Options("csv", level_separator="/", split=(0.6, 0.4, 0.0))
+    convert(folder / "reviews.csv", folder / "corpus", options)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def hierarchical(trees: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pipeline that has learnt that tree, by a BERT alone."""
+    nlp = spacy.blank("zh")
+    model = {
+        "@architectures": "spacy_bert_zh.BertTextCat.v2",
+        "exclusive_classes": False,
+        "backbone": {
+            "@architectures": TORCH,
+            **{"name": str(checkpoint), "max_length": 64, "pooling": "mean"},
+            "mixed_precision": False,
+        },
+    }
+    nlp.add_pipe(HIERARCHICAL, config={"model": model})
+    fix_random_seed(0)
+    teach(nlp, list(Corpus(trees / "corpus" / "train")(nlp)), 8)
+    folder = tmp_path_factory.mktemp("hierarchical") / "pipeline"
+    nlp.to_disk(folder)
     return folder
 
 

@@ -130,11 +130,16 @@ BELOW = {
     "repair": {"pieces", "reading"},
     "evaluate": {*BASE, "loading", "textcat", "backbones", "reading", "repair"},
     "trust": {"loading", "textcat", "evaluate"},
+    "folds": {"files", "loading", "reading", "evaluate"},
 } | {
-    command: {*BASE, "loading", "textcat", "backbones", "reading", "evaluate", "repair", "trust"}
+    command: {
+        *(*BASE, "loading", "textcat", "backbones", "reading", "evaluate", "repair", "trust"),
+        "folds",
+    }
     for command in COMMANDS - {"evaluate"}
 }
-BELOW["search"].add("train")  # its trials are trainings
+for trains in ("search", "crossval", "curve"):
+    BELOW[trains].add("train")  # what they try are trainings
 BELOW["distill"].add("train")  # it ends in a training
 BELOW["serve"].add("explain")  # it answers with explanations, too
 

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spacy_bert_zh.audit.corpus import Rows, read_texts
 from spacy_bert_zh.audit.oddities import nearness, shortcuts
 from spacy_bert_zh.audit.options import Options
-from spacy_bert_zh.audit.scores import score_rows
+from spacy_bert_zh.audit.scores import make_features, read_scores, score_rows
 from spacy_bert_zh.audit.wrong import agreement, estimate_wrong, rank
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.evaluate import read_shards
+from spacy_bert_zh.folds import Rows
 from spacy_bert_zh.reading.duplicates import Pairs, group, near_pairs
 from spacy_bert_zh.reading.fixes import Fixes
 
@@ -27,13 +29,17 @@ def look(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """All findings, and the rows that may be wrong, the likeliest first."""
     pairs = near_pairs(rows.texts)
-    groups = group(len(rows.texts), pairs)
-    scores = score_rows(rows, groups, options.folds, options.seed)
-    sure, better = rank(rows.gold, scores.values, rows.exclusive)
+    features = make_features(rows.texts)
+    if options.model:
+        scores = read_scores(options.model, rows)
+    else:
+        groups = group(len(rows.texts), pairs)
+        scores = score_rows(rows, features, groups, options.folds, options.seed)
+    sure, better = rank(rows.gold, scores, rows.exclusive)
     decided = np.array([bool(fixes and fixes.of(text)) for text in rows.texts])
-    estimate, confused = estimate_wrong(rows, scores.values)
+    estimate, confused = estimate_wrong(rows, scores)
     twins = _contradictory(rows, pairs, decided)
-    near = nearness(scores.features)
+    near = nearness(features)
     far = [int(i) for i in np.argsort(near, kind="stable") if near[i] < FAR and not decided[i]]
     found = {
         "corpus": {
@@ -42,7 +48,8 @@ def look(
             "exclusive": rows.exclusive,
             "decided": int(decided.sum()),
         },
-        "agreed": agreement(rows.gold, scores.values, rows.exclusive),
+        "model": options.model.resolve().name if options.model else None,
+        "agreed": agreement(rows.gold, scores, rows.exclusive),
         "estimated_wrong": estimate,
         "confused": confused,
         "few": _few(rows),
@@ -117,7 +124,7 @@ def _contradictory(rows: Rows, pairs: Pairs, decided: NDArray[np.bool_]) -> list
 
 def _leaks(rows: Rows, dev: Path) -> list[dict[str, Any]]:
     """Rows with a near-duplicate in the texts that a model will be judged by."""
-    others = list(read_texts(dev))
+    others = _read_texts(dev)
     count = len(rows.texts)
     first, second, alike = near_pairs([*rows.texts, *others])
     across = (first < count) & (second >= count)
@@ -130,3 +137,13 @@ def _leaks(rows: Rows, dev: Path) -> list[dict[str, Any]]:
         }
         for i in order
     ]
+
+
+def _read_texts(corpus: Path) -> list[str]:
+    """The texts of a corpus, labelled or not."""
+    import spacy
+
+    texts = [doc.text for doc in read_shards(spacy.blank("zh"), corpus)] if corpus.exists() else []
+    if not texts:
+        raise BertZhError(f"--dev {corpus} holds no text in .spacy files: see 'convert'")
+    return texts

@@ -31,13 +31,14 @@ def audit(corpus: Path, output: Path, options: Options | None = None) -> dict[st
         ['neg', 'pos']
     """
     # These need scikit-learn, spaCy and pydantic.
-    from spacy_bert_zh.audit.corpus import read_rows
     from spacy_bert_zh.audit.findings import look
     from spacy_bert_zh.audit.page import render_page
+    from spacy_bert_zh.folds import read_rows
     from spacy_bert_zh.reading.fixes import Fixes
 
     options = options or Options()
-    inputs = [path for path in (corpus, options.dev, options.fixes) if path is not None]
+    given = (corpus, options.dev, options.fixes, options.model)
+    inputs = [path for path in given if path is not None]
     with owned(output, "audit", inputs) as folder:
         fixes = Fixes(options.fixes) if options.fixes else None
         rows = read_rows(corpus, options.folds)

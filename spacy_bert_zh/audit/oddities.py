@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spacy_bert_zh.audit.corpus import Rows
 from spacy_bert_zh.errors import missing_extra
+from spacy_bert_zh.folds import Rows
 
 NEIGHBOURS = 5
 _COMMON = 500  # n-grams of more rows than these tell no neighbours apart

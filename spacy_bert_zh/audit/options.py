@@ -13,12 +13,14 @@ class Options:
     Args:
         dev: Texts that a model will be judged by: near-duplicates of them are leaks.
         fixes: What a person has decided, as `convert` takes it: these rows aren't shown again.
+        model: What `crossval` made of this corpus: its scores, in place of those by n-grams.
         folds: Parts of the corpus; each is scored by a model that learnt from the others.
         seed: Seed of the folds.
     """
 
     dev: Path | None = None
     fixes: Path | None = None
+    model: Path | None = None
     folds: int = 5
     seed: int = 0
 

@@ -1,64 +1,74 @@
-"""What models say of rows that they haven't learnt from: a linear model of n-grams."""
+"""What models say of rows that they haven't learnt from: a linear model of n-grams, or others."""
 
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spacy_bert_zh.audit.corpus import Rows
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.folds import Rows, deal, read_judged
 
 MOST_CHARACTERS = 2_000
 _COST = 0.3  # of the linear SVM, chosen on NLPCC-2017
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Scores of each row by a model that hasn't seen it.
-
-    Attributes:
-        values: Probabilities; float (rows, labels).
-        features: TF-IDF of character n-grams; sparse (rows, n-grams), rows of length 1.
-    """
-
-    values: NDArray[np.float64]
-    features: Any
+PREDICTIONS = "predictions.jsonl"
 
 
-def score_rows(rows: Rows, groups: NDArray[np.int64], folds: int, seed: int) -> Scores:
-    """Score each row by a linear SVM on TF-IDF that learnt from the other folds.
+def make_features(texts: list[str]) -> Any:
+    """TF-IDF of character n-grams; sparse (rows, n-grams), rows of length 1."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    least = 2 if len(texts) > 1_000 else 1
+    vectorizer = TfidfVectorizer(
+        analyzer="char", ngram_range=(1, 3), sublinear_tf=True, min_df=least, dtype=np.float32
+    )
+    return vectorizer.fit_transform([text[:MOST_CHARACTERS] for text in texts])
+
+
+def score_rows(
+    rows: Rows, features: Any, groups: NDArray[np.int64], folds: int, seed: int
+) -> NDArray[np.float64]:
+    """Score each row by a linear SVM that learnt from the other folds.
 
     Args:
         rows: The corpus.
+        features: What it learns from, see `make_features`.
         groups: Rows of one group stand in one fold; int (rows,).
         folds: How many models there are.
         seed: Seed of the folds.
-    """
-    from sklearn.feature_extraction.text import TfidfVectorizer
 
-    texts = [text[:MOST_CHARACTERS] for text in rows.texts]
-    least = 2 if len(texts) > 1_000 else 1
-    features = TfidfVectorizer(
-        analyzer="char", ngram_range=(1, 3), sublinear_tf=True, min_df=least, dtype=np.float32
-    ).fit_transform(texts)
-    fold_of = _folds(rows, groups, folds, seed)
+    Returns:
+        Probabilities; float (rows, labels).
+    """
+    fold_of = deal(rows.gold, groups, [1] * folds, seed)
     decisions = np.full(rows.gold.shape, -1.0)  # of a label that the other folds lack
     for fold in range(folds):
         held = fold_of == fold
         if held.any() and not held.all():
             _decide(features, rows, held, decisions)
     calibrate = _softmax if rows.exclusive else _sigmoid
-    return Scores(calibrate(decisions, rows.gold), features)
+    return calibrate(decisions, rows.gold)
 
 
-def _folds(rows: Rows, groups: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
-    """The fold of each row: groups stay together, labels are dealt out evenly."""
-    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
-    label = rows.gold[first].argmax(axis=1)
-    order = np.lexsort((np.random.default_rng(seed).random(len(first)), label))
-    fold_of = np.empty(len(first), dtype=np.int64)
-    fold_of[order] = np.arange(len(first)) % folds
-    return fold_of[inverse]
+def read_scores(model: Path, rows: Rows) -> NDArray[np.float64]:
+    """What the pipelines of a `crossval` said of the rows; float (rows, labels).
+
+    Args:
+        model: Its folder, or its ``predictions.jsonl``.
+        rows: The corpus.
+
+    Raises:
+        BertZhError: They are about another corpus, or lack rows.
+    """
+    judged = read_judged(model / PREDICTIONS if model.is_dir() else model, rows)
+    if len(judged.rows) < len(rows.texts):
+        raise BertZhError(
+            f"{model} has scores of {len(judged.rows):,} of {len(rows.texts):,} rows: let "
+            "'crossval' score this corpus"
+        )
+    return judged.scores
 
 
 def _decide(

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spacy_bert_zh.audit.corpus import Rows
+from spacy_bert_zh.folds import Rows
 
 _MOST_PAIRS = 50
 

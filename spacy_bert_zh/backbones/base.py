@@ -176,6 +176,10 @@ class BackboneShim(Shim):
         assert self.network is not None
         return self._encoder
 
+    def reads_like(self, other: BackboneShim) -> bool:
+        """Whether it cuts texts into the same batches of the same pieces as another."""
+        return type(self) is type(other) and self.encoder.signature == other.encoder.signature
+
     @property
     def config(self) -> dict[str, Any]:
         """The checkpoint's ``config.json``."""

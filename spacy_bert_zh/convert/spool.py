@@ -6,7 +6,7 @@ It answers what needs the whole corpus: duplicates, contradictions, leaks, split
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -112,12 +112,16 @@ class Spool:
 
     def rename_labels(self, names: Mapping[str, str]) -> None:
         """Give labels other names, in all rows."""
+        self.change_labels(lambda labels: {names.get(label, label) for label in labels})
 
-        def renamed(labels: str) -> str:
-            return dump_labels({names.get(label, label) for label in json.loads(labels)})
+    def change_labels(self, change: Callable[[list[str]], set[str]]) -> None:
+        """Give all rows other labels, which follow from those they have."""
 
-        self._database.create_function("renamed", 1, renamed, deterministic=True)
-        self._database.execute("UPDATE rows SET labels = renamed(labels)")
+        def changed(labels: str) -> str:
+            return dump_labels(change(json.loads(labels)))
+
+        self._database.create_function("changed", 1, changed, deterministic=True)
+        self._database.execute("UPDATE rows SET labels = changed(labels)")
 
     def reject_without_labels(self, reason: str, detail: str) -> None:
         """Reject the rows that say that they have none of the labels."""

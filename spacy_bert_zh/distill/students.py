@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from spacy.language import Language
 from spacy.util import load_config
-from thinc.api import Config
+from thinc.api import Config, Model
 
 from spacy_bert_zh.checkpoint import Checkpoint, save_checkpoint, structure
 from spacy_bert_zh.distill.scores import Teachers
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.loading import find_textcat, is_exclusive, take_apart
+from spacy_bert_zh.pieces import sections_of
 from spacy_bert_zh.textcat import BertTextCat
 from spacy_bert_zh.train import readable_errors
 
@@ -63,15 +64,19 @@ def make_student(student: str, teachers: Teachers, folder: Path) -> Student:
     Raises:
         BertZhError: The first teacher has fewer layers, or no BERT to take them from.
     """
+    if student == NGRAMS or _LAYERS.fullmatch(student):
+        _check_flat(student, teachers)
     if student == NGRAMS:
         return _fill(teachers, _ngrams(teachers.exclusive), folder)
     if match := _LAYERS.fullmatch(student):
         nlp = teachers.pipelines[0]
         teacher: Any = find_textcat(nlp, None)
-        checkpoint = take_layers(take_apart(teacher).checkpoint, int(match[1]))
+        network = take_apart(teacher).networks[0]
+        checkpoint = take_layers(network.checkpoint, int(match[1]))
         save_checkpoint(checkpoint, folder / "student")
         component = nlp.config.interpolate()["components"][teacher.name]
-        backbone = component["model"]["backbone"]
+        backbone = next(iter(sections_of(component["model"]["backbone"]).values()))
+        component["model"]["backbone"] = backbone  # a committee's first
         backbone["name"] = str(folder / "student")
         made = _fill(teachers, component, folder)
         length = f"components.{component['factory']}.model.backbone.max_length"
@@ -82,6 +87,14 @@ def make_student(student: str, teachers: Teachers, folder: Path) -> Student:
     with readable_errors(Path(student)):
         config = load_config(Path(student), interpolate=False)
     return Student(Path(student), config.get("paths", {}).keys(), {}, _nothing)
+
+
+def _check_flat(student: str, teachers: Teachers) -> None:
+    if hasattr(find_textcat(teachers.pipelines[0], None), "tree"):
+        raise BertZhError(
+            f"--student {student}: the teacher's labels are a tree, which such a student wouldn't "
+            "have; give a config that has it, such as configs/trees.cfg with paths.taxonomy"
+        )
 
 
 def _nothing(pipe: BertTextCat) -> None:
@@ -149,11 +162,20 @@ def _fill(teachers: Teachers, component: dict[str, Any], folder: Path) -> Studen
 
 
 def _inherit(pipe: BertTextCat, teacher: Any) -> None:
-    """Take over the teacher's head and n-grams: all that is not in its BERT."""
-    for new, old in zip(pipe.model.walk(), teacher.model.walk(), strict=True):
-        for name in new.param_names:
-            if old.has_param(name):
+    """Take over the teacher's head and n-grams: all that is not in its BERT.
+
+    The head of a committee reads vectors of several BERTs, so only its n-grams are taken.
+    """
+    for new, old in zip(*map(_around_backbone, (pipe.model, teacher.model)), strict=True):
+        names = [name for name in new.param_names if old.has_param(name)]
+        if all(new.get_param(name).shape == old.get_param(name).shape for name in names):
+            for name in names:
                 new.set_param(name, old.get_param(name).copy())
+
+
+def _around_backbone(model: Model[Any, Any]) -> list[Model[Any, Any]]:
+    inside = {id(node) for node in model.get_ref("backbone").walk()}
+    return [node for node in model.walk() if id(node) not in inside]
 
 
 def student_of(nlp: Language, teachers: Teachers) -> BertTextCat:

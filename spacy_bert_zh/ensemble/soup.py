@@ -1,38 +1,52 @@
-"""The mean of several runs' weights."""
+"""The mean of several runs' weights: as large and as fast as one of them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from spacy.pipeline import TextCategorizer
+from spacy.language import Language
 
-from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.loading.pipeline import Parts
-from spacy_bert_zh.textcat.head import set_plain_weights
+from spacy_bert_zh.ensemble.runs import Run, check_same, micro_f1, put
+from spacy_bert_zh.evaluate import predict
+from spacy_bert_zh.loading import Network, Parts
 
 
-def check_alike(names: Sequence[str], parts: Sequence[Parts]) -> None:
-    """Whether the weights of pipelines can be averaged.
+def cook(runs: Sequence[Run], dev: Path) -> tuple[Language, float, list[float]]:
+    """Average the weights of the runs whose share makes it better.
+
+    A greedy soup (Wortsman et al. 2022, arXiv 2203.05482, recipe 1): the best run first, then
+    each of the others that doesn't lower the score of the mean.
+
+    Args:
+        runs: From one checkpoint, of one config: other seeds, rates or lengths.
+        dev: The texts that choose.
+
+    Returns:
+        The pipeline, its score, and the share of each run.
 
     Raises:
-        BertZhError: They have other labels, pieces, sizes or halves; it names the first that has.
+        BertZhError: They can't be averaged.
     """
-    first = parts[0]
-    for name, other in zip(names[1:], parts[1:], strict=True):
-        for what, here, there in (
-            ("labels", first.labels, other.labels),
-            ("settings of the backbone", first.settings, other.settings),
-            ("word pieces", *(one.checkpoint.tokenizer.to_str() for one in (first, other))),
-            ("sizes", _shapes(first), _shapes(other)),
-            ("size of n-grams", first.ngram_size, other.ngram_size),
-        ):
-            if here != there:
-                raise BertZhError(
-                    f"{name} has other {what} than {names[0]}: only runs of one config from one "
-                    "checkpoint can be averaged"
-                )
+    check_same(
+        runs,
+        ("settings of the backbone", lambda run: run.parts.settings),
+        ("word pieces", lambda run: run.parts.checkpoint.tokenizer.to_str()),
+        ("sizes", lambda run: _shapes(run.parts)),
+        ("size of n-grams", lambda run: run.parts.ngram_size),
+    )
+    order = np.argsort([-run.score for run in runs], kind="stable").tolist()
+    best = runs[order[0]]
+    taken, reached = order[:1], best.score
+    for number in order[1:]:
+        put(best.pipe, average([runs[one].parts for one in [*taken, number]]))
+        if (score := micro_f1(predict(best.nlp, best.pipe, dev))) >= reached:
+            taken, reached = [*taken, number], score
+    put(best.pipe, average([runs[one].parts for one in taken]))
+    shares = [(number in taken) / len(taken) for number in range(len(runs))]
+    return best.nlp, reached, shares
 
 
 def average(parts: Sequence[Parts]) -> Parts:
@@ -45,26 +59,11 @@ def average(parts: Sequence[Parts]) -> Parts:
     tables = [one.ngrams for one in parts if one.ngrams is not None]
     return replace(
         first,
-        checkpoint=replace(first.checkpoint, weights=weights),
+        networks=(Network(replace(first.checkpoint, weights=weights), first.settings),),
         weights=_mean([one.weights for one in parts]),
         bias=_mean([one.bias for one in parts]),
         ngrams=_mean(tables) if tables else None,
     )
-
-
-def put(pipe: TextCategorizer, parts: Parts) -> None:
-    """Give a text classifier other weights.
-
-    Args:
-        pipe: One of those that the parts were taken from.
-        parts: See `loading.take_apart`.
-    """
-    model: Any = pipe.model
-    model.get_ref("backbone").shims[0].fill(parts.checkpoint)
-    set_plain_weights(model.get_ref("output_layer"), parts.weights, parts.bias)
-    if parts.ngrams is not None:
-        table = parts.ngrams / float(model.attrs["linear_rate"])
-        model.layers[2].set_param("W", model.ops.asarray2f(table))
 
 
 def _mean(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -14,6 +14,7 @@ from spacy_bert_zh.evaluate.paired import (
     texts_needed,
 )
 from spacy_bert_zh.evaluate.predictions import (
+    EXCERPT,
     Predictions,
     check_corpus,
     constant_of,
@@ -27,6 +28,7 @@ from spacy_bert_zh.evaluate.table import print_table
 from spacy_bert_zh.evaluate.vectors import find_vectors
 
 __all__ = [
+    "EXCERPT",
     "METRICS",
     "PICTURE",
     "Predictions",

@@ -1,6 +1,7 @@
 """Measure a trained pipeline on a corpus: metrics.json for programs, report.html for people."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from spacy_bert_zh.evaluate.predictions import predict
 from spacy_bert_zh.files import check_apart, claim, made
 from spacy_bert_zh.loading import find_textcat, is_exclusive, load_pipeline, set_threshold, use_gpu
 from spacy_bert_zh.pieces import describe_reading
+from spacy_bert_zh.textcat import read_taxonomy
 
 OUTPUTS = ("metrics.json", "report.html")
 
@@ -25,6 +27,7 @@ def evaluate(
     gpu_id: int = -1,
     component: str | None = None,
     threshold: float | None = None,
+    taxonomy: Path | None = None,
 ) -> dict[str, Any]:
     """Evaluate a text classifier and write ``metrics.json`` and ``report.html``.
 
@@ -38,6 +41,8 @@ def evaluate(
         gpu_id: The GPU to predict on; -1 for the CPU.
         component: Name of the text classifier, if the pipeline has several.
         threshold: Score from which a label counts as given, instead of the pipeline's own.
+        taxonomy: Which label lies under which, for a pipeline that hasn't learnt a tree: a table of
+            child and parent, or the ``taxonomy.json`` that `convert` writes.
 
     Returns:
         The content of ``metrics.json``.
@@ -67,12 +72,17 @@ def evaluate(
         own_threshold = None if is_exclusive(pipe) else pipe.cfg["threshold"]
         if threshold is not None:
             set_threshold(pipe, threshold)
+        parents = _parents(pipe, taxonomy)
         predictions = predict(nlp, pipe, corpus)
         metrics = {
             "pipeline": {**describe(nlp, pipe), "own_threshold": own_threshold},
             "corpus": {"name": corpus.resolve().name, "texts": len(predictions.excerpts)},
             **measure(predictions),
         }
+        if parents:
+            from spacy_bert_zh.evaluate.trees import measure_tree
+
+            metrics["tree"] = measure_tree(predictions, parents, metrics["classes"])
         if metrics["pipeline"]["thresholds"]:
             metrics["at_half"] = measure_at_half(predictions)
         text = json.dumps(metrics, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False)
@@ -82,6 +92,21 @@ def evaluate(
             with made(output, "evaluate") as path:
                 path.write_text(content, "utf-8")
     return metrics
+
+
+def _parents(pipe: TextCategorizer, taxonomy: Path | None) -> Mapping[str, str]:
+    """The parent of each label that has one; none where there is no tree."""
+    own = getattr(pipe, "tree", None)
+    if own is not None and taxonomy is not None:
+        raise BertZhError(f"--taxonomy {taxonomy}: '{pipe.name}' has learnt a tree, leave it out")
+    if taxonomy is not None and is_exclusive(pipe):
+        raise BertZhError(
+            f"--taxonomy {taxonomy}: '{pipe.name}' gives exactly one label, none with its parent; "
+            "a tree is for bert_textcat_hierarchical, or bert_textcat_multilabel beside it"
+        )
+    if taxonomy is not None:
+        return read_taxonomy(taxonomy).parents
+    return own.parents if own is not None else {}
 
 
 def describe(nlp: Language, pipe: TextCategorizer) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from tqdm import tqdm
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate.learnt import best_constant
-from spacy_bert_zh.loading import is_exclusive, textcats, thresholds_of
+from spacy_bert_zh.loading import is_exclusive, textcats
 from spacy_bert_zh.repair import repair
+from spacy_bert_zh.textcat import given_of
 
 EXCERPT = 120  # characters of a text that are kept for the report
 
@@ -61,10 +62,10 @@ def predict(nlp: Language, pipe: TextCategorizer, corpus: Path) -> Predictions:
         lengths.append(len(doc.text))
     scores, exclusive = np.array(answers), is_exclusive(pipe)
     gold, known = find_gold(np.array(truths), exclusive)
-    if exclusive:
-        predicted = one_hot(scores)
-    else:
-        predicted = (scores >= list(thresholds_of(pipe).values())) & known
+    if tree := getattr(pipe, "tree", None):  # who has a label has all above it
+        gold = tree.raised(gold)
+        known = known | gold
+    predicted = given_of(pipe, scores) & known
     order = np.argsort(pipe.labels)
     return Predictions(
         labels=sorted(pipe.labels),

@@ -28,19 +28,30 @@ def render_report(
         predictions: What the metrics were computed from.
         history: That of the pipeline's training, if there is one.
     """
-    environment = make_environment("spacy_bert_zh.evaluate")
+    template = make_environment("spacy_bert_zh.evaluate").get_template("report.html")
+    picture = Markup(draw_history(history)) if history else None
+    answers = describe_answers(metrics, predictions)
+    return template.render(metrics=metrics, history_plot=picture, **answers)
+
+
+def describe_answers(metrics: dict[str, Any], predictions: Predictions) -> dict[str, Any]:
+    """What ``answers.html`` shows, which is a part of any page about answers to labelled texts.
+
+    Args:
+        metrics: As `measure` has them.
+        predictions: What they were computed from.
+    """
     order = rank_mistakes(predictions)
-    return environment.get_template("report.html").render(
-        metrics=metrics,
-        classes_plot=plot_classes(metrics, predictions),
-        lengths_plot=plot_lengths(metrics),
-        reliability_plot=plot_reliability(metrics),
-        risk_plot=plot_risk(metrics),
-        history_plot=Markup(draw_history(history)) if history else None,
-        pairs=confused_pairs(predictions, order),
-        mistakes=[describe_mistake(predictions, row) for row in order[:MISTAKES]],
-        wrong=len(order),
-    )
+    return {
+        "exclusive": predictions.exclusive,
+        "classes_plot": plot_classes(metrics, predictions),
+        "lengths_plot": plot_lengths(metrics),
+        "reliability_plot": plot_reliability(metrics),
+        "risk_plot": plot_risk(metrics),
+        "pairs": confused_pairs(predictions, order),
+        "mistakes": [describe_mistake(predictions, row) for row in order[:MISTAKES]],
+        "wrong": len(order),
+    }
 
 
 def plot_classes(metrics: dict[str, Any], predictions: Predictions) -> Markup:

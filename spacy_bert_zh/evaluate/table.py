@@ -35,6 +35,8 @@ def print_table(metrics: dict[str, Any]) -> None:
             f"macro F1 {half['macro_f1']:.4f}, micro F1 {half['micro_f1']:.4f}"
         )
     console.print(headline(metrics))
+    if tree := metrics.get("tree"):
+        console.print(path_figures(tree))
     if absent := metrics["absent"]:
         console.print(
             f"{len(absent)} of {len(metrics['pipeline']['labels'])} labels have no text here and "
@@ -50,6 +52,24 @@ def cells(label: str, row: dict[str, Any]) -> list[Text | str]:
 def span(ends: list[float]) -> str:
     """An interval as people read it."""
     return f"{ends[0]:.4f} to {ends[1]:.4f}"
+
+
+def path_figures(tree: dict[str, Any]) -> Table:
+    """The figures of a tree of labels; see `measure_tree`."""
+    table = Table("tree", box=None, pad_edge=False)
+    for name in ("P", "R", "F1", "macro F1"):
+        table.add_column(name, justify="right")
+    along, leaves = tree["hierarchical"], tree["leaves"]
+    table.add_row("hierarchical", *(score(along[key]) for key in ("precision", "recall", "f1")), "")
+    parts = {f"level {depth}": part for depth, part in enumerate(tree["levels"], 1)}
+    for name, part in {**parts, "leaves": leaves}.items():
+        row = part["micro"]
+        values = (row["precision"], row["recall"], row["f1"], part["macro"]["f1"])
+        table.add_row(f"{name} ({part['labels']} labels)", *map(score, values))
+    found = tree["violations"]
+    table.add_row("exact path", score(tree["exact_path"]))
+    table.add_row("violations", f"{found['scores']:,} scores, {found['decisions']:,} decisions")
+    return table
 
 
 def headline(metrics: dict[str, Any]) -> Table:

@@ -14,7 +14,14 @@ from thinc.api import to_numpy
 from spacy_bert_zh.backbones.base import BackboneShim
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.loading import find_textcat, is_exclusive, thresholds_of
-from spacy_bert_zh.textcat import NGRAMS, Cascade, ngram_bias, plain_weights
+from spacy_bert_zh.textcat import (
+    NGRAMS,
+    Cascade,
+    given_of,
+    ngram_bias,
+    plain_weights,
+    shims_of,
+)
 
 BATCH = 128
 """Texts that are asked about at once."""
@@ -37,14 +44,13 @@ class Classifier:
     def __init__(self, nlp: Language, component: str | None = None) -> None:
         self.nlp, self.pipe = nlp, find_textcat(nlp, component)
         model: Any = self.pipe.model
-        shims = model.get_ref("backbone").shims if model.has_ref("backbone") else []
-        if not shims or not isinstance(shims[0], BackboneShim):
+        self.shims: list[BackboneShim] = shims_of(model)
+        if not self.shims or not all(isinstance(shim, BackboneShim) for shim in self.shims):
             raise BertZhError(
                 f"The component '{self.pipe.name}' can't be explained: it has no BERT of its own, "
                 "as BertTextCat and BertTextCatEnsemble have with a TorchBackbone, a "
                 "KerasBackbone or an OnnxBackbone"
             )
-        self.shim: BackboneShim = shims[0]
         self.labels = list(self.pipe.labels)
         weights, bias = map(to_numpy, plain_weights(model.get_ref("output_layer")))
         self.weights: NDArray[np.float32] = weights
@@ -85,14 +91,28 @@ class Classifier:
                 found.append(to_numpy(self.pipe.predict(docs)))
         return np.concatenate(found)
 
+    def told_by(self, text: str, rows: Sequence[int]) -> list[int]:
+        """The labels whose logits these say of a text: in a tree perhaps those of labels below."""
+        tree = getattr(self.pipe, "tree", None)
+        if tree is None:
+            return list(rows)
+        with self.zone():
+            apart = to_numpy(self.pipe.model.predict([self.nlp.make_doc(text)]))
+        return [int(row) for row in tree.winners(apart)[0, rows]]
+
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """What the BERT makes of texts; shape (texts, hidden size)."""
-        found = [np.zeros((0, self.shim.width), dtype=np.float32)]
+        found = [np.zeros((0, self.weights.shape[1]), dtype=np.float32)]
         for start in range(0, len(texts), BATCH):
             # The encoder reads nothing but their texts: making Docs takes a third of the time.
             docs: Any = list(map(_read, texts[start : start + BATCH]))
-            found.append(to_numpy(self.shim.predict(self.shim.encode(docs, False))))
+            found.append(to_numpy(self.pipe.model.get_ref("backbone").predict(docs)))
         return np.concatenate(found)
+
+    def parts(self, directions: NDArray[np.float32]) -> list[tuple[BackboneShim, Any]]:
+        """Each BERT with what directions of the vector, (directions, hidden size), have of it."""
+        ends = np.cumsum([shim.width for shim in self.shims])[:-1]
+        return list(zip(self.shims, np.split(directions, ends, axis=1), strict=True))
 
     def ngram_logits(self, texts: Sequence[str], alone: bool) -> NDArray[np.float64]:
         """What the linear model says of texts, 0 where there is none; shape (texts, labels).
@@ -152,10 +172,7 @@ class Classifier:
 
     def given(self, scores: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Which labels the pipeline gives; shape (texts, labels)."""
-        if is_exclusive(self.pipe):
-            return np.arange(scores.shape[1]) == scores.argmax(axis=1)[:, None]
-        found: NDArray[np.bool_] = scores >= list(thresholds_of(self.pipe).values())
-        return found
+        return given_of(self.pipe, scores)
 
 
 def _read(text: str) -> Any:

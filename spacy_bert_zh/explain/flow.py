@@ -90,18 +90,19 @@ def _explain(
     best = held[np.argsort(-scores[0, held], kind="stable")[:MOST_LABELS]]
     rows = [classifier.row(label) for label in labels] if labels else best.tolist()
     rows = rows or [int(scores[0].argmax())]
+    told_by = classifier.told_by(text, rows)
     words = find_words(text)
     subsets = Subsets(classifier, text, words)
     alone = classifier.answered_by_ngrams(text)
     network = _none(classifier, len(rows), len(text))
     if not alone:
-        directions = classifier.weights[rows]
+        directions = classifier.weights[told_by]
         if against is not None:
             directions = directions - classifier.weights[classifier.row(against)]
         network = share_network(subsets, directions, samples)
     other = None if against is None else classifier.row(against)
-    effects = find_effects(subsets, rows, other, samples, alone)
-    shares = _shares(classifier, text, rows, against, scores[0], network, effects)
+    effects = find_effects(subsets, told_by, other, samples, alone)
+    shares = _shares(classifier, text, (rows, told_by), against, scores[0], network, effects)
     known = getattr(classifier.pipe, "neighbours", None)
     return Explanation(
         text=text,
@@ -115,6 +116,11 @@ def _explain(
         evidence=_evidence(classifier, text),
         unlearnt=tuple(
             share.label for share in shares if known and share.label in known.new_labels
+        ),
+        raised=tuple(
+            (classifier.labels[row], classifier.labels[below])
+            for row, below in zip(rows, told_by, strict=True)
+            if row != below
         ),
         voters=0.0 if known is None else 1.0 - known.mixing.share,
     )
@@ -140,7 +146,7 @@ def _none(classifier: Classifier, directions: int, length: int) -> NetworkShare:
 def _shares(
     classifier: Classifier,
     text: str,
-    rows: Sequence[int],
+    explained: tuple[Sequence[int], Sequence[int]],
     against: str | None,
     scores: "np.ndarray[tuple[int], np.dtype[np.float32]]",
     network: NetworkShare,
@@ -155,15 +161,15 @@ def _shares(
         other = classifier.row(against)
         weights, biases = weights - weights[:, [other]], biases - biases[other]
     shares = []
-    for i, row in enumerate(rows):
+    for i, (named, row) in enumerate(zip(*explained, strict=True)):
         characters = spread(places, weights[:, row], len(text))
         ngrams, change = float(weights[:, row].sum()), float(network.change[i])
         bias = float(biases[row] + network.start[i])
         shares.append(
             Share(
-                label=classifier.labels[row],
+                label=classifier.labels[named],
                 against=against,
-                score=float(scores[row]),
+                score=float(scores[named]),
                 logit=bias + ngrams + change,
                 bias=bias,
                 ngrams=ngrams,

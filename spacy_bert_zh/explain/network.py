@@ -56,11 +56,11 @@ def share_network(subsets: Subsets, directions: NDArray[np.float32], samples: in
         samples: Permutations of the words; 0 takes gradients, or single words away.
     """
     classifier, text, words = subsets.classifier, subsets.text, subsets.words
-    places, _ = classifier.shim.encoder.places(text)
-    if isinstance(classifier.shim, TorchShim) and not samples:
-        return _by_gradients(classifier, text, directions)
+    if not samples and all(isinstance(shim, TorchShim) for shim in classifier.shims):
+        parts = classifier.parts(directions)
+        return _add([_by_gradients(classifier, shim, text, part) for shim, part in parts])
     end = read_end(classifier, text)
-    read = tuple((start, min(stop, end)) for start, stop in words if start < end and places)
+    read = tuple((start, min(stop, end)) for start, stop in words if start < end)
     if end < len(text):  # what follows mustn't come into view where words are missing
         subsets = Subsets(classifier, text[:end], read)
 
@@ -77,18 +77,26 @@ def share_network(subsets: Subsets, directions: NDArray[np.float32], samples: in
 
 def read_end(classifier: Classifier, text: str) -> int:
     """Characters of the text that the BERT reads, from its beginning."""
-    places, spans = classifier.shim.encoder.places(text)
-    pieces = spans[-1][1]
-    return max((end for _, end in places[:pieces]), default=0)
+    found = [shim.encoder.places(text) for shim in classifier.shims]
+    return max((end for places, spans in found for _, end in places[: spans[-1][1]]), default=0)
+
+
+def _add(shares: Sequence[NetworkShare]) -> NetworkShare:
+    """What several BERTs say together."""
+    start, change, characters = (
+        np.sum([getattr(share, name) for share in shares], axis=0)
+        for name in ("start", "change", "characters")
+    )
+    steps = max(share.steps for share in shares)
+    return NetworkShare(start, change, characters, shares[0].method, steps)
 
 
 def _by_gradients(
-    classifier: Classifier, text: str, directions: NDArray[np.float32]
+    classifier: Classifier, shim: Any, text: str, directions: NDArray[np.float32]
 ) -> NetworkShare:
     """Integrated gradients from [MASK] in place of each piece, to the pieces."""
     from spacy_bert_zh.backbones.torch.gradients import integrate
 
-    shim: Any = classifier.shim
     places, spans = shim.encoder.places(text)
     with classifier.zone():
         encoded: Encoded = shim.encode([classifier.nlp.make_doc(text)], False)

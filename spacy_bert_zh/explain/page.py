@@ -117,6 +117,11 @@ def notes(told: Told) -> list[str]:
             f"(at random {rating.random_comprehensiveness:.2f}), with them alone by "
             f"{rating.sufficiency:.2f} (at random {rating.random_sufficiency:.2f})."
         )
+    for label, below in one.raised:
+        said.append(
+            f"{label} has the score of {below}, which lies under it in the tree of labels: its "
+            "logit and words are those of that label."
+        )
     if one.unlearnt:
         said.append(
             f"The classifier has never learnt {', '.join(one.unlearnt)}: such a score is by how "

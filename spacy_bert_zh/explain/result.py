@@ -100,6 +100,8 @@ class Explanation:
         evidence: The nearest texts of the pipeline's index, the nearest first; none without one.
         unlearnt: Of the labels explained, those that are told by texts of the index alone: their
             logits play no part in their scores.
+        raised: Of labels that are a tree, those explained that have the score of one below them,
+            and that one: their shares are its.
         voters: Share of these neighbours in the scores, 0 to 1; the logits are without it.
     """
 
@@ -113,6 +115,7 @@ class Explanation:
     shares: tuple[Share, ...]
     evidence: tuple[Evidence, ...] = ()
     unlearnt: tuple[str, ...] = ()
+    raised: tuple[tuple[str, str], ...] = ()
     voters: float = 0.0
 
 

@@ -9,6 +9,7 @@ from spacy_bert_zh.checkpoint import save_checkpoint
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import owned
 from spacy_bert_zh.loading import Parts, find_textcat, load_pipeline, portable, take_apart
+from spacy_bert_zh.pieces import sections_of
 from spacy_bert_zh.repair import Repair
 from spacy_bert_zh.trust.fit import own, refit
 
@@ -100,10 +101,13 @@ def _mention_lost(nlp: Language, pipe: TextCategorizer, form: str) -> None:
 
 def _export_pipeline(pipeline: str | Path, folder: Path, engine: str, name: str | None) -> None:
     """Both engines store a backbone alike: only its name in the config changes."""
-    pipe = find_textcat(load_pipeline(pipeline), name)
+    nlp = load_pipeline(pipeline)
+    pipe = find_textcat(nlp, name)
     take_apart(pipe)
-    key = f"components.{pipe.name}.model.backbone.@architectures"
-    nlp = load_pipeline(pipeline, {key: ENGINES[engine]})
+    place = f"components.{pipe.name}.model.backbone"
+    sections = sections_of(nlp.config["components"][pipe.name]["model"]["backbone"])
+    engines = {f"{place}{one}.@architectures": ENGINES[engine] for one in sections}
+    nlp = load_pipeline(pipeline, engines)
     portable(nlp).to_disk(folder)
 
 
@@ -139,11 +143,13 @@ def _export_onnx(
     if precision != "fp32" and not (small.comparison and small.passes):
         small.nlp.meta.pop("training", None)  # what the source learnt says nothing of this form
     portable(small.nlp).to_disk(folder)
-    if parts.ngrams is None:
-        _mention_lost(nlp, pipe, "The folder of plain files")
-        onnx_saving.save_plain(parts, small.model, folder / "onnx")
-    else:
+    if parts.ngrams is not None:
         print("No plain files: the pipeline adds n-grams of the text, which no graph reads")
+    elif len(small.graphs) > 1:
+        print("No plain files: the pipeline is a committee, whose graphs answer together")
+    else:
+        _mention_lost(nlp, pipe, "The folder of plain files")
+        onnx_saving.save_plain(parts, small.graphs[0], folder / "onnx")
 
 
 def _export_graph(parts: Parts, path: Path, format: str, strings: bool) -> None:

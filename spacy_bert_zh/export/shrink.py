@@ -1,7 +1,7 @@
 """A trained pipeline on ONNX Runtime, in a smaller form that still says the same."""
 
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from spacy_bert_zh.backbones.onnx.quantize import Inputs, quantize, rank_layers
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import predict, read_as_classified
 from spacy_bert_zh.export.gate import Comparison, check, compare
-from spacy_bert_zh.loading import Parts, find_textcat
+from spacy_bert_zh.loading import Network, Parts, find_textcat
 from spacy_bert_zh.pieces import PieceEncoder, pad
 
 CALIBRATION_TEXTS = 512
@@ -29,13 +29,13 @@ class Small:
 
     Attributes:
         nlp: The pipeline.
-        model: Its graph, an `onnx.ModelProto`.
+        graphs: Of its BERT, or of each of a committee; `onnx.ModelProto`.
         kept: Linear layers that stay in float32 though the others don't.
         comparison: With the pipeline it was made from, if there was a corpus.
     """
 
     nlp: Language
-    model: Any
+    graphs: list[Any]
     kept: tuple[str, ...] = ()
     comparison: Comparison | None = None
 
@@ -59,10 +59,11 @@ def shrink(
     dev: Path | None,
     force: bool,
 ) -> Small:
-    """Let a pipeline's text classifier compute by an ONNX graph.
+    """Let a pipeline's text classifier compute by ONNX graphs.
 
     If eight bits cost too much, more and more of the linear layers stay in float32, those first
-    whose quantisation alone changes the vectors most; at most half of them.
+    whose quantisation alone changes the vectors most; at most half of them. In a committee so many
+    of each BERT's.
 
     Args:
         nlp: The pipeline; it stays as it is.
@@ -75,43 +76,53 @@ def shrink(
     Raises:
         BertZhError: Even the best form is worse than `gate` allows.
     """
-    exact = build_graph(parts.checkpoint, parts.settings["pooling"], precision)
-    samples = _samples(nlp, parts, dev) if dev and precision.startswith("int8") else []
+    quantized = precision.startswith("int8")
+    exact = [
+        build_graph(one.checkpoint, one.settings["pooling"], precision) for one in parts.networks
+    ]
+    samples = [_samples(nlp, one, dev) if dev and quantized else [] for one in parts.networks]
     static = precision == "int8-static"
     before = predict(nlp, pipe, dev) if dev else None
 
-    def make(keep: tuple[str, ...] = ()) -> Small:
-        model = exact
-        if precision.startswith("int8"):
-            model = quantize(exact, samples if static else (), keep)
-        exported = onnx_saving.exchange(nlp, pipe.name, parts, model)
+    def make(kept: list[tuple[str, ...]]) -> Small:
+        graphs = exact
+        if quantized:
+            graphs = [
+                quantize(graph, some if static else (), keep)
+                for graph, some, keep in zip(exact, samples, kept, strict=True)
+            ]
+        exported = onnx_saving.exchange(nlp, pipe.name, parts, graphs)
+        keep = tuple(chain.from_iterable(kept))
         if dev is None or before is None:
-            return Small(exported, model)
+            return Small(exported, graphs)
         comparison = compare(before, predict(exported, find_textcat(exported, pipe.name), dev))
         print(f"{precision}{f', {len(keep)} layers in float32' if keep else ''}: {comparison}")
-        return Small(exported, model, keep, comparison)
+        return Small(exported, graphs, keep, comparison)
 
-    small = make()
+    small = make([() for _ in exact])
     if force or small.passes:
         return small
-    ranking = rank_layers(exact, samples, static) if samples else []
+    rankings = [
+        rank_layers(graph, some, static) if some else []
+        for graph, some in zip(exact, samples, strict=True)
+    ]
     count = 1
-    while not small.passes and count <= len(ranking) // 2:
-        small = make(tuple(ranking[:count]))
+    while not small.passes and count <= min(map(len, rankings)) // 2:
+        small = make([tuple(ranking[:count]) for ranking in rankings])
         count *= 2
     if small.comparison:
         check(small.comparison)
     return small
 
 
-def _samples(nlp: Language, parts: Parts, dev: Path) -> list[Inputs]:
+def _samples(nlp: Language, network: Network, dev: Path) -> list[Inputs]:
     """What the network reads of the first texts of a corpus, in its batches."""
     docs = list(islice(read_as_classified(nlp, dev), CALIBRATION_TEXTS))
     if not docs:
         raise BertZhError(f"The corpus {dev} holds no text: convert it again")
-    tokenizer, given = parts.checkpoint.tokenizer, parts.settings
+    tokenizer, given = network.checkpoint.tokenizer, network.settings
     length, stride, most = (given[name] for name in ("max_length", "stride", "max_windows"))
-    encoder = PieceEncoder(tokenizer, length, stride, most, parts.checkpoint.prefix)
+    encoder = PieceEncoder(tokenizer, length, stride, most, network.checkpoint.prefix)
     encoded = encoder(docs, budget=PIECES, most_padding=MOST_PADDING)
     padded = [pad(batch) for batch in encoded.batches]
     return [{"input_ids": ids, "attention_mask": real.astype(np.int64)} for ids, real in padded]

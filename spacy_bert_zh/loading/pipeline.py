@@ -17,8 +17,21 @@ from thinc.api import to_numpy
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError, wants_memory
 from spacy_bert_zh.loading.folders import check_folder
-from spacy_bert_zh.textcat import plain_weights, thresholds_of
+from spacy_bert_zh.textcat import given_of, plain_weights, shims_of
 from spacy_bert_zh.untrusted import one_line
+
+
+@dataclass(frozen=True)
+class Network:
+    """A BERT of a text classifier.
+
+    Attributes:
+        checkpoint: Its config, tokenizer and weights.
+        settings: Those of its backbone: max_length, stride, max_windows, pooling, …
+    """
+
+    checkpoint: Checkpoint
+    settings: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -26,25 +39,50 @@ class Parts:
     """A text classifier without spaCy, thinc and an engine.
 
     Attributes:
-        checkpoint: Its BERT.
-        settings: Those of its backbone: max_length, stride, max_windows, pooling, …
+        networks: Its BERT, or several of a committee.
         labels: In the order of the scores.
-        weights: Of the head; shape (labels, hidden size).
+        weights: Of the head; shape (labels, hidden size), or the sum of the hidden sizes.
         bias: Of the head; shape (labels,).
         exclusive_classes: Softmax over the labels, or else one sigmoid for each.
         ngrams: The table of a linear model of n-grams whose logits are added; shape (hash
             values, labels). None if there is no such model.
         ngram_size: Characters of its longest n-gram.
+        below: Of labels that are a tree, each with all below it, whose highest score it has; see
+            `Tree.table`. None if they are none.
     """
 
-    checkpoint: Checkpoint
-    settings: dict[str, Any]
+    networks: tuple[Network, ...]
     labels: list[str]
     weights: NDArray[np.float32]
     bias: NDArray[np.float32]
     exclusive_classes: bool
     ngrams: NDArray[np.float32] | None = None
     ngram_size: int = 0
+    below: NDArray[np.int64] | None = None
+
+    @property
+    def network(self) -> Network:
+        """Its only BERT.
+
+        Raises:
+            BertZhError: It has several.
+        """
+        if len(self.networks) > 1:
+            raise BertZhError(
+                f"The classifier is a committee of {len(self.networks)} BERTs, and one is wanted: "
+                "let 'distill' make one of them that says the same"
+            )
+        return self.networks[0]
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Of its only BERT; see `network`."""
+        return self.network.checkpoint
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Of its only BERT's backbone; see `network`."""
+        return self.network.settings
 
 
 def use_gpu(gpu_id: int) -> None:
@@ -162,12 +200,9 @@ def given_labels(nlp: Language, cats: dict[str, float]) -> list[str]:
     """
     given: list[str] = []
     for pipe in textcats(nlp):
-        scores = {label: cats[label] for label in pipe.labels if label in cats}
-        if is_exclusive(pipe):
-            given += [max(scores, key=scores.__getitem__)] if scores else []
-        else:
-            least = thresholds_of(pipe)
-            given += [label for label, score in scores.items() if score >= least[label]]
+        scores = np.asarray([[cats.get(label, -1.0) for label in pipe.labels]])
+        if (scores >= 0).any():
+            given += [pipe.labels[column] for column in np.flatnonzero(given_of(pipe, scores)[0])]
     return list(dict.fromkeys(given))
 
 
@@ -204,26 +239,28 @@ def take_apart(pipe: TextCategorizer) -> Parts:
     """
     model = pipe.model
     try:
-        backbone, head = model.get_ref("backbone"), model.get_ref("output_layer")
-        shim: Any = backbone.shims[0]
-        checkpoint: Checkpoint = shim.checkpoint()
-    except (KeyError, IndexError, AttributeError):
+        head = model.get_ref("output_layer")
+        networks = [Network(one.checkpoint(), one.settings.as_dict()) for one in shims_of(model)]
+    except (KeyError, AttributeError):
+        networks = []
+    if not networks:
         raise BertZhError(
             f"The component '{pipe.name}' has no BERT of its own: expected BertTextCat or "
             "BertTextCatEnsemble with a TorchBackbone or a KerasBackbone"
-        ) from None
+        )
     linear = model.layers[2] if model.name == "bert_textcat_ensemble" else None
     table = None
     if linear is not None:
         table = model.attrs["linear_rate"] * to_numpy(linear.get_param("W"))
     weights, bias = map(to_numpy, plain_weights(head))
+    tree = getattr(pipe, "tree", None)
     return Parts(
-        checkpoint,
-        shim.settings.as_dict(),
+        tuple(networks),
         list(pipe.labels),
         weights,
         bias,
         not model.attrs["multi_label"],
         table,
         linear.attrs["ngram_size"] if linear is not None else 0,
+        tree.table() if tree is not None else None,
     )

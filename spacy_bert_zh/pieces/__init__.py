@@ -16,7 +16,12 @@ from spacy_bert_zh.pieces.encoder import (
     windows_of,
 )
 from spacy_bert_zh.pieces.texts import text_of
-from spacy_bert_zh.pieces.windows import describe_reading, find_backbone, pieces_read
+from spacy_bert_zh.pieces.windows import (
+    describe_reading,
+    find_backbone,
+    pieces_read,
+    sections_of,
+)
 
 __all__ = [
     "EMBEDDED",
@@ -33,6 +38,7 @@ __all__ = [
     "mean_over_windows",
     "pad",
     "pieces_read",
+    "sections_of",
     "shared_pieces",
     "text_of",
     "windows_of",

@@ -3,6 +3,7 @@
 Uses `tokenizers` alone, so that every engine (torch, Keras, ONNX) shares it.
 """
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -132,6 +133,13 @@ class PieceEncoder:
             return []
         # A space at its end belongs to the text, or is nothing.
         return list(self.tokenizer.encode(self.prefix.rstrip(), add_special_tokens=False).ids)
+
+    @cached_property
+    def signature(self) -> tuple[Any, ...]:
+        """The same of all encoders that do the same."""
+        settings = self.max_length, self.stride, self.max_windows, self.prefix
+        tokenizer = hashlib.blake2b(self.tokenizer.to_str().encode()).digest()
+        return (tokenizer, *settings)
 
     @property
     def room(self) -> int:

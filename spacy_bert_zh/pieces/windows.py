@@ -1,5 +1,6 @@
 """How much of a text a pipeline reads, by its config."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,21 @@ from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces.encoder import MAX_WINDOWS, shared_pieces
 
 
+def sections_of(backbone: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The settings of each engine in a backbone's section, by where they stand in it.
+
+    Of a committee ".*.0", ".*.1" and so on, else the section itself, by "".
+    """
+    members = backbone.get("*")
+    if not isinstance(members, dict):
+        return {"": backbone}
+    return {f".*.{name}": member for name, member in members.items()}
+
+
 def find_backbone(config: Path | None) -> dict[str, Any]:
     """The settings of the backbone that a config trains; nothing if it has none of ours.
+
+    Of a committee those of the one that reads farthest.
 
     Args:
         config: The config's file; None takes what `nlp.add_pipe("bert_textcat")` makes.
@@ -24,13 +38,14 @@ def find_backbone(config: Path | None) -> dict[str, Any]:
         return dict(default["model"]["backbone"])
     try:
         components = util.load_config(config, interpolate=True)["components"]
-        backbones = [part.get("model", {}).get("backbone", {}) for part in components.values()]
+        sections = [part.get("model", {}).get("backbone", {}) for part in components.values()]
+        found = list(filter(None, map(_farthest, sections)))
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise BertZhError(
             f"--config {config} can't be read as a config of spaCy: "
             f"{' '.join(str(error).split()) or 'no such file'}"
         ) from error
-    return next((dict(backbone) for backbone in backbones if _is_whole(backbone)), {})
+    return dict(found[0]) if found else {}
 
 
 def pieces_read(backbone: dict[str, Any]) -> int | None:
@@ -50,6 +65,13 @@ def pieces_read(backbone: dict[str, Any]) -> int | None:
     return content + (windows - 1) * (content - stride)
 
 
+def _farthest(section: Any) -> dict[str, Any] | None:
+    """The settings of the engine that reads most of a text, if a backbone's section has any."""
+    sections = sections_of(section).values() if isinstance(section, dict) else ()
+    found = [one for one in sections if _is_whole(one)]
+    return max(found, key=lambda one: pieces_read(one) or math.inf, default=None)
+
+
 def _is_whole(backbone: Any) -> bool:
     """Whether the settings are there, and numbers; an engine says what is wrong with others."""
     if not isinstance(backbone, dict):
@@ -66,8 +88,8 @@ def describe_reading(component: dict[str, Any]) -> str | None:
         component: A text classifier's section of the config, interpolated.
     """
     model = component.get("model")
-    backbone: Any = model.get("backbone") if isinstance(model, dict) else None
-    if not isinstance(model, dict) or not _is_whole(backbone):
+    backbone = _farthest(model.get("backbone")) if isinstance(model, dict) else None
+    if not isinstance(model, dict) or backbone is None:
         return None
     prefix = backbone.get("prefix")
     among = f" (with {prefix!r} in front of each window)" if prefix else ""

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,23 +11,12 @@ from typing import Any
 from spacy_bert_zh.evaluate import METRICS
 from spacy_bert_zh.files import started
 from spacy_bert_zh.search.trial import Trial, is_worse
+from spacy_bert_zh.train.child import LOG, last_word, train_command
 
-LOG = "train.log"
 PATIENCE = 0.5
 """Seconds between two looks."""
 
 Settings = dict[str, Any]
-
-
-def start_command(config: Path, folder: Path, settings: Settings, minutes: float) -> list[str]:
-    """The command line of a training that goes on where it was cut off."""
-    given = [part for key, value in settings.items() for part in (f"--{key}", _written(value))]
-    command = [sys.executable, "-m", "spacy_bert_zh", "train", str(config), "--output", str(folder)]
-    return [*command, "--resume", "--force", "--minutes", str(minutes), *given]
-
-
-def _written(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def run_trials(
@@ -56,7 +44,7 @@ def run_trials(
         running = {}
         for number, (folder, own) in enumerate(zip(folders, settings, strict=True)):
             folder.mkdir(parents=True, exist_ok=True)
-            command = start_command(config, folder, own, minutes)
+            command = train_command(config, folder, own, minutes)
             running[number] = stack.enter_context(_Training(command, folder, own))
         while running:
             time.sleep(PATIENCE)
@@ -94,7 +82,7 @@ class _Training(ExitStack):
             finished=code == 0 and not worse,
             steps=lines[worse - 1]["step"] if lines else 0,
             seconds=round(seconds, 1),
-            error=self._error() if code and not worse else "",
+            error=last_word(self.folder) if code and not worse else "",
         )
 
     def _history(self) -> list[dict[str, Any]]:
@@ -103,8 +91,3 @@ class _Training(ExitStack):
         except FileNotFoundError:
             return []
         return [json.loads(line) for line in text.splitlines()]
-
-    def _error(self) -> str:
-        """The last line that it said."""
-        lines = (self.folder / LOG).read_text("utf-8", errors="replace").split("\n")
-        return next((line.strip(" ✘") for line in reversed(lines) if line.strip()), "no word")[:500]

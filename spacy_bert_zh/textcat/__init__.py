@@ -18,18 +18,23 @@ from spacy_bert_zh.textcat.decision import (
     Rules,
     Sets,
     confidence,
+    given_of,
     rank,
     thresholds_of,
 )
 from spacy_bert_zh.textcat.head import distances, draw, plain_weights, remember_known
+from spacy_bert_zh.textcat.hierarchical import make_bert_textcat_hierarchical
 from spacy_bert_zh.textcat.loss import Objective
 from spacy_bert_zh.textcat.neighbours import NEIGHBOURS, Entry, Mixing, Near, Neighbours
+from spacy_bert_zh.textcat.networks import shims_of
 from spacy_bert_zh.textcat.ngrams import (
     build_ngram_linear_v1,
     build_ngram_text_cat_v1,
     ngram_features,
     ngram_rows,
 )
+from spacy_bert_zh.textcat.taxonomy import Taxonomy, read_taxonomy, split_labels
+from spacy_bert_zh.textcat.tree import Tree
 
 __all__ = [
     "DECISION",
@@ -46,6 +51,8 @@ __all__ = [
     "Objective",
     "Rules",
     "Sets",
+    "Taxonomy",
+    "Tree",
     "build_bert_text_cat_ensemble_v1",
     "build_bert_text_cat_ensemble_v2",
     "build_bert_text_cat_ensemble_v3",
@@ -56,14 +63,19 @@ __all__ = [
     "confidence",
     "distances",
     "draw",
+    "given_of",
     "make_bert_textcat",
+    "make_bert_textcat_hierarchical",
     "make_bert_textcat_multilabel",
     "ngram_bias",
     "ngram_features",
     "ngram_rows",
     "plain_weights",
     "rank",
+    "read_taxonomy",
     "remember_known",
     "rescale",
+    "shims_of",
+    "split_labels",
     "thresholds_of",
 ]

@@ -1,4 +1,4 @@
-"""What both of our components are: scores, annotations, rehearsal."""
+"""What all of our components are: scores, annotations, rehearsal."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -16,7 +16,7 @@ from spacy_bert_zh.pieces import Documents
 from spacy_bert_zh.textcat.architectures import begin_apart, learns_apart
 from spacy_bert_zh.textcat.cascade import Cascade, answer, check_cascade
 from spacy_bert_zh.textcat.class_weights import ClassWeights
-from spacy_bert_zh.textcat.decision import Rules, decide, thresholds_of
+from spacy_bert_zh.textcat.decision import Rules, decide, given_of
 from spacy_bert_zh.textcat.head import distances, draw, start
 from spacy_bert_zh.textcat.loss import Loss
 from spacy_bert_zh.textcat.neighbours import NEIGHBOURS, SHOWN, Neighbours
@@ -208,13 +208,18 @@ class BertTextCat(Loss):
             scores = cast(Floats2d, self.model.predict(read))
         else:
             scores, reached = answer(self.model, read, self.cascade)
+        scores = self._consistent(scores)
         if self.neighbours is not None and reached.vectors is not None:
-            scores = self._mix(self.neighbours, scores, read, reached.vectors)
+            scores = self._consistent(self._mix(self.neighbours, scores, read, reached.vectors))
         self._readings.update(zip(read, read.readings, strict=False))
         if self._rules() and reached.vectors is not None:
             found = distances(self.model.get_ref("output_layer"), reached.vectors)
             if found is not None:
                 self._distances.update(zip(reached, to_numpy(found).tolist(), strict=True))
+        return scores
+
+    def _consistent(self, scores: Floats2d) -> Floats2d:
+        """Scores that don't contradict each other; labels without a tree can't."""
         return scores
 
     def _mix(
@@ -249,16 +254,16 @@ class BertTextCat(Loss):
         What was read of a document goes into ``doc._.bert_textcat``, under the component's name;
         of a calibrated component also what it decides, see `decision.decide`.
         """
-        labels, rules = self.labels, self._rules()
-        thresholds = None if self._exclusive else list(thresholds_of(self).values())
-        for doc, row in zip(docs, to_numpy(scores).tolist(), strict=True):
+        labels, rules, values = self.labels, self._rules(), to_numpy(scores)
+        given = given_of(self, values).tolist() if rules and labels else len(values) * [[]]
+        for doc, row, chosen in zip(docs, values.tolist(), given, strict=True):
             doc.cats.update(zip(labels, row, strict=True))
             said = dict(self._readings.pop(doc, ()))
             if near := self._near.pop(doc, None):
                 said[NEIGHBOURS] = [one.as_dict() for one in near]
             if rules and row:
                 distance = self._distances.pop(doc, None)
-                said |= decide(rules, labels, row, thresholds, distance)
+                said |= decide(rules, labels, row, chosen, self._exclusive, distance)
             if said and Doc.has_extension("bert_textcat"):
                 doc._.bert_textcat = {**(doc._.bert_textcat or {}), self.name: said}
 

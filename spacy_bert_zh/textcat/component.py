@@ -6,7 +6,7 @@ On top come class weights, label smoothing and soft targets.
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from spacy.language import Language
 from spacy.pipeline.textcat import textcat_score
@@ -18,6 +18,7 @@ from thinc.api import Model
 from thinc.types import Floats2d
 
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.pieces import sections_of
 from spacy_bert_zh.textcat.base import BertTextCat
 from spacy_bert_zh.textcat.class_weights import ClassWeights, check_writable
 from spacy_bert_zh.textcat.loss import check_range
@@ -134,13 +135,15 @@ def _forget_folder(nlp: Language | None, name: str) -> None:
     if nlp is None or name not in nlp.pipe_names:
         return
     backbone = nlp._pipe_configs[name].get("model", {}).get("backbone", {})
-    source = backbone.get("name")
-    # A variable such as ${paths.weights} is no folder and stays.
-    if isinstance(source, str) and "/" in source and Path(source).is_dir():
-        backbone["name"] = Path(source).name
+    for section in sections_of(backbone).values():
+        source = section.get("name")
+        # A variable such as ${paths.weights} is no folder and stays.
+        if isinstance(source, str) and "/" in source and Path(source).is_dir():
+            section["name"] = Path(source).name
 
 
-def _default_config(exclusive_classes: bool, threshold: float, scorer: str) -> dict[str, Any]:
+def default_config(exclusive_classes: bool, threshold: float, scorer: str) -> dict[str, Any]:
+    """What the factories take where a config says nothing."""
     linear_model = {
         "@architectures": "spacy_bert_zh.NgramLinear.v1",
         "ngram_size": 3,
@@ -187,15 +190,18 @@ def _default_config(exclusive_classes: bool, threshold: float, scorer: str) -> d
 
 # As spaCy weighs its own text categorizers: cats_score counts, the others are shown.
 _SCORES = ("score_desc", "micro_p", "micro_r", "micro_f", "macro_p", "macro_r", "macro_f")
-_SCORE_WEIGHTS: dict[str, float | None] = {
+SCORE_WEIGHTS: dict[str, float | None] = {
     "cats_score": 1.0,
     **{f"cats_{name}": None for name in (*_SCORES, "macro_auc", "f_per_type")},
 }
 
 
-def _factory(
-    component: type[BertTextCategorizer] | type[BertMultiLabelTextCategorizer],
-) -> Callable[..., BertTextCat]:
+Component = TypeVar("Component", bound=BertTextCategorizer | BertMultiLabelTextCategorizer)
+
+
+def component_factory(component: type[Component]) -> Callable[..., Component]:
+    """What makes a component of a class, by the settings that all of them have."""
+
     def make(
         nlp: Language,
         name: str,
@@ -207,7 +213,7 @@ def _factory(
         r_drop: float,
         adversarial: str | None,
         adversarial_epsilon: float,
-    ) -> BertTextCat:
+    ) -> Component:
         check_writable(class_weights)
         made = component(
             nlp.vocab,
@@ -227,13 +233,13 @@ def _factory(
 make_bert_textcat = Language.factory(
     "bert_textcat",
     assigns=["doc.cats"],
-    default_config=_default_config(True, 0.0, "spacy.textcat_scorer.v2"),
-    default_score_weights=_SCORE_WEIGHTS,
-)(_factory(BertTextCategorizer))
+    default_config=default_config(True, 0.0, "spacy.textcat_scorer.v2"),
+    default_score_weights=SCORE_WEIGHTS,
+)(component_factory(BertTextCategorizer))
 
 make_bert_textcat_multilabel = Language.factory(
     "bert_textcat_multilabel",
     assigns=["doc.cats"],
-    default_config=_default_config(False, 0.5, "spacy.textcat_multilabel_scorer.v2"),
-    default_score_weights=_SCORE_WEIGHTS,
-)(_factory(BertMultiLabelTextCategorizer))
+    default_config=default_config(False, 0.5, "spacy.textcat_multilabel_scorer.v2"),
+    default_score_weights=SCORE_WEIGHTS,
+)(component_factory(BertMultiLabelTextCategorizer))

@@ -4,8 +4,10 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Annotated, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
-from spacy.pipeline import TextCategorizer
+from spacy.pipeline import MultiLabel_TextCategorizer, TextCategorizer
 
 from spacy_bert_zh.untrusted import Closed
 
@@ -94,10 +96,35 @@ class Rules(Closed):
 def thresholds_of(pipe: TextCategorizer) -> dict[str, float]:
     """The score from which each label counts as given, where a text may have several.
 
-    A label's own (``cfg["thresholds"]``), or else the one for all.
+    A label's own (``cfg["thresholds"]``), or else the one for all. In a tree no label's is above
+    that of one below it, so that whatever is given is given with all above it.
     """
     own = pipe.cfg.get("thresholds") or {}
-    return {label: own.get(label, pipe.cfg["threshold"]) for label in pipe.labels}
+    found = {label: own.get(label, pipe.cfg["threshold"]) for label in pipe.labels}
+    if own and (tree := getattr(pipe, "tree", None)):
+        lowered = -tree.raised(-np.asarray([list(found.values())]))[0]
+        return dict(zip(found, lowered.tolist(), strict=True))
+    return found
+
+
+def given_of(pipe: TextCategorizer, scores: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which labels a text classifier gives to texts with these scores.
+
+    Of exclusive labels the first of the best ones; of others all whose scores reach their
+    thresholds; in a tree that shall give one path, the best one as far as they do.
+
+    Args:
+        pipe: Ours or spaCy's.
+        scores: In the order of its labels; shape (texts, labels).
+
+    Returns:
+        Shape (texts, labels).
+    """
+    if not isinstance(pipe, MultiLabel_TextCategorizer):
+        return np.arange(scores.shape[1]) == scores.argmax(axis=1)[:, None]
+    reached: NDArray[np.bool_] = scores >= np.asarray(list(thresholds_of(pipe).values()))
+    follow = getattr(pipe, "follow", None)
+    return reached if follow is None else follow(scores, reached)
 
 
 def rank(quantiles: Sequence[float], value: float) -> float:
@@ -121,7 +148,8 @@ def decide(
     rules: Rules,
     labels: Sequence[str],
     scores: Sequence[float],
-    thresholds: Sequence[float] | None,
+    given: Sequence[bool],
+    exclusive: bool,
     distance: float | None,
 ) -> dict[str, Any]:
     """Decide on a text.
@@ -130,7 +158,8 @@ def decide(
         rules: What to decide by.
         labels: Of the component.
         scores: Of the labels.
-        thresholds: From which score on each label is given; None where labels exclude each other.
+        given: Which of them are given.
+        exclusive: Whether they exclude each other.
         distance: From the training texts; None if it isn't known.
 
     Returns:
@@ -139,14 +168,9 @@ def decide(
         rules for it also ``set``, the labels that can't be ruled out, best first, and
         ``unlike``, the share of known texts that are less strange.
     """
-    best = max(scores)
-    if thresholds is None:
-        given = [score == best for score in scores]
-    else:
-        given = [score >= least for score, least in zip(scores, thresholds, strict=True)]
     chosen = [label for label, is_given in zip(labels, given, strict=True) if is_given]
-    said: dict[str, Any] = {"decision": chosen[0] if thresholds is None else chosen, "why": SURE}
-    surest = confidence(scores, given, thresholds is None)
+    said: dict[str, Any] = {"decision": chosen[0] if exclusive else chosen, "why": SURE}
+    surest = confidence(scores, given, exclusive)
     if rules.abstention and surest < rules.abstention.score:
         said = {"decision": ABSTAIN, "why": UNSURE}
     if rules.novelty and distance is not None:
@@ -155,7 +179,7 @@ def decide(
             said = {"decision": UNKNOWN, "why": UNLIKE}
         said["unlike"] = round(share, 4)
     if rules.sets:
-        least = min(rules.sets.score, best)
+        least = min(rules.sets.score, max(scores))
         pairs = sorted(zip(scores, labels, strict=True), key=lambda pair: -pair[0])
         said["set"] = [label for score, label in pairs if score >= least]
     return said

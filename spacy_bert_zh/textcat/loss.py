@@ -14,6 +14,10 @@ Objective = Callable[[list[Example], Floats2d], tuple[float, Floats2d]]
 """Of a batch and its scores, (documents, labels): a loss, and its gradient by the logits."""
 
 
+LEAST = 1e-7
+"""Of a score in a logarithm."""
+
+
 class Loss(Configurable):
     """Cross-entropy with what spaCy's text categorizers don't have.
 
@@ -97,10 +101,17 @@ class Loss(Configurable):
         truths = self.model.ops.asarray2f(cast(Floats2d, array))
         xp = self.model.ops.xp
         weights = self._weights(truths) * xp.asarray(known) / max(len(examples), 1)
+        return self._cross_entropy(scores, truths, weights)
+
+    def _cross_entropy(
+        self, scores: Floats2d, truths: Floats2d, weights: Floats2d
+    ) -> tuple[float, Floats2d]:
+        """The loss, and its gradient by the logits; all of shape (documents, labels)."""
+        xp = self.model.ops.xp
         targets = self._smooth(truths)
-        losses = -targets * xp.log(xp.maximum(scores, 1e-7))
+        losses = -targets * xp.log(xp.maximum(scores, LEAST))
         if not self._exclusive:
-            losses -= (1.0 - targets) * xp.log(xp.maximum(1.0 - scores, 1e-7))
+            losses -= (1.0 - targets) * xp.log(xp.maximum(1.0 - scores, LEAST))
         return float((losses * weights).sum()), (scores - targets) * weights
 
 

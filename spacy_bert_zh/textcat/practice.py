@@ -11,6 +11,7 @@ from thinc.types import Floats2d
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces.perturbation import Perturbation
+from spacy_bert_zh.textcat.networks import shims_of
 
 Adversarial = Literal["fgm", "pgd", "freelb"]
 
@@ -105,14 +106,14 @@ def perturbed(model: Model[list[Doc], Floats2d], method: str) -> Iterator[Pertur
     Raises:
         BertZhError: The model has no backbone that can.
     """
-    shims = model.get_ref("backbone").shims if model.has_ref("backbone") else []
-    shim: Any = shims[0] if shims else None
-    if not getattr(shim, "can_perturb", False):
+    shims = shims_of(model)
+    if len(shims) != 1 or not getattr(shims[0], "can_perturb", False):
         raise BertZhError(
-            f"adversarial = '{method}' needs a backbone of its own that learns "
+            f"adversarial = '{method}' needs one backbone of its own that learns "
             "(spacy_bert_zh.TorchBackbone.v1 or KerasBackbone.v1), which this pipeline hasn't: "
             "set adversarial = null"
         )
+    (shim,) = shims
     shim.perturbation = Perturbation(model.ops)
     try:
         yield shim.perturbation

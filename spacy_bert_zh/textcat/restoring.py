@@ -21,6 +21,8 @@ from spacy_bert_zh.textcat.cascade import Cascade, check_cascade
 from spacy_bert_zh.textcat.decision import Rules, Score
 from spacy_bert_zh.textcat.index_files import FILES, from_parts, read_parts, to_parts
 from spacy_bert_zh.textcat.neighbours import NEIGHBOURS, Mixing, Neighbours
+from spacy_bert_zh.textcat.networks import shims_of
+from spacy_bert_zh.textcat.taxonomy import Taxonomy
 from spacy_bert_zh.untrusted import (
     Strict,
     check_msgpack,
@@ -52,6 +54,7 @@ class _Settings(Strict):
     decision: Rules | None = None
     cascade: Cascade | None = None
     neighbours: Mixing | None = None
+    taxonomy: dict[Label, Label] = Field(default={})
 
 
 class Restoring(TextCategorizer):
@@ -131,8 +134,7 @@ class Restoring(TextCategorizer):
         parts = read_parts(found) if isinstance(found, Path) else found
         mixing = Mixing.model_validate(self.cfg[NEIGHBOURS])
         index = from_parts(parts, mixing, where)
-        shims: list[Any] = self.model.get_ref("backbone").shims if self._has_vectors else []
-        if not shims or len(index.mean) != shims[0].width:
+        if len(index.mean) != sum(shim.width for shim in shims_of(self.model)):
             raise BertZhError(f"{where} is of another encoder: its vectors have another length")
         known = set(self.labels)
         strange = {label for entry in index.entries for label in entry.labels} - known
@@ -170,6 +172,9 @@ def _check_settings(settings: dict[str, Any], where: Path | str) -> None:
     if len(set(labels)) < len(labels):
         twice = next(label for i, label in enumerate(labels) if label in labels[:i])
         raise BertZhError(f"{where} has the label {shorten(twice)} twice")
+    if strange := {*found.taxonomy, *found.taxonomy.values()} - set(labels):
+        raise BertZhError(f"{where} has {shorten(min(strange))} in its tree, which is no label")
+    Taxonomy(found.taxonomy)
 
 
 def _kind(name: str) -> str:
@@ -221,8 +226,8 @@ def _check_weights(model: Model[Any, Any], labels: list[str]) -> None:
     if "backbone" not in model.ref_names or not model.get_ref("output_layer").has_param("W"):
         return  # spaCy's own, or not trained yet
     head, backbone = model.get_ref("output_layer"), model.get_ref("backbone")
-    shim: Any = backbone.shims[0] if backbone.shims else None
-    width = backbone.get_dim("nO") if shim is None else shim.width
+    shims = shims_of(model)
+    width = sum(shim.width for shim in shims) if shims else backbone.get_dim("nO")
     _check_shape(head, "W", (len(labels), width))
     _check_shape(head, "b", (len(labels),))
     for name in ("mean", "scale"):

@@ -171,3 +171,43 @@ def choose_frequency(
         lengths.append(settings["max_epochs"] * count_epoch())
     steps = min((length for length in lengths if length), default=MOST_STEPS * evaluations)
     return min(-(-steps // evaluations), MOST_STEPS, settings["patience"] or MOST_STEPS)
+
+
+def load_for(
+    path: Path, overrides: dict[str, Any], train: Path, dev: Path
+) -> tuple[Config, tuple[str, ...]]:
+    """Read a config that is to learn from other corpora; see `load_training_config`.
+
+    Args:
+        path: The config.
+        overrides: What the user says about it, by dotted name.
+        train: What it may learn from, to check it by.
+        dev: What it may be evaluated on.
+
+    Returns:
+        The config without corpora, and the dotted names of its settings for these: train, dev, and
+        the file of labels, if it reads them from one.
+
+    Raises:
+        BertZhError: It has no corpora, or the user names some as well.
+    """
+    if not path.is_file():
+        raise BertZhError(f"No config file at {path}")
+    with readable_errors(path):
+        own = util.load_config(path, interpolate=False)
+        training = own.get("training", {})
+        keys = [f"{training.get(name)}.path" for name in ("train_corpus", "dev_corpus")]
+    if "labels" in own.get("paths", {}):
+        keys.append("paths.labels")
+    for key in ("paths.train", "paths.dev", "paths.labels", *keys):
+        if key in overrides:
+            raise BertZhError(f"--{key}: what is given stands in its place; leave it out")
+    given = {keys[0]: str(train), keys[1]: str(dev)}
+    config = load_training_config(path, {**overrides, **given})
+    for key in keys:
+        *sections, last = key.split(".")
+        section: dict[str, Any] = config
+        for name in sections:
+            section = section[name]
+        section[last] = None
+    return config, tuple(keys)

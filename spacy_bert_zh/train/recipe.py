@@ -24,7 +24,7 @@ ENGINES = ("spacy_bert_zh.TorchBackbone.", "spacy_bert_zh.KerasBackbone.")
 
 NGRAMS = "spacy_bert_zh.NgramTextCat.v1"
 
-FACTORIES = ("bert_textcat", "bert_textcat_multilabel")
+FACTORIES = ("bert_textcat", "bert_textcat_multilabel", "bert_textcat_hierarchical")
 LEARN_RATE = "training.optimizer.learn_rate"
 
 BASE = 85_000_000

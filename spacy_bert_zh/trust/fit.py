@@ -30,6 +30,7 @@ from spacy_bert_zh.textcat import (
     confidence,
     distances,
     draw,
+    given_of,
     remember_known,
     rescale,
 )
@@ -57,8 +58,8 @@ def own(pipe: TextCategorizer) -> BertTextCat:
     if isinstance(pipe, BertTextCat) and ({"backbone", "output_layer"} <= refs or "ngrams" in refs):
         return pipe
     raise BertZhError(
-        f"The component '{pipe.name}' can't be calibrated: expected bert_textcat or "
-        "bert_textcat_multilabel with BertTextCat, BertTextCatEnsemble or NgramTextCat"
+        f"The component '{pipe.name}' can't be calibrated: expected one of our factories "
+        "with BertTextCat, BertTextCatEnsemble or NgramTextCat"
     )
 
 
@@ -106,6 +107,7 @@ def fit(
     if aims.aim is not None:
         found = find_thresholds(after.scores, after.gold, after.known, read_aim(aims.aim))
         pipe.cfg["thresholds"] = dict(zip(after.labels, found.tolist(), strict=True))
+        pipe.cfg["thresholds"] = thresholds_of(pipe)  # which a tree may lower
         facts |= {"aim": aims.aim, "thresholds": pipe.cfg["thresholds"]}
     return facts | decide_by(nlp, pipe, dev, after, aims)
 
@@ -181,7 +183,9 @@ def _scale(pipe: BertTextCat, said: Predictions) -> dict[str, Any]:
         slopes, shifts = ones / temperature, 0 * ones
         facts: dict[str, Any] = {"temperature": temperature}
     else:
-        found = fit_logistic(said.scores, said.gold, said.known)
+        # A label of a tree may have said what one below it says: all must change alike.
+        together = getattr(pipe, "tree", None) is not None
+        found = fit_logistic(said.scores, said.gold, said.known, together)
         slopes, shifts = (values[order] for values in found)
         facts = {"slopes": slopes.tolist(), "shifts": shifts.tolist()}
         _move_thresholds(pipe, slopes, shifts)
@@ -202,8 +206,8 @@ def _surest(pipe: BertTextCat, said: Predictions) -> tuple[NDArray[Any], NDArray
     """How sure each answer is, and whether it is right as a whole; shape (texts,) each."""
     given = said.predicted.astype(bool)
     if not said.exclusive:  # its thresholds may be newer than what it said
-        thresholds = thresholds_of(pipe)
-        given = said.scores >= np.asarray([thresholds[label] for label in said.labels])
+        order = np.asarray([said.labels.index(label) for label in pipe.labels])
+        given = given_of(pipe, said.scores[:, order])[:, np.argsort(order)]
     pairs = zip(said.scores.tolist(), given.tolist(), strict=True)
     surest = np.asarray([confidence(scores, mask, said.exclusive) for scores, mask in pairs])
     return surest, (given == said.gold.astype(bool)).all(1)

@@ -36,7 +36,9 @@ def fit_temperature(scores: Array, gold: NDArray[Any]) -> float:
     return float(np.exp(found.x))
 
 
-def fit_logistic(scores: Array, gold: NDArray[Any], known: NDArray[Any]) -> tuple[Array, Array]:
+def fit_logistic(
+    scores: Array, gold: NDArray[Any], known: NDArray[Any], together: bool = False
+) -> tuple[Array, Array]:
     """Slope and shift of each label's logit (Platt 1999, sections 2.1 and 2.2).
 
     Labels with few texts share the ones that suit all labels together.
@@ -45,6 +47,7 @@ def fit_logistic(scores: Array, gold: NDArray[Any], known: NDArray[Any]) -> tupl
         scores: Of sigmoids; shape (texts, labels).
         gold: 1 where a label holds, else 0; shape (texts, labels).
         known: Whether that is known; shape (texts, labels).
+        together: Whether all labels share them: then the highest of some stays the highest.
 
     Returns:
         Slopes and shifts; shape (labels,) each.
@@ -55,7 +58,7 @@ def fit_logistic(scores: Array, gold: NDArray[Any], known: NDArray[Any]) -> tupl
     pairs = []
     for values, truth, told in zip(logits.T, gold.T, known.T, strict=True):
         values, truth = values[told], truth[told]
-        enough = min(truth.sum(), len(truth) - truth.sum()) >= FEWEST_POSITIVES
+        enough = min(truth.sum(), len(truth) - truth.sum()) >= FEWEST_POSITIVES and not together
         pairs.append(_platt(values, truth) if enough else common)
     slopes, shifts = np.asarray(pairs).T
     return slopes, shifts

@@ -9,38 +9,14 @@ import pytest
 import spacy
 
 from spacy_bert_zh.ensemble import ensemble
-from spacy_bert_zh.ensemble.soup import average, put
+from spacy_bert_zh.ensemble.runs import put
+from spacy_bert_zh.ensemble.soup import average
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.index.changing import add
 from spacy_bert_zh.loading import find_textcat, load_pipeline, take_apart
 from spacy_bert_zh.textcat import Entry
 from tests.conftest import run_cli
-
-TEXTS = ["好吃，会再来", "难吃，退款", "", "味道一般" * 40]
-
-
-@pytest.fixture(scope="module")
-def runs(corpus: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two runs of the default config from one checkpoint, with different seeds."""
-    folder = tmp_path_factory.mktemp("runs")
-    for seed in (0, 1):
-        overrides = {
-            "paths.train": corpus / "train",
-            "paths.dev": corpus / "dev",
-            "paths.labels": corpus / "labels.json",
-            "paths.weights": checkpoint,
-            "system.seed": seed,
-            "components.bert_textcat.model.backbone.max_length": 32,
-            "components.bert_textcat.model.linear_model.length": 512,
-            "training.optimizer.learn_rate.total_steps": 30,
-        }
-        words = [word for key, value in overrides.items() for word in (f"--{key}", value)]
-        run_cli("train", "configs/ensemble.cfg", "--output", folder / str(seed), "--force", *words)
-    return [folder / str(seed) / "model-last" for seed in (0, 1)]
-
-
-def scores(pipeline) -> np.ndarray:
-    return np.asarray([list(doc.cats.values()) for doc in pipeline.pipe(TEXTS)])
+from tests.ensemble.conftest import scores
 
 
 def test_the_mean_of_one_run_is_that_run(runs: list[Path]) -> None:
@@ -67,7 +43,8 @@ def test_the_outcome_is_a_pipeline_not_worse_on_dev(
 ) -> None:
     found = ensemble(runs, tmp_path / "one", corpus / "dev")
     assert found["score"] >= max(run["score"] for run in found["runs"])
-    assert [run["taken"] for run in found["runs"]].count(True) in (1, 2)
+    shares = [run["share"] for run in found["runs"]]
+    assert sum(shares) == pytest.approx(1) and set(shares) <= {0.0, 0.5, 1.0}
     nlp = spacy.load(tmp_path / "one")
     assert nlp.meta["ensemble"]["score"] == pytest.approx(found["score"])
     assert [run["pipeline"] for run in found["runs"]] == ["0/model-last", "1/model-last"]
@@ -82,7 +59,7 @@ def test_the_command_says_which_runs_it_took(
     runs: list[Path], corpus: Path, tmp_path: Path
 ) -> None:
     done = run_cli("ensemble", *runs, "--dev", corpus / "dev", "--output", tmp_path / "one")
-    assert done.stdout.count("model-last: ") == 2 and "taken" in done.stdout
+    assert done.stdout.count("model-last: ") == 2 and "share" in done.stdout
 
 
 def test_pipelines_that_differ_are_refused(

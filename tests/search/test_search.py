@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -86,7 +87,7 @@ def test_a_killed_search_goes_on_to_the_same_table(
     train_args: list[str], space: Path, tmp_path: Path
 ) -> None:
     command = [sys.executable, "-m", "spacy_bert_zh", "search", CONFIG]
-    rest = ["--minutes", 0, "--trials", 4, "--space", space, *train_args]
+    rest = ["--minutes", 0, "--trials", 8, "--space", space, *train_args]
 
     def start(folder: Path) -> "subprocess.Popen[bytes]":
         words = list(map(str, [*command, folder, *rest]))
@@ -94,8 +95,9 @@ def test_a_killed_search_goes_on_to_the_same_table(
 
     assert start(tmp_path / "whole").wait() == 0
     process = start(tmp_path / "killed")
-    for _ in range(3):
-        time.sleep(15)
+    draw = random.Random(0)
+    for _ in range(10):
+        time.sleep(draw.uniform(1, 25))
         os.kill(process.pid, signal.SIGKILL)
         process = start(tmp_path / "killed")
     assert process.wait() == 0

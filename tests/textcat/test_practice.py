@@ -145,5 +145,5 @@ def test_an_adversary_needs_embeddings() -> None:
     }
     nlp.add_pipe("bert_textcat", config={"model": model, "adversarial": "fgm"})
     pipe = initialized(nlp)
-    with pytest.raises(BertZhError, match="adversarial = 'fgm' needs a backbone of its own"):
+    with pytest.raises(BertZhError, match="adversarial = 'fgm' needs one backbone of its own"):
         pipe.update(make_examples(nlp, 2))

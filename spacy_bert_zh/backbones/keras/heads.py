@@ -60,6 +60,8 @@ class Classifier(keras.Model):
         exclusive_classes: Softmax over the labels, or else one sigmoid for each.
         dropout: Share of the vector dropped in training.
         dtype: A Keras dtype policy.
+        below: Of labels that are a tree, the columns of each and of all below it, in rows of equal
+            length: it then says the highest of them.
 
     Raises:
         BertZhError: The config asks for what is not here.
@@ -73,10 +75,12 @@ class Classifier(keras.Model):
         exclusive_classes: bool = True,
         dropout: float = 0.1,
         dtype: str = "float32",
+        below: list[list[int]] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(dtype=dtype, **kwargs)
         self.labels = list(labels)
+        self.below = below
         self.exclusive_classes = exclusive_classes
         self.bert = Bert(config, pooling, dtype, name="bert")
         self.dropout = keras.layers.Dropout(dropout, dtype=dtype)
@@ -99,7 +103,10 @@ class Classifier(keras.Model):
             training: Use dropout.
         """
         vectors = self.bert(inputs["ids"], inputs["lengths"], training=training)
-        return self.head(self.dropout(vectors, training=training))
+        scores = self.head(self.dropout(vectors, training=training))
+        if self.below is None:
+            return scores
+        return ops.max(ops.take(scores, ops.convert_to_tensor(self.below, "int32"), 1), axis=2)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments, for Keras' own files."""
@@ -111,4 +118,5 @@ class Classifier(keras.Model):
             "exclusive_classes": self.exclusive_classes,
             "dropout": self.dropout.rate,
             "dtype": self.dtype_policy.name,
+            "below": None if self.below is None else [list(row) for row in self.below],
         }

@@ -1,12 +1,15 @@
 """A trained classifier in ONNX: as a pipeline, and as plain files for other frameworks."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
 from spacy.language import Language
 from spacy.util import load_model_from_config
 from thinc.api import Config
@@ -14,7 +17,8 @@ from tokenizers import Tokenizer
 
 from spacy_bert_zh.backbones.onnx.graph import Graph
 from spacy_bert_zh.checkpoint import write_tokenizer
-from spacy_bert_zh.loading import Parts, find_textcat
+from spacy_bert_zh.loading import Network, Parts, find_textcat, shims_of
+from spacy_bert_zh.pieces import sections_of
 
 ARCHITECTURE = "spacy_bert_zh.OnnxBackbone.v1"
 SETTINGS = ("max_length", "stride", "max_windows", "pooling", "prefix")
@@ -22,30 +26,38 @@ SETTINGS = ("max_length", "stride", "max_windows", "pooling", "prefix")
 
 def shorten(parts: Parts) -> Parts:
     """The same without the positions that no window reaches."""
-    length, name = parts.settings["max_length"], "embeddings.position_embeddings.weight"
-    config = {**parts.checkpoint.config, "max_position_embeddings": length}
-    weights = {**parts.checkpoint.weights}
+    return replace(parts, networks=tuple(map(_shorten, parts.networks)))
+
+
+def _shorten(network: Network) -> Network:
+    length, name = network.settings["max_length"], "embeddings.position_embeddings.weight"
+    config = {**network.checkpoint.config, "max_position_embeddings": length}
+    weights = {**network.checkpoint.weights}
     weights[name] = weights[name][:length]
-    return replace(parts, checkpoint=replace(parts.checkpoint, config=config, weights=weights))
+    shorter = replace(network.checkpoint, config=config, weights=weights)
+    return replace(network, checkpoint=shorter)
 
 
-def exchange(nlp: Language, component: str, parts: Parts, model: Any) -> Language:
-    """A copy of a pipeline whose text classifier computes by an ONNX graph.
+def exchange(nlp: Language, component: str, parts: Parts, graphs: Sequence[Any]) -> Language:
+    """A copy of a pipeline whose text classifier computes by ONNX graphs.
 
     Args:
         nlp: The pipeline; it stays as it is.
         component: Name of its text classifier.
         parts: Of the classifier.
-        model: Its graph, an `onnx.ModelProto`.
+        graphs: Of its networks, each an `onnx.ModelProto`.
     """
     config = Config(nlp.config).copy()
-    settings = {name: parts.settings[name] for name in SETTINGS}
-    backbone = {"@architectures": ARCHITECTURE, "name": None, **settings}
-    config["components"][component]["model"]["backbone"] = backbone
+    sections = sections_of(config["components"][component]["model"]["backbone"]).values()
+    for section, network in zip(sections, parts.networks, strict=True):
+        section.clear()
+        settings = {name: network.settings[name] for name in SETTINGS}
+        section.update({"@architectures": ARCHITECTURE, "name": None, **settings})
     copy = load_model_from_config(config, meta=dict(nlp.meta), auto_fill=True)
     copy.from_bytes(nlp.to_bytes())
-    shim: Any = find_textcat(copy, component).model.get_ref("backbone").shims[0]
-    shim.exchange(parts.checkpoint, model.SerializeToString())
+    shims = shims_of(find_textcat(copy, component).model)
+    for shim, network, graph in zip(shims, parts.networks, graphs, strict=True):
+        shim.exchange(network.checkpoint, graph.SerializeToString())
     return copy
 
 
@@ -79,7 +91,10 @@ def _with_head(parts: Parts, model: Any) -> Any:
     logits = graph.linear("vectors", "head", parts.weights, parts.bias)
     # The axis of a softmax is the last one, if nothing is said.
     kind = "Softmax" if parts.exclusive_classes else "Sigmoid"
-    graph.nodes.append(helper.make_node(kind, [logits], ["scores"], "scores"))
+    apart = "scores" if parts.below is None else "head_apart"
+    graph.nodes.append(helper.make_node(kind, [logits], [apart], apart))
+    if parts.below is not None:
+        _add_tree(graph, apart, parts.below)
     whole = onnx.ModelProto()
     whole.CopyFrom(model)
     whole.graph.node.extend(graph.nodes)
@@ -90,3 +105,15 @@ def _with_head(parts: Parts, model: Any) -> Any:
     whole.graph.output[0].CopyFrom(scores)
     onnx.checker.check_model(whole)
     return whole
+
+
+def _add_tree(graph: Graph, apart: str, below: NDArray[np.int64]) -> None:
+    """Let each label of a tree have the highest score of itself and all below it."""
+    add = graph.nodes.append
+    for name, values in (("head_below", below), ("head_last", np.asarray([2], np.int64))):
+        graph.weights.append(numpy_helper.from_array(values, name))
+    add(helper.make_node("Gather", [apart, "head_below"], ["head_paths"], "head_paths", axis=1))
+    # The axes are an input from opset 18 on.
+    add(
+        helper.make_node("ReduceMax", ["head_paths", "head_last"], ["scores"], "scores", keepdims=0)
+    )

@@ -38,6 +38,7 @@ class Served(tf.Module):
         self.bias = tf.Variable(parts.bias, trainable=False)
         self.labels = tf.constant(parts.labels)
         self.activation = tf.nn.softmax if parts.exclusive_classes else tf.nn.sigmoid
+        self.below = None if parts.below is None else tf.constant(parts.below)
         self.pieces: Any = None
         self.ngrams: Any = None
         if strings:
@@ -76,9 +77,11 @@ class Served(tf.Module):
         return self._answer(tf.matmul(self.bert(ids, lengths), self.weights) + self.bias)
 
     def _answer(self, logits: Any) -> dict[str, Any]:
-        shape = tf.shape(logits)
+        shape, scores = tf.shape(logits), self.activation(logits)
+        if self.below is not None:  # the highest of each label and all below it
+            scores = tf.reduce_max(tf.gather(scores, self.below, axis=1), axis=2)
         # TensorFlow Serving wants as many rows of everything.
-        return {"labels": tf.broadcast_to(self.labels, shape), "scores": self.activation(logits)}
+        return {"labels": tf.broadcast_to(self.labels, shape), "scores": scores}
 
 
 def save_model(parts: Parts, folder: Path, strings: bool) -> None:
@@ -131,6 +134,7 @@ def save_keras(parts: Parts, path: Path) -> None:
         parts.labels,
         parts.settings["pooling"],
         parts.exclusive_classes,
+        below=None if parts.below is None else parts.below.tolist(),
     )
     fill(model.bert, parts.checkpoint)
     model.head.set_weights([parts.weights.T, parts.bias])

@@ -1,14 +1,22 @@
-"""A labelled corpus, as `convert` writes it, in memory."""
+"""A labelled corpus, as `convert` writes it: its rows in memory, and parts of it on disk."""
 
-from collections.abc import Collection
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import read_shards
+
+if TYPE_CHECKING:
+    from spacy.tokens import DocBin
+
+MOST_NAMED = 5
+"""Labels that a message names."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +42,28 @@ class Rows:
         found = [self.labels[i] for i in np.flatnonzero(row)]
         return found[0] if self.exclusive else found
 
+    def named(self, marked: NDArray[np.bool_]) -> str:
+        """Labels with their rows, the rarest first, for a message; empty if none is marked."""
+        rows = self.gold.sum(axis=0)
+        few = [i for i in np.argsort(rows, kind="stable") if marked[i]]
+        shown = ", ".join(f"'{self.labels[i]}' ({rows[i]})" for i in few[:MOST_NAMED])
+        return shown + f" and {len(few) - MOST_NAMED} more" * (len(few) > MOST_NAMED)
 
-def read_rows(corpus: Path, folds: int) -> Rows:
+    def digest(self) -> str:
+        """What tells these texts and labels from others."""
+        made = hashlib.blake2b(digest_size=16)
+        for part in (*self.texts, *self.labels):
+            made.update(f"{len(part)}:{part}".encode("utf-8", "surrogatepass"))
+        made.update(self.gold.tobytes())
+        return made.hexdigest()
+
+
+def read_rows(corpus: Path, folds: int = 1) -> Rows:
     """Read a `.spacy` file or a folder of them.
+
+    Args:
+        corpus: Of labelled texts.
+        folds: Parts that some label at least should have a row for.
 
     Raises:
         BertZhError: There is none, or nothing can be learnt from their labels in so many folds.
@@ -59,14 +86,38 @@ def read_rows(corpus: Path, folds: int) -> Rows:
     return Rows(texts, labels, gold, places, bool((gold.sum(axis=1) == 1).all()))
 
 
-def read_texts(corpus: Path) -> Collection[str]:
-    """The texts of a corpus, labelled or not."""
-    import spacy
+def write_parts(corpus: Path, part_of: NDArray[np.int64], folders: Sequence[Path]) -> None:
+    """Write parts of a corpus, each in the order of its rows, with all that its rows have.
 
-    texts = [doc.text for doc in read_shards(spacy.blank("zh"), corpus)] if corpus.exists() else []
-    if not texts:
-        raise BertZhError(f"--dev {corpus} holds no text in .spacy files: see 'convert'")
-    return texts
+    Args:
+        corpus: A ``.spacy`` file, or a folder of them.
+        part_of: The part of each row; -1 for those that stay out; int (rows,).
+        folders: Of each part, to be made.
+    """
+    from spacy.tokens import DocBin
+    from spacy.training.corpus import FILE_TYPE, walk_corpus
+
+    for folder in folders:
+        folder.mkdir(parents=True)
+    start = 0
+    for number, path in enumerate(walk_corpus(corpus, FILE_TYPE)):
+        shard = DocBin(store_user_data=True).from_disk(path)
+        parts = part_of[start : start + len(shard)]
+        start += len(shard)
+        for part, folder in enumerate(folders):
+            _cut(shard, parts == part).to_disk(folder / f"{number:05}{FILE_TYPE}")
+
+
+def _cut(shard: "DocBin", chosen: NDArray[np.bool_]) -> "DocBin":
+    """A shard of some documents: without making them, which takes far longer."""
+    from spacy.tokens import DocBin
+
+    cut = DocBin(store_user_data=True)
+    cut.attrs, cut.strings = shard.attrs, shard.strings
+    for name in ("tokens", "spaces", "cats", "flags", "span_groups", "user_data"):
+        kept = zip(getattr(shard, name), chosen, strict=True)
+        setattr(cut, name, [value for value, keep in kept if keep])
+    return cut
 
 
 def _check(corpus: Path, gold: NDArray[np.bool_], folds: int) -> None:
