@@ -46,7 +46,7 @@ EXTRAS = {
     ],
     "plots": ["jinja2>=3.1", "matplotlib>=3.9", "rich>=13", "scikit-learn>=1.5"],
     "pretrain": ["accelerate>=1.0", "jieba>=0.42.1", "matplotlib>=3.9", "torch>=2.9"],
-    "retrieve": ["bm25s>=0.2", "jieba>=0.42.1", "scikit-learn>=1.5"],
+    "retrieve": ["bm25s>=0.3.16", "jieba>=0.42.1", "scikit-learn>=1.5"],
     "search": ["jinja2>=3.1", "matplotlib>=3.9", "optuna>=4.2", "scikit-learn>=1.5"],
     "package": ["build>=1.2", "setuptools>=70", "wheel>=0.43"],
 }
