@@ -105,7 +105,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         "| hierarchical F1 | exact path | seeds |"
     )
     lines = [head, "| --- " * 8 + "|"]
-    for kind in CONFIGS:
+    for kind in dict.fromkeys(row["kind"] for row in rows):
         found = [row for row in rows if row["kind"] == kind]
         cells = [spread(found, key) for key in KEYS]
         lines.append(f"| {kind} | {' | '.join(cells)} | {len(found)} |")

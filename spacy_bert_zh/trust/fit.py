@@ -58,8 +58,9 @@ def own(pipe: TextCategorizer) -> BertTextCat:
     if isinstance(pipe, BertTextCat) and ({"backbone", "output_layer"} <= refs or "ngrams" in refs):
         return pipe
     raise BertZhError(
-        f"The component '{pipe.name}' can't be calibrated: expected one of our factories "
-        "with BertTextCat, BertTextCatEnsemble or NgramTextCat"
+        f"The component '{pipe.name}' can't be calibrated: expected bert_textcat, "
+        "bert_textcat_multilabel or bert_textcat_hierarchical with BertTextCat, "
+        "BertTextCatEnsemble or NgramTextCat"
     )
 
 

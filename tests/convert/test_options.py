@@ -18,7 +18,7 @@ VALUES: dict[str, Any] = {
     **{"hosts": Path("h"), "language": "en", "buckets": ("head",), "multilabel": True},
     **{"delimiter": ";", "escape": "\\", "sheet": "a", "keep": ("a",)},
     **{"label_names": (("0", "a"),), "segment": True, "pos": True, "shard_size": 5},
-    **{"fixes": Path("f")},
+    **{"fixes": Path("f"), "taxonomy": Path("t"), "level_separator": "/"},
 }
 
 
