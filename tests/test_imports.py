@@ -127,11 +127,13 @@ BELOW = {
     "textcat": BASE,
     "backbones": {*BASE, "loading"},
     "reading": {"files"},
+    "ranks": {"files"},
     "repair": {"pieces", "reading"},
     "evaluate": {*BASE, "loading", "textcat", "backbones", "reading", "repair"},
     "trust": {"loading", "textcat", "evaluate"},
 } | {
     command: {*BASE, "loading", "textcat", "backbones", "reading", "evaluate", "repair", "trust"}
+    | ({"ranks"} if command in ("pretrain", "train") else set())
     for command in COMMANDS - {"evaluate"}
 }
 BELOW["search"].add("train")  # its trials are trainings
