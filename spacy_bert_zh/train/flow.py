@@ -179,12 +179,11 @@ class _Run:
         self.best: dict[str, Any] = {}  # the history's line of the best pipeline
 
     def _share(self) -> "Together":
-        from spacy_bert_zh.train.together import Together  # needs torch
+        from spacy_bert_zh.train.together import Together, check_batches  # need torch
 
-        frozen, accumulate = (
-            self.settings[name] for name in ("frozen_components", "accumulate_gradient")
-        )
-        return Together(self.nlp, self.group, frozen, accumulate)
+        accumulate = self.settings["accumulate_gradient"]
+        check_batches(self.nlp.config["training"]["batcher"], accumulate, self.group.world)
+        return Together(self.nlp, self.group, self.settings["frozen_components"], accumulate)
 
     @property
     def learner(self) -> Any:

@@ -157,6 +157,27 @@ class _Gathered(Scorer):
         return cast(dict[str, Any], self._group.tell(scores))
 
 
+def check_batches(batcher: dict[str, Any], accumulate: int, world: int) -> None:
+    """Make sure that there is a text for each process, where the batcher tells.
+
+    Args:
+        batcher: The section ``training.batcher``.
+        accumulate: Into how many parts a batch is cut.
+        world: How many processes there are.
+
+    Raises:
+        BertZhError: There are more processes than texts.
+    """
+    size = batcher.get("size")
+    by_texts = batcher.get("@batchers") == "spacy.batch_by_sequence.v1" and isinstance(size, int)
+    if by_texts and size // accumulate < world:
+        parts = f" in {accumulate} parts (training.accumulate_gradient)" if accumulate > 1 else ""
+        raise BertZhError(
+            f"{world} processes, but batches of {size} texts{parts}: take fewer processes, or a "
+            "larger training.batcher.size"
+        )
+
+
 def check_component(nlp: Language, name: str) -> None:
     """Make sure that the gradients of shares of a batch add up to those of the batch.
 
