@@ -3,10 +3,11 @@
     python benchmarks/processes.py CORPUS WORK
     python benchmarks/processes.py CORPUS WORK --config configs/torch.cfg --processes 4 --batch 64
 
-Both are the command `train`, with one thread for each process and the same batches. A time is that of
-so many steps more, a long training's less a short one's, so that start, evaluations and saving are
-left out; one and several take turns, and the ratio is the median over the rounds, with the least and
-the most. The weights are those after 50 steps without any dropout. Results: WORK/processes.json.
+Both are the command `train`, with one thread for each process and the same batches. A time is that
+of so many steps more, a long training's less a short one's, so that start, evaluations and saving
+are left out; one and several take turns, and the ratio is the median over the rounds, with the
+least and the most. The weights are those after 50 steps without any dropout. Results:
+WORK/processes.json.
 """
 
 import json

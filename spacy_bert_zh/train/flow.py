@@ -125,7 +125,10 @@ def _train(
         if prepare:
             prepare(nlp)
         begun = read_config(output / CHECKPOINT) if resume else None
-        group.check_same(str(begun), f"another {output} than the first: --resume needs one disk")
+        group.check_same(
+            str(begun),
+            f"another checkpoint in {output} than the first: --resume needs a disk that all share",
+        )
         evaluations = EVALUATIONS
         if minutes and begun:
             _keep_on(nlp, begun)

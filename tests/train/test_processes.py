@@ -18,13 +18,21 @@ from spacy.cli._util import parse_config_overrides
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.ranks import Group, joined, launch
 from spacy_bert_zh.train.flow import train
-from spacy_bert_zh.train.together import check_component
+from spacy_bert_zh.train.together import check_batches, check_component
 from tests.conftest import REPOSITORY, initialized, run_cli
 from tests.train.test_train import digest, files, steps_of
 
 CONFIG = REPOSITORY / "configs" / "ensemble.cfg"
+SEQUENCE = "spacy.batch_by_sequence.v1"
 STEPS = "training.optimizer.learn_rate.total_steps"
-STILL = {"training.dropout": 0.0, "training.eval_frequency": 20, STEPS: 50}
+# Adam divides a gradient by its own size plus eps: with the usual 1e-8, one that is 0 but for
+# rounding (that of a key's bias, which a softmax cancels) moves a weight as far as any other.
+STILL = {
+    "training.dropout": 0.0,
+    "training.eval_frequency": 20,
+    "training.optimizer.eps": 1e-4,
+    STEPS: 50,
+}
 FEW = {"training.eval_frequency": 5, STEPS: 40}
 
 
@@ -81,7 +89,7 @@ def pair(train_args: list[str], tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_several_learn_what_one_does(
     processes: int, alone: Path, still_args: list[str], tmp_path: Path
 ) -> None:
@@ -93,10 +101,9 @@ def test_several_learn_what_one_does(
         for key, value in expected.items():
             assert np.abs(found[key] - value).max() < 1e-5, key
     for line, other in zip(history(alone), history(tmp_path), strict=True):
-        assert line == {
-            key: pytest.approx(value, rel=1e-4) if isinstance(value, float) else value
-            for key, value in other.items()
-        }
+        for key in ("loss", "scores"):
+            assert line.pop(key) == pytest.approx(other.pop(key), rel=1e-4)
+        assert line == other
 
 
 def test_processes_draw_different_dropouts_and_shuffle_alike(pair: Path) -> None:
@@ -130,7 +137,7 @@ def wait_for(folder: Path, step: int, process: "subprocess.Popen[str]") -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [1, pytest.param(0, marks=pytest.mark.slow)])
 def test_a_rank_that_dies_ends_all_and_resume_is_exact(
     rank: int, pair: Path, train_args: list[str], tmp_path: Path
 ) -> None:
@@ -154,6 +161,7 @@ def test_a_rank_that_dies_ends_all_and_resume_is_exact(
     assert files(tmp_path) == files(pair)
 
 
+@pytest.mark.slow
 def test_processes_end_with_the_one_that_started_them(
     train_args: list[str], tmp_path: Path
 ) -> None:
@@ -166,6 +174,7 @@ def test_processes_end_with_the_one_that_started_them(
     assert not any(rank.is_running() for rank in ranks)
 
 
+@pytest.mark.slow
 def test_torchrun_does_the_same(pair: Path, train_args: list[str], tmp_path: Path) -> None:
     torchrun = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--rdzv-backend", "c10d"]
     command = ["--rdzv-endpoint", "localhost:0", "-m", "spacy_bert_zh", "train", CONFIG]
@@ -174,12 +183,23 @@ def test_torchrun_does_the_same(pair: Path, train_args: list[str], tmp_path: Pat
     assert files(tmp_path) == files(pair)
 
 
-def test_more_processes_than_texts_in_a_batch(train_args: list[str], tmp_path: Path) -> None:
-    args = words({"training.batcher.size": 2}, train_args)
-    done = run_cli("train", CONFIG, "-o", tmp_path, "--processes", 3, *args, check=False)
-    assert done.returncode == 1
-    (line,) = done.stderr.strip().splitlines()
-    assert "3 processes, but batches of 2 texts" in line
+@pytest.mark.parametrize(
+    ("batcher", "accumulate", "message"),
+    [
+        ({"@batchers": SEQUENCE, "size": 2}, 1, "3 processes, but batches of 2 texts: take"),
+        ({"@batchers": SEQUENCE, "size": 8}, 4, "batches of 8 texts in 4 parts"),
+        ({"@batchers": SEQUENCE, "size": 3}, 1, None),
+        ({"@batchers": "spacy.batch_by_words.v1", "size": 2}, 1, None),
+    ],
+)
+def test_more_processes_than_texts_in_a_batch(
+    batcher: dict[str, Any], accumulate: int, message: str | None
+) -> None:
+    if message is None:
+        check_batches(batcher, accumulate, 3)
+        return
+    with pytest.raises(BertZhError, match=re.escape(message)):
+        check_batches(batcher, accumulate, 3)
 
 
 def test_none_is_not_a_number_of_processes(train_args: list[str], tmp_path: Path) -> None:
