@@ -46,7 +46,7 @@ def launch(arguments: Sequence[str], processes: int) -> int:
         store, shared = _meeting_place(processes)
         stack.callback(lambda: store)  # which is there as long as the processes are
         for rank in range(processes):
-            log = stack.enter_context(TemporaryFile()) if rank else None
+            log: IO[bytes] | None = stack.enter_context(TemporaryFile()) if rank else None
             quiet = {"stdout": log, "stderr": log} if log else {}
             numbered = {**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}
             process = stack.enter_context(started(command, Path.cwd(), numbered, **quiet))

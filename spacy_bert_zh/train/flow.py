@@ -116,7 +116,8 @@ def _train(
     prepare: Callable[[Language], None] | None,
 ) -> dict[str, Any]:
     """Train, and return the history's line of the best pipeline."""
-    use_gpu += local_rank() if use_gpu >= 0 else 0
+    if use_gpu >= 0 and not group.alone:
+        use_gpu += local_rank()
     loading.use_gpu(use_gpu)
     msg.info(f"Using GPU: {use_gpu}" if use_gpu >= 0 else "Using CPU")
     with readable_errors(path):

@@ -169,8 +169,9 @@ def check_batches(batcher: dict[str, Any], accumulate: int, world: int) -> None:
         BertZhError: There are more processes than texts.
     """
     size = batcher.get("size")
-    by_texts = batcher.get("@batchers") == "spacy.batch_by_sequence.v1" and isinstance(size, int)
-    if by_texts and size // accumulate < world:
+    if batcher.get("@batchers") != "spacy.batch_by_sequence.v1" or not isinstance(size, int):
+        return
+    if size // accumulate < world:
         parts = f" in {accumulate} parts (training.accumulate_gradient)" if accumulate > 1 else ""
         raise BertZhError(
             f"{world} processes, but batches of {size} texts{parts}: take fewer processes, or a "
