@@ -6,8 +6,8 @@
 Both are the command `train`, with one thread for each process and the same batches. A time is that
 of so many steps more, a long training's less a short one's, so that start, evaluations and saving
 are left out; one and several take turns, and the ratio is the median over the rounds, with the
-least and the most. The weights are those after 50 steps without any dropout. Results:
-WORK/processes.json.
+least and the most. The weights are those after 50 steps in float32 without any dropout.
+Results: WORK/processes.json.
 """
 
 import json
@@ -82,7 +82,11 @@ def compare_weights(config: Path, work: Path, given: dict[str, Any], processes: 
     settings = json.loads((still / "config.json").read_text())
     dropouts = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), 0.0)
     (still / "config.json").write_text(json.dumps(settings | dropouts))
-    given = given | {"paths.weights": still, "training.dropout": 0.0}
+    given = given | {
+        "paths.weights": still,
+        "training.dropout": 0.0,
+        "components.bert_textcat.model.backbone.mixed_precision": "false",
+    }
     weights = []
     for count in (1, processes):
         folder = work / f"compared-{count}"

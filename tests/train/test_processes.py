@@ -20,7 +20,7 @@ from spacy_bert_zh.ranks import Group, joined, launch
 from spacy_bert_zh.train.flow import train
 from spacy_bert_zh.train.together import check_batches, check_component
 from tests.conftest import REPOSITORY, initialized, run_cli
-from tests.train.test_train import digest, files, steps_of
+from tests.train.test_train import BACKBONE, digest, files, steps_of
 
 CONFIG = REPOSITORY / "configs" / "ensemble.cfg"
 SEQUENCE = "spacy.batch_by_sequence.v1"
@@ -65,6 +65,7 @@ def still_args(train_args: list[str], still: Path) -> list[str]:
     special = {
         # 120 texts: seven batches of 16 and one of 8, each in five parts of 3 and one of 1
         "paths.weights": str(still),
+        f"{BACKBONE}.mixed_precision": False,
         "training.accumulate_gradient": 5,
         "components.bert_textcat.class_weights": "balanced",
         "components.bert_textcat.r_drop": 0.5,
