@@ -127,6 +127,7 @@ BELOW = {
     "textcat": BASE,
     "backbones": {*BASE, "loading"},
     "reading": {"files"},
+    "ranks": {"files"},
     "repair": {"pieces", "reading"},
     "evaluate": {*BASE, "loading", "textcat", "backbones", "reading", "repair"},
     "trust": {"loading", "textcat", "evaluate"},
@@ -140,6 +141,8 @@ BELOW = {
 }
 for trains in ("search", "crossval", "curve"):
     BELOW[trains].add("train")  # what they try are trainings
+for trains in ("pretrain", "train"):
+    BELOW[trains].add("ranks")  # in several processes
 BELOW["distill"].add("train")  # it ends in a training
 BELOW["serve"].add("explain")  # it answers with explanations, too
 

@@ -14,6 +14,7 @@ from wasabi import msg
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import check_apart, claim, whole, workshop
 from spacy_bert_zh.pretrain.options import Options
+from spacy_bert_zh.ranks import is_first
 from spacy_bert_zh.reading import STDIN
 
 if TYPE_CHECKING:  # the door is light
@@ -62,7 +63,7 @@ def pretrain(corpus: Path, output: Path, options: Options, restart: bool = False
     for path in (output, work):
         check_apart(path, [path for path in inputs if path is not None])
     with ExitStack() as stack:
-        if int(os.environ.get("RANK", 0)) == 0:  # torchrun's other processes write nothing
+        if is_first():  # torchrun's other processes write nothing
             stack.enter_context(claim("pretrain", output, folder=True))
             stack.enter_context(workshop(work, "pretrain", *WORK))
         return _pretrain(corpus, output, work, options, restart)

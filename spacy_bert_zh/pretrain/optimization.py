@@ -1,7 +1,5 @@
 """Optimisers, the learning rate over time, and the hardware to use."""
 
-from datetime import timedelta
-
 import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
@@ -9,6 +7,7 @@ from torch import nn
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pretrain.options import Options
+from spacy_bert_zh.ranks import PATIENCE
 
 
 def schedule(step: int, options: Options) -> float:
@@ -60,7 +59,7 @@ def build_accelerator(options: Options) -> Accelerator:
         cpu=not torch.cuda.is_available(),
         mixed_precision="bf16" if bf16 else "no",
         # The other processes wait while the first one prepares the data.
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=7))],
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
     )
 
 

@@ -5,12 +5,13 @@ that schedules, shuffling and early stopping stand where they stood, and then pu
 weights, optimizer and random states back.
 """
 
-import shutil
+import random
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spacy import util
 from spacy.language import Language
@@ -21,16 +22,9 @@ from thinc.api import Config, fix_random_seed, set_gpu_allocator
 from wasabi import msg
 
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.evaluate import (
-    METRICS,
-    PICTURE,
-    check_record,
-    draw_history,
-    make_line,
-    write_history,
-)
-from spacy_bert_zh.files import check_apart, claim, discard, made
+from spacy_bert_zh.evaluate import check_record, make_line
 from spacy_bert_zh.loading import pipeline as loading
+from spacy_bert_zh.ranks import Group, joined, local_rank
 from spacy_bert_zh.train.budget import (
     EVALUATIONS,
     Budget,
@@ -44,12 +38,13 @@ from spacy_bert_zh.train.config import (
     load_training_config,
     readable_errors,
 )
+from spacy_bert_zh.train.output import CHECKPOINT, Output, hold
 from spacy_bert_zh.train.recipe import fit_recipe
 from spacy_bert_zh.train.resume import TrainingState, read_config
 from spacy_bert_zh.train.standins import Dev, Replay
 
-CHECKPOINT = "checkpoint"
-FOLDERS = (loop.DIR_MODEL_BEST, loop.DIR_MODEL_LAST, CHECKPOINT)
+if TYPE_CHECKING:
+    from spacy_bert_zh.train.together import Together
 
 
 def train(
@@ -66,13 +61,14 @@ def train(
     """Train a pipeline as ``spacy train`` would, and evaluate after the last step, too.
 
     Besides model-best and model-last, `output` gets the history of the training, metrics.jsonl
-    and history.svg, and holds a checkpoint of the last evaluation while the training runs.
+    and history.svg, and holds a checkpoint of the last evaluation while the training runs. Under
+    torchrun each process learns from its share of every batch, and the first one writes.
 
     Args:
         config_path: A spaCy config. Without ``training.eval_frequency`` (or with 0) it is chosen
             by the length of the training.
         output: Folder for the pipelines.
-        use_gpu: GPU id; -1 is the CPU.
+        use_gpu: GPU id; -1 is the CPU. Further processes on this machine take the next ones.
         overrides: Config values by dotted name, e.g. ``{"training.max_steps": 100}``.
         resume: Go on from the checkpoint in `output`, if there is one.
         force: Be content with a pipeline that learnt nothing.
@@ -89,12 +85,16 @@ def train(
             that never changes. All has been written in this last case.
     """
     config = load_training_config(config_path, overrides or {})
-    with readable_errors(config_path):
-        config, recipe = fit_recipe(config, overrides or {})
-    if recipe:
-        msg.info(str(recipe))
-    with hold(output, _inputs(config.interpolate())):
-        best = _train(config_path, config, output, use_gpu, resume, minutes, prepare)
+    with joined(gpu=use_gpu >= 0) as group:
+        with readable_errors(config_path):
+            config, recipe = fit_recipe(config, overrides or {})
+        if recipe:
+            msg.info(str(recipe))
+        held = hold(output, _inputs(config.interpolate())) if group.is_first else nullcontext()
+        with held:
+            best = _train(config_path, config, output, use_gpu, group, resume, minutes, prepare)
+    if not group.is_first:
+        return output / loop.DIR_MODEL_BEST
     if best["step"] == 0:
         msg.warn(
             "The best pipeline is that of step 0, whose head alone has learnt: fine-tuning made "
@@ -105,31 +105,19 @@ def train(
     return output / loop.DIR_MODEL_BEST
 
 
-@contextmanager
-def hold(output: Path, inputs: Iterable[str | Path]) -> Iterator[None]:
-    """Hold whatever a training writes into its folder; see `claim`.
-
-    Raises:
-        BertZhError: Something else is there, or what is written would be an input.
-    """
-    folders = [output / name for name in FOLDERS]
-    files = [output / name for name in (METRICS, PICTURE)]
-    for path in (*folders, *files):
-        check_apart(path, inputs)
-    with claim("train", *folders, folder=True), claim("train", *files, folder=False):
-        yield
-
-
 def _train(
     path: Path,
     config: Config,
     output: Path,
     use_gpu: int,
+    group: Group,
     resume: bool,
     minutes: float,
     prepare: Callable[[Language], None] | None,
 ) -> dict[str, Any]:
     """Train, and return the history's line of the best pipeline."""
+    if use_gpu >= 0 and not group.alone:
+        use_gpu += local_rank()
     loading.use_gpu(use_gpu)
     msg.info(f"Using GPU: {use_gpu}" if use_gpu >= 0 else "Using CPU")
     with readable_errors(path):
@@ -138,12 +126,16 @@ def _train(
         if prepare:
             prepare(nlp)
         begun = read_config(output / CHECKPOINT) if resume else None
+        group.check_same(
+            str(begun),
+            f"another checkpoint in {output} than the first: --resume needs a disk that all share",
+        )
         evaluations = EVALUATIONS
         if minutes and begun:
             _keep_on(nlp, begun)
         elif minutes:
-            evaluations = _keep_to(nlp, output, minutes)
-        run = _Run(nlp, output, use_gpu)
+            evaluations = _keep_to(nlp, output, group, minutes)
+        run = _Run(nlp, output, use_gpu, group)
         if not config["training"].get("eval_frequency") and not (minutes and begun):
             run.choose_frequency(evaluations)
     msg.divider("Training pipeline")
@@ -157,13 +149,13 @@ def _keep_on(nlp: Language, begun: Config) -> None:
     nlp.config["training"]["eval_frequency"] = begun["training"]["eval_frequency"]
 
 
-def _keep_to(nlp: Language, output: Path, minutes: float) -> int:
+def _keep_to(nlp: Language, output: Path, group: Group, minutes: float) -> int:
     """Shorten a training to a time.
 
     Returns:
         How often there is time to evaluate.
     """
-    run = _Run(nlp, output, -1)
+    run = _Run(nlp, output, -1, group)
     wanted = run.settings["max_steps"]
     budget = run.measure_budget(minutes)
     msg.info(describe_budget(budget, wanted, minutes))
@@ -175,24 +167,40 @@ def _keep_to(nlp: Language, output: Path, minutes: float) -> int:
 class _Run:
     """One training of one pipeline into one folder."""
 
-    def __init__(self, nlp: Language, output: Path, use_gpu: int) -> None:
+    def __init__(self, nlp: Language, output: Path, use_gpu: int, group: Group) -> None:
         self.nlp = nlp
-        self.output = output
         self.use_gpu = use_gpu
+        self.group = group
         config = nlp.config.interpolate()
         self.settings = util.registry.resolve(config["training"], schema=ConfigSchemaTraining)
         names = [self.settings["train_corpus"], self.settings["dev_corpus"]]
         readers = util.resolve_dot_names(config, names)
         self.train_corpus, self.dev_corpus = map(checked, readers, names)
         self.optimizer = self.settings["optimizer"]
-        self.before_to_disk = loop.create_before_to_disk_callback(self.settings["before_to_disk"])
+        self.together = None if group.alone else self._share()
+        self.output = Output(output, nlp, self.optimizer, self.settings)
         self.classifiers: dict[str, Any] = {}  # as the last evaluation found them
         self.best: dict[str, Any] = {}  # the history's line of the best pipeline
+
+    def _share(self) -> "Together":
+        from spacy_bert_zh.train.together import Together, check_batches  # need torch
+
+        accumulate = self.settings["accumulate_gradient"]
+        check_batches(self.nlp.config["training"]["batcher"], accumulate, self.group.world)
+        return Together(self.nlp, self.group, self.settings["frozen_components"], accumulate)
+
+    @property
+    def learner(self) -> Any:
+        """The pipeline, or what stands for it."""
+        return self.together or self.nlp
 
     def measure_budget(self, minutes: float) -> Budget:
         """What there is time for."""
         corpora = self.train_corpus(self.nlp), self.dev_corpus(self.nlp)
-        return measure_budget(self.nlp, *corpora, self.settings["batcher"], self.optimizer, minutes)
+        found = measure_budget(
+            self.learner, *corpora, self.settings["batcher"], self.optimizer, minutes
+        )
+        return Budget(**self.group.tell(asdict(found)))
 
     def choose_frequency(self, evaluations: int) -> None:
         """Let the length of the training say how often to evaluate."""
@@ -202,26 +210,29 @@ class _Run:
             lambda: sum(1 for _ in batcher(self.train_corpus(self.nlp))),
             evaluations,
         )
+        frequency = self.group.tell(frequency)
         msg.info(f"Evaluating every {frequency} steps (training.eval_frequency) and at the end")
         self.settings["eval_frequency"] = frequency
         self.nlp.config["training"]["eval_frequency"] = frequency  # for the logger
 
     def train(self, resume: bool) -> None:
-        if (seed := self.settings["seed"]) is not None:
-            fix_random_seed(seed)
+        self._seed()
         if self.use_gpu >= 0 and self.settings["gpu_allocator"]:
             set_gpu_allocator(self.settings["gpu_allocator"])
-        checkpoint = self.output / CHECKPOINT
+        checkpoint = self.output.folder / CHECKPOINT
         config_text = self.nlp.config.interpolate().to_str()
         state = TrainingState.load(checkpoint, config_text) if resume else None
+        self.group.check_same(
+            f"{state and state.step} {config_text}",
+            "another config or checkpoint than the first: give all of them the same files",
+        )
         if state is None:
-            # The pipelines of an earlier run stay until the first evaluation of this one.
-            for name in (CHECKPOINT, METRICS, PICTURE):
-                discard(self.output / name)
+            if self.group.is_first:
+                self.output.begin()
             state = TrainingState(-1, [], [], config_text)
         else:
             msg.info(f"Resuming after step {state.step}")
-        replay = Replay(self.nlp, state, self._evaluate)
+        replay = Replay(self.learner, state, self._evaluate)
         log_step, finalize = self._logger()
         try:
             for info, is_best in self._steps(replay, state):
@@ -232,32 +243,41 @@ class _Run:
                     continue
                 if is_best is not None:
                     self._record(state, info, is_best)
-                    self._save(info, is_best)
-                    state.save(checkpoint, self.nlp, self.optimizer)
-                    write_history(state.history, self.output)
+                    if self.group.is_first:
+                        self.output.save(state, info, is_best)
                 log_step(info if is_best is not None else None)
         finally:
             finalize()
-        write_history(state.history, self.output)  # had it been killed just before
         self.best = [line for line in state.history if line["best"]][-1]
-        self._draw(state.history)
-        discard(checkpoint)
+        if self.group.is_first:
+            self.output.end(state.history)
+
+    def _seed(self) -> None:
+        seed = self.settings["seed"]
+        if seed is None and not self.group.alone:
+            seed = self.group.tell(random.getrandbits(32))  # all shuffle alike
+        if seed is not None:
+            fix_random_seed(seed)
+        self.seed = seed or 0
 
     def _steps(
         self, replay: Replay, state: TrainingState
     ) -> Iterator[tuple[dict[str, Any], bool | None]]:
         """spaCy's loop; where it ends between two evaluations, the last step again, evaluated."""
-        settings = self.settings
+        settings, accumulate = self.settings, self.settings["accumulate_gradient"]
+        batches = loop.create_train_batches(
+            self.nlp, self.train_corpus, settings["batcher"], settings["max_epochs"]
+        )
+        if self.together:
+            batches, accumulate = self.together.seeded(batches, self.seed), 1
         info: dict[str, Any] = {}
         for _, info, is_best in loop.train_while_improving(
             replay,  # type: ignore[arg-type]
             self.optimizer,
-            loop.create_train_batches(
-                self.nlp, self.train_corpus, settings["batcher"], settings["max_epochs"]
-            ),
+            batches,
             replay.evaluate,
             dropout=settings["dropout"],
-            accumulate_gradient=settings["accumulate_gradient"],
+            accumulate_gradient=accumulate,
             patience=settings["patience"],
             max_steps=settings["max_steps"],
             eval_frequency=settings["eval_frequency"],
@@ -277,7 +297,7 @@ class _Run:
 
     def _evaluate(self) -> tuple[float, dict[str, Any]]:
         """spaCy's scores on dev, and beside them how much the trained classifiers learnt."""
-        dev = Dev(self.nlp, list(self.dev_corpus(self.nlp)))
+        dev = Dev(self.learner, list(self.dev_corpus(self.nlp)))
         result = loop.create_evaluation_callback(
             dev,  # type: ignore[arg-type]
             lambda _: dev.examples,
@@ -293,31 +313,11 @@ class _Run:
         state.history.append(line)
         self.nlp.meta["training"] = line
 
-    def _draw(self, history: list[dict[str, Any]]) -> None:
-        try:
-            picture = draw_history(history)
-        except BertZhError as error:  # no matplotlib, which training doesn't need
-            msg.info(f"No {PICTURE}: {error}")
-            return
-        with made(self.output / PICTURE, "train") as path:
-            path.write_text(picture, "utf-8")
-
     def _logger(self) -> tuple[Callable[[Any], None], Callable[[], None]]:
+        if not self.group.is_first:
+            return lambda info: None, lambda: None
         with self.nlp.select_pipes(disable=self.settings["frozen_components"]):
             return self.settings["logger"](self.nlp, sys.stdout, sys.stderr)
-
-    def _save(self, info: dict[str, Any], is_best: bool) -> None:
-        with self.nlp.select_pipes(disable=self.settings["frozen_components"]):
-            loop.update_meta(self.settings, self.nlp, info)
-        self._save_last()
-        if is_best:
-            with made(self.output / loop.DIR_MODEL_BEST, "train") as part:
-                shutil.copytree(self.output / loop.DIR_MODEL_LAST, part)
-
-    def _save_last(self) -> None:
-        last = self.output / loop.DIR_MODEL_LAST
-        with made(last, "train") as part, self.nlp.use_params(self.optimizer.averages):
-            self.before_to_disk(self.nlp).to_disk(part)
 
 
 def _inputs(config: Config) -> list[str]:
