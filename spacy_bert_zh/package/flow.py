@@ -25,12 +25,12 @@ from spacy_bert_zh.loading import (
     read_meta,
 )
 from spacy_bert_zh.package.model_card import (
-    NOTED,
     DataReport,
     Metrics,
     classifiers,
     render_model_card,
 )
+from spacy_bert_zh.package.noted import NOTED
 from spacy_bert_zh.package.wheels import (
     build_plugin,
     build_wheel,

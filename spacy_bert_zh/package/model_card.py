@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 import srsly
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from thinc.api import Config
 
 import spacy_bert_zh
 from spacy_bert_zh.markdown import render_table
+from spacy_bert_zh.package.noted import Count, Facts, describe_noted
 from spacy_bert_zh.pieces import describe_reading
-from spacy_bert_zh.untrusted import Strict
 
 LIMITS = """\
 - It was trained on Chinese text. On other languages, and on kinds of text that the data above
@@ -20,46 +20,39 @@ LIMITS = """\
   decide about people alone."""
 
 
-Count = Annotated[int, Field(ge=0)]
 Ends = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
-class _Facts(Strict):
-    """Values that a card shows; it leaves out what is missing, and others may be there."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-class _Corpus(_Facts):
+class _Corpus(Facts):
     name: str | None = None
     texts: Count | None = None
 
 
-class _Class(_Facts):
+class _Class(Facts):
     precision: float | None = None
     recall: float | None = None
     f1: float | None = None
     support: Count | None = None
 
 
-class _Pipeline(_Facts):
+class _Pipeline(Facts):
     threshold: float | None = None
     own_threshold: float | None = None
     thresholds: dict[str, float] | None = None
 
 
-class _Reliability(_Facts):
+class _Reliability(Facts):
     ece: float | None = None
 
 
-class _Intervals(_Facts):
+class _Intervals(Facts):
     level: float = 0.95
     accuracy: Ends | None = None
     macro_f1: Ends | None = None
     ece: Ends | None = None
 
 
-class Metrics(_Facts):
+class Metrics(Facts):
     """What a card tells of a ``metrics.json``."""
 
     pipeline: _Pipeline = Field(default=_Pipeline())
@@ -72,12 +65,12 @@ class Metrics(_Facts):
     intervals: _Intervals = Field(default=_Intervals())
 
 
-class _Split(_Facts):
+class _Split(Facts):
     rows: Count | None = None
     labels: dict[str, Count] = Field(default={})
 
 
-class DataReport(_Facts):
+class DataReport(Facts):
     """What a card tells of the report of `convert`."""
 
     input: str | None = None
@@ -85,51 +78,6 @@ class DataReport(_Facts):
     rejected: dict[str, Count] = Field(default={})
     splits: dict[str, _Split] = Field(default={})
     labels: list[str] = Field(default=[])
-
-
-class Calibration(_Facts):
-    """What a card tells of ``calibration`` in a ``meta.json``."""
-
-    texts: Count
-    calibration_error: Annotated[list[float], Field(min_length=2, max_length=2)]
-
-
-class Compression(_Facts):
-    """What a card tells of ``compress`` in a ``meta.json``."""
-
-    texts: Count
-    reach_network: float
-    agreement: float
-    accuracy: float
-    accuracy_before: float
-
-
-class Neighbourhood(_Facts):
-    """What a card tells of ``neighbours`` in a ``meta.json``."""
-
-    texts: Count
-    share: float
-
-
-class Export(_Facts):
-    """What a card tells of ``export`` in a ``meta.json``."""
-
-    precision: str
-    kept_in_float32: list[str] = Field(default=[])
-    texts: Count | None = None
-    accuracy: float = 0.0
-    accuracy_before: float = 0.0
-    agreement: float = 0.0
-    largest_difference: float = 0.0
-
-
-NOTED: dict[str, type[_Facts]] = {
-    "calibration": Calibration,
-    "compress": Compression,
-    "neighbours": Neighbourhood,
-    "export": Export,
-}
-"""What other commands note in a ``meta.json``."""
 
 
 def render_model_card(
@@ -158,10 +106,7 @@ def render_model_card(
         "Labels": "\n".join(_labels(meta, config)),
         "Data": _data(data_report) or "Not recorded.",
         "Metrics": _metrics(metrics) or "Not measured.",
-        **({"Calibration": _fitted(meta["calibration"])} if "calibration" in meta else {}),
-        **({"Cascade": _cascade(meta["compress"])} if "compress" in meta else {}),
-        **({"Neighbours": _neighbours(meta["neighbours"])} if "neighbours" in meta else {}),
-        **({"Export": _export(meta["export"])} if "export" in meta else {}),
+        **describe_noted(meta),
         "Licence": meta["license"] or "Not stated: ask the author before you use it.",
         "Limits": "\n".join([*_windows(config), LIMITS, _calibration(metrics)]),
         "Versions": (
@@ -307,44 +252,6 @@ def _conventions(metrics: dict[str, Any]) -> Iterable[str]:
             f"No text of that corpus has the labels {', '.join(f'`{label}`' for label in absent)}: "
             "they are left out of the macro average."
         )
-
-
-def _fitted(found: dict[str, Any]) -> str:
-    before, after = found["calibration_error"]
-    return (
-        f"Fitted to {found['texts']:,} texts: on these, the calibration error was {before:.3f} "
-        f"before and {after:.3f} after."
-    )
-
-
-def _cascade(found: dict[str, Any]) -> str:
-    return (
-        f"Where its n-grams are sure, they answer alone: {found['reach_network']:.1%} of "
-        f"{found['texts']:,} texts reached the network, with the same label for "
-        f"{found['agreement']:.2%} of them; accuracy {found['accuracy']:.4f} (before "
-        f"{found['accuracy_before']:.4f})."
-    )
-
-
-def _neighbours(found: dict[str, Any]) -> str:
-    return (
-        f"Holds {found['texts']:,} labelled texts, which whoever has the files can read: each "
-        f"answer names the nearest, which have {1 - found['share']:.0%} of the say in its scores."
-    )
-
-
-def _export(export: dict[str, Any]) -> str:
-    what = f"An ONNX graph in {export['precision']}."
-    if kept := export.get("kept_in_float32"):
-        what += f" In float32 stay: {', '.join(f'`{name}`' for name in kept)}."
-    if "texts" not in export:
-        return f"{what} Not compared with the pipeline that it was made from."
-    return (
-        f"{what} Beside the pipeline that it was made from, on {export['texts']:,} texts: "
-        f"accuracy {export['accuracy']:.4f} (before {export['accuracy_before']:.4f}), the same "
-        f"answer for {export['agreement']:.2%}, scores differ by "
-        f"{export['largest_difference']:.2g} at most."
-    )
 
 
 def _scores(metrics: dict[str, Any]) -> dict[str, float]:

@@ -156,6 +156,14 @@ def test_the_model_card_says_how_far_to_trust_scores_if_that_was_measured() -> N
     assert "given from a score of its own" in card({**METRICS, "pipeline": pipeline})
 
 
+def test_an_ensemble_is_described() -> None:
+    runs = [{"score": 0.9, "share": 0.4}, {"score": 0.91, "share": 0.6}]
+    found = {"method": "committee", "runs": runs, "score": 0.92}
+    text = card(METRICS, noted={"ensemble": found})
+    assert "geometric mean of those of 2 trainings" in text
+    assert "its score is 0.9200, that of the best single one 0.9100" in text
+
+
 def test_the_model_card_says_that_texts_can_be_read() -> None:
     text = card(METRICS, noted={"neighbours": {"texts": 4321, "share": 0.7}})
     assert "Holds 4,321 labelled texts, which whoever has the files can read" in text
