@@ -41,14 +41,14 @@ def joined(gpu: bool = False) -> Iterator[Group]:
     Only the first prints anything.
 
     Args:
-        gpu: Whether each computes on a GPU of its own, which must have been chosen.
+        gpu: Whether each computes on a GPU of its own.
 
     Raises:
         BertZhError: The environment makes no sense, torch isn't there, or another process ended.
     """
     group = Group(_number("RANK", 0), _number("WORLD_SIZE", 1))
-    if group.world == 1:
-        yield group
+    if group.alone:
+        yield Group()  # whatever its number
         return
     try:
         import torch.distributed as dist
