@@ -110,7 +110,7 @@ setup(
             "bert_textcat = spacy_bert_zh.textcat:make_bert_textcat",
             "bert_textcat_hierarchical = spacy_bert_zh.textcat:make_bert_textcat_hierarchical",
             "bert_textcat_multilabel = spacy_bert_zh.textcat:make_bert_textcat_multilabel",
-            "bert_retriever = spacy_bert_zh.retrieve:make_bert_retriever",
+            "bert_retriever = spacy_bert_zh.retrieve.component:make_bert_retriever",
             "zh_repair = spacy_bert_zh.repair:make_zh_repair",
         ],
         "spacy_architectures": [
@@ -140,7 +140,7 @@ setup(
         "spacy_readers": [
             "spacy_bert_zh.shuffled_corpus.v1 = "
             "spacy_bert_zh.train.corpus:build_shuffled_corpus_v1",
-            "spacy_bert_zh.pairs.v1 = spacy_bert_zh.retrieve:build_pairs_v1",
+            "spacy_bert_zh.pairs.v1 = spacy_bert_zh.retrieve.pairs:build_pairs_v1",
         ],
         "spacy_callbacks": [
             "spacy_bert_zh.portable.v1 = spacy_bert_zh.loading.portable:build_portable_v1",

@@ -1,12 +1,9 @@
 """The way to a folder that can be searched: rows, words, vectors, and when to say no."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.files import owned
@@ -47,6 +44,7 @@ def build(
     """
     from spacy_bert_zh.loading import use_gpu
     from spacy_bert_zh.retrieve.folder import write
+    from spacy_bert_zh.retrieve.making import make_retriever
     from spacy_bert_zh.retrieve.measuring import fit, read_questions
 
     options = options or Options()
@@ -99,47 +97,3 @@ def read_entries(table: Path, options: Options) -> tuple[list[Any], dict[str, An
     if not entries:
         raise BertZhError(f"{table} holds no text to search")
     return list(entries.values()), dict(counts)
-
-
-def make_retriever(
-    entries: Sequence[Any], pipeline: str | Path | None = None, component: str | None = None
-) -> Any:
-    """A `Retriever` of entries, by words and, with a pipeline, by vectors.
-
-    Vectors that were learnt to be compared are compared as they are. Those of a classifier are
-    whitened first, since few directions have most of their variance (Su et al. 2021, arXiv
-    2103.15316).
-
-    Raises:
-        BertZhError: The pipeline can't be used.
-    """
-    from spacy_bert_zh.loading import load_pipeline
-    from spacy_bert_zh.retrieve.component import BertRetriever
-    from spacy_bert_zh.retrieve.folder import find_encoder
-    from spacy_bert_zh.retrieve.retriever import Encoder, Retriever
-    from spacy_bert_zh.retrieve.words import Words
-    from spacy_bert_zh.textcat.space import Space
-
-    texts = [text for entry in entries for text in entry.texts]
-    words = Words.build(texts)
-    if pipeline is None:
-        return Retriever(list(entries), words)
-    nlp = load_pipeline(pipeline)
-    encoder = Encoder(nlp, find_encoder(nlp, component))
-    vectors = encoder.vectors(texts)
-    width = vectors.shape[1]
-    mean, whiten = np.zeros(width, dtype=np.float32), np.eye(width, dtype=np.float32)
-    if not isinstance(encoder.pipe, BertRetriever):
-        mean, whiten = vectors.mean(axis=0, dtype=np.float64).astype(np.float32), _whiten(vectors)
-    none = Space(mean, whiten, np.zeros((0, width), dtype=np.float16))
-    space = replace(none, vectors=none.project(vectors).astype(np.float16))
-    return Retriever(list(entries), words, space, encoder)
-
-
-def _whiten(vectors: Any) -> Any:
-    from spacy_bert_zh.trust.novelty import fit_gaussians
-
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = fit_gaussians(vectors, np.ones((len(vectors), 1))).whiten
-    # A single text, or the same one again and again, tells nothing of how texts vary.
-    return found if np.isfinite(found).all() else np.eye(vectors.shape[1], dtype=np.float32)

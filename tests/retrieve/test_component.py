@@ -13,8 +13,8 @@ from spacy.training import Example
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.loading import load_pipeline
-from spacy_bert_zh.retrieve import build_pairs_v1
 from spacy_bert_zh.retrieve.contrast import contrast
+from spacy_bert_zh.retrieve.pairs import build_pairs_v1
 from spacy_bert_zh.train import train
 from tests.conftest import REPOSITORY, TORCH
 from tests.retrieve.tables import FAQ, write
