@@ -142,7 +142,7 @@ def _mark(parameter: Parameter) -> Iterator[torch.Tensor]:
     if _is_table(parameter) and gradient is None:
         yield torch.zeros(len(weights), dtype=torch.int32, device=weights.device)
     elif _is_table(parameter):
-        yield (cast(torch.Tensor, gradient) != 0).any(dim=1).int()
+        yield cast(torch.Tensor, gradient).bool().any(dim=1).int()
 
 
 def _is_table(parameter: Parameter) -> bool:
