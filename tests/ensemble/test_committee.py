@@ -182,6 +182,13 @@ def test_it_is_exported(committee: Path, corpus: Path, tmp_path: Path, capsys) -
         export(committee, tmp_path / "bert", "checkpoint")
 
 
+def test_it_is_exported_to_tensorflow(committee: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow", reason="the extra [tensorflow] is not installed")
+    made = export(committee, tmp_path / "keras", "tensorflow")
+    found = scores(spacy.load(made))
+    np.testing.assert_allclose(found, scores(load_pipeline(committee)), atol=1e-5)
+
+
 def test_it_is_explained(committee: Path) -> None:
     nlp = load_pipeline(committee)
     found = explain(nlp, TEXTS[:2])
