@@ -185,7 +185,6 @@ def set_threshold(pipe: TextCategorizer, threshold: float) -> None:
         raise BertZhError(f"--threshold {threshold:g}: a score is between 0 and 1")
     pipe.cfg["threshold"] = threshold
     pipe.cfg.pop("thresholds", None)  # of single labels
-    pipe.cfg.pop("thresholds", None)
 
 
 def given_labels(nlp: Language, cats: dict[str, float]) -> list[str]:

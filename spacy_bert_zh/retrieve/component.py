@@ -18,6 +18,7 @@ from thinc.types import Floats2d
 from spacy_bert_zh.errors import BertZhError, wants_memory
 from spacy_bert_zh.retrieve.contrast import contrast
 from spacy_bert_zh.retrieve.measures import first_places
+from spacy_bert_zh.textcat.component import default_backbone
 from spacy_bert_zh.textcat.space import unit
 from spacy_bert_zh.untrusted import check_msgpack, check_msgpack_file, one_line
 
@@ -211,22 +212,7 @@ def _similarity(doc: Doc, other: Any) -> float:
     "bert_retriever",
     assigns=["doc._.bert_vector"],
     default_config={
-        # The same as in configs/pairs.cfg.
-        "model": {
-            "@architectures": "spacy_bert_zh.TorchBackbone.v1",
-            "name": None,
-            "revision": "main",
-            "max_length": 128,
-            "stride": None,
-            "max_windows": 2,
-            "pooling": "mean",
-            "mixed_precision": "auto",
-            "freeze_layers": 0,
-            "layer_decay": 1.0,
-            "gradient_checkpointing": False,
-            "prefix": None,
-            "trim": None,
-        },
+        "model": default_backbone(),
         "temperature": 0.05,
         "as_vector": False,
     },

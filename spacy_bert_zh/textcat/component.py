@@ -142,16 +142,9 @@ def _forget_folder(nlp: Language | None, name: str) -> None:
             section["name"] = Path(source).name
 
 
-def default_config(exclusive_classes: bool, threshold: float, scorer: str) -> dict[str, Any]:
-    """What the factories take where a config says nothing."""
-    linear_model = {
-        "@architectures": "spacy_bert_zh.NgramLinear.v1",
-        "ngram_size": 3,
-        "length": 2**18,
-        "nO": None,
-    }
-    # The same as in configs/ensemble.cfg.
-    backbone = {
+def default_backbone() -> dict[str, Any]:
+    """The backbone where a config says nothing, the same as in `configs/ensemble.cfg`."""
+    return {
         "@architectures": "spacy_bert_zh.TorchBackbone.v1",
         "name": None,
         "revision": "main",
@@ -166,6 +159,16 @@ def default_config(exclusive_classes: bool, threshold: float, scorer: str) -> di
         "prefix": None,
         "trim": None,
     }
+
+
+def default_config(exclusive_classes: bool, threshold: float, scorer: str) -> dict[str, Any]:
+    """What the factories take where a config says nothing."""
+    linear_model = {
+        "@architectures": "spacy_bert_zh.NgramLinear.v1",
+        "ngram_size": 3,
+        "length": 2**18,
+        "nO": None,
+    }
     model = {
         "@architectures": "spacy_bert_zh.BertTextCatEnsemble.v3",
         "exclusive_classes": exclusive_classes,
@@ -174,7 +177,7 @@ def default_config(exclusive_classes: bool, threshold: float, scorer: str) -> di
         "linear_rate": 50.0,
         "nO": None,
         "linear_model": linear_model,
-        "backbone": backbone,
+        "backbone": default_backbone(),
     }
     return {
         "model": model,
