@@ -88,6 +88,7 @@ def test_ensemble_config_learns_with_both_members(
 
 
 def test_shared_config_learns(corpus: Path, checkpoint: Path, tmp_path: Path) -> None:
+    pytest.importorskip("spacy_transformers", reason="needs requirements-shared.txt")
     best = train(
         REPOSITORY / "configs" / "shared.cfg",
         tmp_path,

@@ -43,6 +43,15 @@ class Watch:
 sys.meta_path.insert(0, Watch())
 """
 
+CLASSIFY = """
+import spacy
+nlp = spacy.blank("zh")
+nlp.add_pipe("bert_textcat").add_label("a")
+nlp.get_pipe("bert_textcat").add_label("b")
+nlp.initialize()
+nlp("好")
+"""
+
 
 def python(code: str, **environment: str) -> str:
     done = subprocess.run(
@@ -65,26 +74,32 @@ def test_nothing_heavy_is_imported_before_it_is_used() -> None:
 
 
 def test_the_watch_would_notice() -> None:
-    noticed = python(f"{WATCH}\nimport spacy_bert_zh.backbones.torch.bert")
-    assert "transformers by spacy_bert_zh.backbones.torch.bert" in noticed
+    noticed = python(f"{WATCH}\nimport spacy_bert_zh.pretrain.network")
+    assert "transformers by spacy_bert_zh.pretrain.network" in noticed
 
 
-def test_tensorflow_stays_out_of_the_torch_backbone(tmp_path: Path) -> None:
+def test_the_torch_engine_does_without_transformers() -> None:
+    code = f"""
+import sys
+sys.modules["transformers"] = None
+{CLASSIFY}
+print(round(sum(nlp("好").cats.values()), 3))
+"""
+    assert python(code) == "1.0\n"
+
+
+def test_tensorflow_stays_out_of_the_torch_path(tmp_path: Path) -> None:
     """transformers 4 imports TensorFlow where it is installed; here, one that says so."""
     (tmp_path / "tensorflow").mkdir()
     (tmp_path / "tensorflow" / "__init__.py").write_text("raise SystemExit('tensorflow imported')")
     metadata = tmp_path / "tensorflow-2.21.0.dist-info" / "METADATA"
     metadata.parent.mkdir()
     metadata.write_text("Metadata-Version: 2.1\nName: tensorflow\nVersion: 2.21.0\n")
-    code = """
+    code = f"""
 import os, sys
 del os.environ["USE_TF"]
-import spacy
-nlp = spacy.blank("zh")
-nlp.add_pipe("bert_textcat").add_label("a")
-nlp.get_pipe("bert_textcat").add_label("b")
-nlp.initialize()
-nlp("好")
+{CLASSIFY}
+import spacy_bert_zh.pretrain.network
 print("tensorflow" in sys.modules, "USE_TF" in os.environ)
 """
     assert python(code, PYTHONPATH=str(tmp_path)).splitlines()[-1] == "False False"

@@ -23,7 +23,7 @@ from spacy_bert_zh.checkpoint.shapes import (
     network_settings,
     relative_projections,
 )
-from spacy_bert_zh.checkpoint.structure import Structure, structure
+from spacy_bert_zh.checkpoint.structure import Structure, plain, structure
 from spacy_bert_zh.checkpoint.tensors import check_finite
 from spacy_bert_zh.checkpoint.tokenizer import load_tokenizer, read_tokenizer
 from spacy_bert_zh.checkpoint.trim import trim
@@ -44,6 +44,7 @@ __all__ = [
     "network_settings",
     "pack",
     "pieces_of",
+    "plain",
     "read_tokenizer",
     "relative_projections",
     "save_checkpoint",

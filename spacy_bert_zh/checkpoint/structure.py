@@ -104,7 +104,7 @@ def _check_pairs(settings: Sizes) -> None:
 
 @dataclass(frozen=True)
 class Structure:
-    """What one of these networks does otherwise than a BERT.
+    """What one of these networks consists of; by default what a BERT does.
 
     Attributes:
         eps: Of its norms.
@@ -152,6 +152,20 @@ def structure(config: dict[str, Any]) -> Structure | None:
     """
     kind = config.get("model_type")
     return _STRUCTURES[kind](config) if kind in _STRUCTURES else None
+
+
+def plain(config: dict[str, Any]) -> Structure:
+    """What there is to say of a BERT, or an ELECTRA.
+
+    Args:
+        config: What `complete` returns.
+    """
+    return Structure(
+        eps=config["layer_norm_eps"],
+        activation=config["hidden_act"],
+        tables=("token_type", "position"),
+        dropouts=_dropouts(config),
+    )
 
 
 def _roformer(config: dict[str, Any]) -> Structure:

@@ -1,5 +1,8 @@
 """The network of pretraining: `transformers.BertForMaskedLM` over packed rows."""
 
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +10,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from spacy_bert_zh.backbones.torch.bert import without_tensorflow
 from spacy_bert_zh.checkpoint import (
     check_shapes,
     load_checkpoint,
@@ -18,7 +20,30 @@ from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pretrain.distillation import pool, taught_loss
 from spacy_bert_zh.pretrain.packing import IGNORED
 
-with without_tensorflow():
+
+@contextlib.contextmanager
+def _without_tensorflow() -> Iterator[None]:
+    """Keep transformers 4 from importing TensorFlow too, which it does wherever it finds it.
+
+    It looks into the environment when it is imported itself, and that may have happened:
+    spacy-transformers does so as soon as spaCy collects its plugins.
+    """
+    given = os.environ.get("USE_TF")
+    os.environ["USE_TF"] = "0"
+    from transformers.utils import import_utils
+
+    found = getattr(import_utils, "_tf_available", False)
+    try:
+        import_utils._tf_available = False
+        yield
+    finally:
+        import_utils._tf_available = found
+        del os.environ["USE_TF"]
+        if given is not None:
+            os.environ["USE_TF"] = given
+
+
+with _without_tensorflow():
     from transformers import BertConfig, BertForMaskedLM
 
 

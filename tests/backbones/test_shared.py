@@ -12,7 +12,7 @@ from thinc.api import SGD, Adam
 from spacy_bert_zh.errors import BertZhError
 from tests.conftest import make_examples, make_rows, teach
 
-pytest.importorskip("spacy_transformers", reason="needs the extra [shared]")
+pytest.importorskip("spacy_transformers", reason="needs requirements-shared.txt")
 
 SHARED = {"@architectures": "spacy_bert_zh.SharedBackbone.v1"}
 TEXTS = ["味道不错，推荐", "", "难吃", "这家店太慢，老板服务冷淡"]

@@ -17,6 +17,7 @@ from spacy_bert_zh.backbones.torch import attention as torch_attention
 from spacy_bert_zh.backbones.torch import bert as torch_bert
 from spacy_bert_zh.backbones.torch import packed as torch_packed
 from spacy_bert_zh.backbones.torch import precision
+from spacy_bert_zh.backbones.torch.layers import Bert
 from spacy_bert_zh.checkpoint.tokenizer import load_tokenizer
 from spacy_bert_zh.pieces.encoder import Batch, Documents, windows
 from tests.backbones.weights import (
@@ -142,7 +143,7 @@ def test_out_of_memory_halves_the_batch_and_loses_no_text(
     model = build()
     whole = model.predict(make_docs())
 
-    def small_memory(bert: BertModel, batch: Batch, **settings: bool) -> torch.Tensor:
+    def small_memory(bert: Bert, batch: Batch, **settings: bool) -> torch.Tensor:
         if len(batch) > 2:
             raise torch.OutOfMemoryError
         sizes.append(len(batch))
@@ -160,8 +161,8 @@ def test_out_of_memory_halves_the_batch_and_loses_no_text(
 def test_the_same_text_is_computed_once(build: Build) -> None:
     model = build()
     pieces: list[int] = []
-    network_of(model).bert.embeddings.register_forward_hook(
-        lambda module, given, found: pieces.append(found.shape[1])
+    network_of(model).bert.embeddings.word_embeddings.register_forward_hook(
+        lambda module, given, found: pieces.append(len(found))
     )
     vectors = model.predict(make_docs([*TEXTS, *TEXTS]))
     once = sum(pieces)
@@ -187,8 +188,8 @@ def test_nothing_is_padded_and_pieces_are_made_once(build: Build) -> None:
 
     encoder = shim._encoder
     shim._encoder = replace(encoder, tokenizer=Counting(encoder.tokenizer))
-    network_of(model).bert.embeddings.register_forward_hook(
-        lambda module, given, found: pieces.append(found.shape[1])
+    network_of(model).bert.embeddings.word_embeddings.register_forward_hook(
+        lambda module, given, found: pieces.append(len(found))
     )
     model.predict(make_docs())
     ids = [encoder.tokenizer.encode(text, add_special_tokens=False).ids for text in TEXTS]

@@ -49,6 +49,7 @@ def test_members_of_a_committee_bring_their_extras() -> None:
 
 
 def test_the_transformer_comes_by_the_extra() -> None:
+    pytest.importorskip("spacy_transformers", reason="needs requirements-shared.txt")
     config = components("spacy_bert_zh.SharedBackbone.v1")
     config["components"]["transformer"] = {"factory": "transformer"}
     found = get_third_party_dependencies(config)

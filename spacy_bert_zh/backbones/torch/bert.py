@@ -1,9 +1,7 @@
-"""The network of the torch backbone: `transformers.BertModel`, pooled to one row a document."""
+"""The network of the torch backbone: a BERT, pooled to one row a document."""
 
-import contextlib
 import os
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,38 +10,10 @@ from torch import nn
 
 from spacy_bert_zh.backbones.base import check_weights, is_frozen
 from spacy_bert_zh.backbones.settings import Pooling
+from spacy_bert_zh.backbones.torch.layers import Bert
 from spacy_bert_zh.backbones.torch.packed import encode
-from spacy_bert_zh.backbones.torch.relatives import Relative
-from spacy_bert_zh.checkpoint import Checkpoint, embedded_width, network_settings, structure
-from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.pieces import Batch, Encoded
-from spacy_bert_zh.untrusted import one_line
-
-
-@contextlib.contextmanager
-def without_tensorflow() -> Iterator[None]:
-    """Keep transformers 4 from importing TensorFlow too, which it does wherever it finds it.
-
-    It looks into the environment when it is imported itself, and that may have happened:
-    spacy-transformers does so as soon as spaCy collects its plugins.
-    """
-    given = os.environ.get("USE_TF")
-    os.environ["USE_TF"] = "0"
-    from transformers.utils import import_utils
-
-    found = getattr(import_utils, "_tf_available", False)
-    try:
-        import_utils._tf_available = False
-        yield
-    finally:
-        import_utils._tf_available = found
-        del os.environ["USE_TF"]
-        if given is not None:
-            os.environ["USE_TF"] = given
-
-
-with without_tensorflow():
-    from transformers import BertConfig, BertModel
 
 # A forked child (nlp.pipe with n_process) inherits OpenMP threads that don't exist there and
 # would wait for them for ever. Windows has no fork.
@@ -67,17 +37,7 @@ class PooledBert(nn.Module):
         self.pooling = pooling
         self.gradient_checkpointing = False
         self._warned = False
-        if structure(config):
-            self.bert: Any = Relative(config)
-            return
-        # The cache is for text generation; transformers 5 warns of it under checkpointing.
-        settings = BertConfig(**network_settings(config), use_cache=False)
-        self.bert = BertModel(settings, add_pooling_layer=pooling == "pooler")
-        if (width := embedded_width(config)) != settings.hidden_size:  # an ELECTRA
-            sizes = {"hidden_size": width, "num_attention_heads": 1}
-            narrow = BertConfig(**{**network_settings(config), **sizes})
-            self.bert.embeddings = type(self.bert.embeddings)(narrow)
-            self.bert.embeddings_project = nn.Linear(width, settings.hidden_size)
+        self.bert: Any = Bert(config, pooler=pooling == "pooler")
 
     def forward(self, encoded: Encoded, embedded: list[torch.Tensor] | None = None) -> torch.Tensor:
         """Encode all windows; a document's vector is the mean over its windows.
@@ -125,7 +85,7 @@ class PooledBert(nn.Module):
             checkpointing=self.gradient_checkpointing,
         )
         if self.pooling == "pooler":
-            return self.bert.pooler(hidden[:, None]).float()
+            return torch.tanh(self.bert.pooler.dense(hidden)).float()
         if self.pooling == "cls":
             return hidden.float()
         lengths = torch.from_numpy(batch.lengths).to(hidden.device)
@@ -143,19 +103,20 @@ def build_network(checkpoint: Checkpoint, pooling: Pooling, freeze_layers: int =
         freeze_layers: Don't train the embeddings and this many layers; 0 trains all.
 
     Raises:
-        BertZhError: The config makes no sense, the network has fewer layers, or weights are
-            missing or have the wrong shape; it names them.
+        BertZhError: The config names an unknown activation, the network has fewer layers, or
+            weights are missing or have the wrong shape; it names them.
     """
     check_weights(checkpoint, pooling)
-    try:
+    with torch.device("meta"):  # the checkpoint's weights take the place of random ones
         network = PooledBert(checkpoint.config, pooling)
-    except Exception as error:  # transformers and its parts have no error class in common
-        raise BertZhError(f"config.json doesn't describe a BERT: {one_line(error)}") from error
-    state = network.bert.state_dict()
     network.bert.load_state_dict(
-        {name: torch.from_numpy(checkpoint.weights[name]) for name in state}
+        {
+            name: torch.from_numpy(checkpoint.weights[name]).clone()
+            for name in network.bert.state_dict()
+        },
+        assign=True,
     )
-    layers = int(network.bert.config.num_hidden_layers)
+    layers = len(network.bert.encoder.layer)
     for name, parameter in network.bert.named_parameters():
         parameter.requires_grad_(not is_frozen(name, layers, freeze_layers))
     return network

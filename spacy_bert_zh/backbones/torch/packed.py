@@ -1,9 +1,5 @@
-"""BERT's encoder over windows laid end to end: no padding but inside attention on a GPU.
+"""BERT's encoder over windows laid end to end: no padding but inside attention on a GPU."""
 
-`transformers.BertModel` holds the parameters and the parts; only the way through them is ours.
-"""
-
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from spacy_bert_zh.backbones.torch.attention import Group, attend, group_windows
+from spacy_bert_zh.backbones.torch.attention import group_windows
 from spacy_bert_zh.pieces import Batch
 
 
@@ -27,18 +23,9 @@ def embed(bert: Any, batch: Batch) -> torch.Tensor:
 
     Those of an ELECTRA are narrower, and widened by a matrix (Clark et al. 2020, section 3.2).
     """
-    device = bert.device
-    ids = torch.from_numpy(batch.ids).to(device)[None]  # (1, pieces)
-    if own := getattr(bert, "embed", None):
-        found: torch.Tensor = own(ids[0], positions(batch, device))
-        return found
-    vectors: torch.Tensor = bert.embeddings(  # (1, pieces, embedding size)
-        input_ids=ids,
-        token_type_ids=torch.zeros_like(ids),
-        position_ids=positions(batch, device)[None],
-    )
-    project = getattr(bert, "embeddings_project", None)
-    return vectors[0] if project is None else linear(project, vectors[0])  # (pieces, hidden)
+    ids = torch.from_numpy(batch.ids).to(bert.device)
+    found: torch.Tensor = bert.embed(ids, positions(batch, bert.device))
+    return found
 
 
 def encode(
@@ -52,7 +39,7 @@ def encode(
     """Hidden states of the last layer (Devlin et al. 2019, section 3).
 
     Args:
-        bert: A `transformers.BertModel`, or a `Relative`.
+        bert: A `layers.Bert`.
         batch: The windows.
         embedded: What takes the place of the pieces' embeddings; shape (pieces, hidden size).
         first_only: Whether only each window's first piece is wanted: its keys and values are
@@ -67,44 +54,19 @@ def encode(
     # (windows,)
     starts = torch.from_numpy(np.cumsum(batch.lengths) - batch.lengths).to(hidden.device)
     layers = bert.encoder.layer
-    # A relative's layers know their way, for which they need these.
-    own = hasattr(bert, "embed")
-    needed = (positions(batch, hidden.device), bert.relative()) if own else ()
+    needed = positions(batch, hidden.device), bert.relative()
     for layer in layers:
         firsts = starts if first_only and layer is layers[-1] else None
-        step = layer if own else partial(_layer, layer)
         if checkpointing and torch.is_grad_enabled():
-            hidden = checkpoint(step, hidden, groups, firsts, *needed, use_reentrant=False)
+            hidden = checkpoint(layer, hidden, groups, firsts, *needed, use_reentrant=False)
         else:
-            hidden = step(hidden, groups, firsts, *needed)
+            hidden = layer(hidden, groups, firsts, *needed)
     return bert.final_norm(hidden) if hasattr(bert, "final_norm") else hidden
-
-
-def _layer(
-    layer: Any, hidden: torch.Tensor, groups: list[Group], firsts: torch.Tensor | None
-) -> torch.Tensor:
-    """One transformer layer; with `firsts` only their rows come out.
-
-    "Rows" are the pieces, or with `firsts` the windows.
-    """
-    attention, output = layer.attention.self, layer.attention.output
-    rows = hidden if firsts is None else hidden[firsts]  # (rows, hidden)
-    queries = linear(attention.query, rows)  # (rows, hidden)
-    keys, values = linear(attention.key, hidden), linear(attention.value, hidden)  # (pieces, …)
-    # (rows, hidden)
-    context = attend(attention, queries, keys, values, groups, every=firsts is None)
-    # (rows, hidden)
-    mixed = output.LayerNorm(output.dropout(linear(output.dense, context)) + rows)
-    # (rows, intermediate)
-    inner = linear(layer.intermediate.dense, mixed, layer.intermediate.intermediate_act_fn)
-    output = layer.output
-    # (rows, hidden)
-    return output.LayerNorm(output.dropout(linear(output.dense, inner)) + mixed)
 
 
 def linear(part: nn.Linear, rows: torch.Tensor, activation: Any = None) -> torch.Tensor:
     """A linear layer and what follows it; by oneDNN at once where that is the faster way."""
-    fused = getattr(activation, "act", None) is functional.gelu
+    fused = activation is functional.gelu
     if not _has_onednn(rows) or not (WIDE or (fused and _is_narrow(rows))):
         rows = part(rows)
         return rows if activation is None else activation(rows)

@@ -1,33 +1,59 @@
-"""RoFormer, ModernBERT and DeBERTa-v2 in torch, on the way without padding; see `Structure`.
+"""BERT and its relatives in torch, on the way without padding; see `Structure`.
 
-Parts have the names that BERT has for them in `transformers`.
+Parts have the names that they have in `transformers.BertModel`. It isn't used itself: importing it
+takes longer than all else that a pipeline loads.
 """
 
-from types import SimpleNamespace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from spacy_bert_zh.backbones.positions import buckets, out_of_reach, rotary
 from spacy_bert_zh.backbones.torch.attention import Group, attend
 from spacy_bert_zh.backbones.torch.packed import linear
-from spacy_bert_zh.checkpoint import Structure, embedded_width, relative_projections, structure
+from spacy_bert_zh.checkpoint import (
+    Structure,
+    embedded_width,
+    plain,
+    relative_projections,
+    structure,
+)
+from spacy_bert_zh.errors import BertZhError
+
+_TANH = partial(functional.gelu, approximate="tanh")
+ACTIVATIONS = {
+    "gelu": functional.gelu,
+    "gelu_fast": _TANH,
+    "gelu_new": _TANH,
+    "gelu_python": functional.gelu,
+    "gelu_pytorch_tanh": _TANH,
+    "mish": functional.mish,
+    "relu": functional.relu,
+    "silu": functional.silu,
+    "swish": functional.silu,
+    "tanh": torch.tanh,
+}
+"""By the name that ``config.json`` has for them, which is that of transformers."""
 
 
-class Relative(nn.Module):
+class Bert(nn.Module):
     """Holds parameters and parts; `packed.encode` goes through them.
 
     Args:
-        config: Of a network that has a `Structure`.
+        config: What `complete` returns.
+        pooler: Whether the pretrained layer for the first piece belongs to it; only a BERT has one.
+
+    Raises:
+        BertZhError: The activation is not known here.
     """
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any], pooler: bool = False) -> None:
         super().__init__()
-        parts = structure(config)
-        assert parts is not None
+        parts = structure(config) or plain(config)
         width, layers = config["hidden_size"], config["num_hidden_layers"]
-        self.config = SimpleNamespace(hidden_size=width, num_hidden_layers=layers)
         self.embeddings = Embeddings(config, parts)
         # A DeBERTa widens its embeddings before they are normalised.
         if (embedded := embedded_width(config)) != width:
@@ -36,6 +62,9 @@ class Relative(nn.Module):
         self.encoder.layer = nn.ModuleList(Layer(config, parts, n) for n in range(layers))
         if parts.modern:
             self.final_norm = _norm(width, parts)
+        if pooler:
+            self.pooler = nn.Module()
+            self.pooler.dense = nn.Linear(width, width)
 
     @property
     def device(self) -> torch.device:
@@ -75,15 +104,15 @@ class Embeddings(nn.Module):
         super().__init__()
         self.structure = parts
         width, embedded = config["hidden_size"], embedded_width(config)
-        self.word_embeddings = nn.Embedding(config["vocab_size"], embedded)
+        self.word_embeddings = _table(config["vocab_size"], embedded)
         if "token_type" in parts.tables:
-            self.token_type_embeddings = nn.Embedding(config["type_vocab_size"], embedded)
+            self.token_type_embeddings = _table(config["type_vocab_size"], embedded)
         if "position" in parts.tables:
-            self.position_embeddings = nn.Embedding(config["max_position_embeddings"], embedded)
+            self.position_embeddings = _table(config["max_position_embeddings"], embedded)
         self.LayerNorm = _norm(width if parts.span else embedded, parts)
         self.dropout = nn.Dropout(parts.dropouts[0])
         if parts.span:
-            self.relative_embeddings = nn.Embedding(2 * parts.span, width)
+            self.relative_embeddings = _table(2 * parts.span, width)
         if parts.norms_relative:
             self.relative_LayerNorm = _norm(width, parts)
 
@@ -107,9 +136,6 @@ class Layer(nn.Module):
 
     def __init__(self, config: dict[str, Any], parts: Structure, number: int) -> None:
         super().__init__()
-        # Not above: `bert` keeps TensorFlow out when it imports transformers.
-        from transformers.activations import ACT2FN
-
         width, inner = config["hidden_size"], config["intermediate_size"]
         of_attention, of_inner, _ = parts.biases
         self.structure, self.number = parts, number
@@ -125,7 +151,7 @@ class Layer(nn.Module):
         self.attention.output.dropout = nn.Dropout(parts.dropouts[1 if parts.modern else 2])
         gates = 2 if parts.modern else 1
         self.intermediate.dense = nn.Linear(width, gates * inner, bias=of_inner)
-        self.intermediate.activation = ACT2FN[parts.activation]
+        self.activation = _activation(parts.activation)
         self.output.dense = nn.Linear(inner, width, bias=of_inner)
         self.output.dropout = nn.Dropout(parts.dropouts[2])
         if not parts.modern or number:
@@ -170,13 +196,12 @@ class Layer(nn.Module):
         mixed = output.dropout(linear(output.dense, context)) + rows
         if not modern:
             mixed = output.LayerNorm(mixed)
-            inner = linear(self.intermediate.dense, mixed)
-            inner = self.intermediate.activation(inner)
+            inner = linear(self.intermediate.dense, mixed, self.activation)
             outer = self.output.dropout(linear(self.output.dense, inner))
             return self.output.LayerNorm(outer + mixed)
         inner, gate = linear(self.intermediate.dense, self.output.LayerNorm(mixed)).chunk(2, dim=-1)
         # Dropout comes before the product here.
-        inner = self.output.dropout(self.intermediate.activation(inner) * gate)
+        inner = self.output.dropout(self.activation(inner) * gate)
         return linear(self.output.dense, inner) + mixed
 
     def _attend(
@@ -267,6 +292,18 @@ class Layer(nn.Module):
             flat = (rows * scores.shape[3] + found).flatten()  # (queries · keys,)
             sums = sums + scores.flatten(2).index_select(2, flat).view_as(sums)
         return sums
+
+
+def _activation(name: str) -> Any:
+    if name not in ACTIVATIONS:
+        known = ", ".join(sorted(ACTIVATIONS))
+        raise BertZhError(f"config.json: hidden_act = '{name}' is not known, only {known}")
+    return ACTIVATIONS[name]
+
+
+def _table(rows: int, width: int) -> nn.Embedding:
+    """Embeddings to be filled: `torch.nn.Embedding` would draw random ones."""
+    return nn.Embedding.from_pretrained(torch.empty(rows, width), freeze=False)
 
 
 def _norm(width: int, parts: Structure) -> nn.LayerNorm:
