@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from spacy_bert_zh.audit.oddities import nearness, shortcuts
 from spacy_bert_zh.audit.options import Options
-from spacy_bert_zh.audit.scores import make_features, read_scores, score_rows
+from spacy_bert_zh.audit.scores import make_features, score_rows
 from spacy_bert_zh.audit.wrong import agreement, estimate_wrong, rank
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import read_shards
-from spacy_bert_zh.folds import Rows
+from spacy_bert_zh.folds import Rows, read_complete
 from spacy_bert_zh.reading.duplicates import Pairs, group, near_pairs
 from spacy_bert_zh.reading.fixes import Fixes
 
@@ -31,7 +31,7 @@ def look(
     pairs = near_pairs(rows.texts)
     features = make_features(rows.texts)
     if options.model:
-        scores = read_scores(options.model, rows)
+        scores = read_complete(options.model, rows)
     else:
         groups = group(len(rows.texts), pairs)
         scores = score_rows(rows, features, groups, options.folds, options.seed)

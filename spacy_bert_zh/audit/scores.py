@@ -1,19 +1,14 @@
 """What models say of rows that they haven't learnt from: a linear model of n-grams, or others."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.folds import Rows, deal, read_judged
+from spacy_bert_zh.folds import Rows, deal
 
 MOST_CHARACTERS = 2_000
 _COST = 0.3  # of the linear SVM, chosen on NLPCC-2017
-
-
-PREDICTIONS = "predictions.jsonl"
 
 
 def make_features(texts: list[str]) -> Any:
@@ -50,25 +45,6 @@ def score_rows(
             _decide(features, rows, held, decisions)
     calibrate = _softmax if rows.exclusive else _sigmoid
     return calibrate(decisions, rows.gold)
-
-
-def read_scores(model: Path, rows: Rows) -> NDArray[np.float64]:
-    """What the pipelines of a `crossval` said of the rows; float (rows, labels).
-
-    Args:
-        model: Its folder, or its ``predictions.jsonl``.
-        rows: The corpus.
-
-    Raises:
-        BertZhError: They are about another corpus, or lack rows.
-    """
-    judged = read_judged(model / PREDICTIONS if model.is_dir() else model, rows)
-    if len(judged.rows) < len(rows.texts):
-        raise BertZhError(
-            f"{model} has scores of {len(judged.rows):,} of {len(rows.texts):,} rows: let "
-            "'crossval' score this corpus"
-        )
-    return judged.scores
 
 
 def _decide(

@@ -43,8 +43,15 @@ def crossval(
         BertZhError: The config, the corpus or the folder is no good, or a training fails.
     """
     from spacy_bert_zh.crossval.report import make_report, render_page
-    from spacy_bert_zh.crossval.trainings import FOLDS, PREDICTIONS, Folds
-    from spacy_bert_zh.folds import WORKBENCH, join, read_rows, to_predictions, write_judged
+    from spacy_bert_zh.crossval.trainings import FOLDS, Folds
+    from spacy_bert_zh.folds import (
+        PREDICTIONS,
+        WORKBENCH,
+        join,
+        read_rows,
+        to_predictions,
+        write_judged,
+    )
 
     options = options or Options()
     check_apart(output, [corpus])

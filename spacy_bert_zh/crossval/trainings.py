@@ -13,6 +13,7 @@ from spacy_bert_zh.files import remove
 from spacy_bert_zh.folds import (
     CONFIG,
     LABELS,
+    PREDICTIONS,
     Judged,
     Rows,
     begin,
@@ -26,7 +27,7 @@ from spacy_bert_zh.folds import (
 from spacy_bert_zh.train.child import train_apart
 from spacy_bert_zh.train.config import load_for
 
-PREDICTIONS, FOLDS = "predictions.jsonl", "folds"
+FOLDS = "folds"
 HELD, LEARNT, CHOOSING = -1, 0, 1
 """What a row is for in a fold: to judge by, to learn from, or to choose the best step by."""
 

@@ -13,6 +13,7 @@ from spacy_bert_zh.files import remove
 from spacy_bert_zh.folds import (
     CONFIG,
     LABELS,
+    PREDICTIONS,
     Judged,
     Rows,
     begin,
@@ -26,7 +27,7 @@ from spacy_bert_zh.folds import (
 from spacy_bert_zh.train.child import train_apart
 from spacy_bert_zh.train.config import load_for
 
-PREDICTIONS, RUNS = "predictions.jsonl", "runs"
+RUNS = "runs"
 LEFT_OUT, LEARNT = -1, 0
 """What a row is for in a training."""
 

@@ -1,4 +1,4 @@
-"""Several runs that answer together: the mean of their logits, in one pipeline.
+"""Several runs that answer together: their logits mixed, in one pipeline.
 
 As the logits are linear in the vectors of the BERTs and in the n-grams, a committee is an ordinary
 classifier: one head on the vectors of all BERTs side by side, and one table of n-grams.
@@ -14,51 +14,42 @@ from spacy.tokens import Doc
 from spacy.util import load_model_from_config
 from thinc.api import Config
 
-from spacy_bert_zh.ensemble.runs import Run, check_same, put
+from spacy_bert_zh.ensemble.mixture import Mixture, mix
+from spacy_bert_zh.ensemble.runs import Run, check_same, find_logits, put
 from spacy_bert_zh.loading import Parts, find_textcat
 from spacy_bert_zh.pieces import sections_of
 from spacy_bert_zh.textcat import shims_of
-from spacy_bert_zh.trust.scaling import logit
 
 ARCHITECTURE = "spacy_bert_zh.CommitteeBackbone.v1"
 PULL = 100.0
 """So many texts that tell of no difference between the runs are added to the dev texts."""
 
 
-def seat(runs: Sequence[Run]) -> tuple[Language, list[float]]:
-    """Let runs answer together, each with its share of the logits.
-
-    The geometric mean of their scores (a logarithmic opinion pool, Genest & Zidek 1986, eq. 3.1)
-    with the shares by which the dev texts' labels are likeliest.
-
-    Args:
-        runs: Of any checkpoints and lengths, with the same labels and architecture.
-
-    Returns:
-        The pipeline, and the share of each run.
+def check_seats(runs: Sequence[Run]) -> None:
+    """Whether runs can answer together: of any checkpoints and lengths.
 
     Raises:
-        BertZhError: They are too different.
+        BertZhError: Their labels or architectures differ.
     """
     check_same(
         runs,
         ("components", lambda run: [run.nlp.get_pipe_meta(n).factory for n in run.nlp.pipe_names]),
         ("settings of the model", _describe),
     )
-    shares = find_shares(runs)
-    return join(runs, shares), shares.tolist()
 
 
 def find_shares(runs: Sequence[Run]) -> NDArray[np.float64]:
     """The shares of runs by which the true labels are likeliest; shape (runs,), their sum is 1.
 
-    Drawn to equal ones as if `PULL` texts told nothing, so that few texts can't choose a run.
+    With them the scores are the geometric mean of the runs' (a logarithmic opinion pool, Genest &
+    Zidek 1986, eq. 3.1). Drawn to equal ones as if `PULL` texts told nothing, so that few texts
+    can't choose a run.
     """
     from scipy.optimize import minimize
     from scipy.special import log_softmax, softmax
 
     said = runs[0].said
-    logits = np.stack([_logits(run) for run in runs])
+    logits = find_logits(np.stack([run.said.scores for run in runs]), said.exclusive)
     weights = said.known & (said.gold.any(axis=1, keepdims=True) | (not said.exclusive))
     count = max(int(weights.any(axis=1).sum()), 1)
 
@@ -74,19 +65,12 @@ def find_shares(runs: Sequence[Run]) -> NDArray[np.float64]:
     return found
 
 
-def _logits(run: Run) -> NDArray[np.float64]:
-    scores = run.said.scores.astype(np.float64)
-    if run.said.exclusive:
-        return np.log(np.clip(scores, 1e-12, 1.0))
-    return logit(scores)
-
-
-def join(runs: Sequence[Run], shares: NDArray[np.float64]) -> Language:
+def join(runs: Sequence[Run], mixture: Mixture) -> Language:
     """One pipeline of several.
 
     Args:
         runs: See `seat`.
-        shares: Of the logits; shape (runs,).
+        mixture: Of their logits, labels in the order of the runs' own.
     """
     first, name = runs[0], runs[0].pipe.name
     config = Config(first.nlp.config).copy()
@@ -98,29 +82,10 @@ def join(runs: Sequence[Run], shares: NDArray[np.float64]) -> Language:
     nlp.from_bytes(first.nlp.to_bytes(exclude=[name]), exclude=[name])
     pipe: Any = find_textcat(nlp, name)
     pipe.from_bytes(first.pipe.to_bytes(exclude=["model"]), exclude=["model"])
-    parts = _add([run.parts for run in runs], shares)
+    parts = mix([run.parts for run in runs], mixture)
     _initialize(pipe.model, runs, parts, nlp.make_doc("好"))
     put(pipe, parts)
     return nlp
-
-
-def _add(parts: Sequence[Parts], shares: NDArray[np.float64]) -> Parts:
-    """Parts whose logits are the sum of those of others, times their shares."""
-
-    def total(arrays: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
-        return np.tensordot(shares, np.stack(arrays), axes=1).astype(np.float32)
-
-    weights = [share * one.weights for share, one in zip(shares, parts, strict=True)]
-    tables = [one.ngrams for one in parts if one.ngrams is not None]
-    return Parts(
-        networks=tuple(network for one in parts for network in one.networks),
-        labels=parts[0].labels,
-        weights=np.concatenate(weights, axis=1).astype(np.float32),
-        bias=total([one.bias for one in parts]),
-        exclusive_classes=parts[0].exclusive_classes,
-        ngrams=total(tables) if tables else None,
-        ngram_size=parts[0].ngram_size,
-    )
 
 
 def _initialize(model: Any, runs: Sequence[Run], parts: Parts, doc: Doc) -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.pipeline import TextCategorizer
 
@@ -13,6 +15,7 @@ from spacy_bert_zh.evaluate import Predictions, predict
 from spacy_bert_zh.loading import Parts, find_textcat, load_pipeline, take_apart
 from spacy_bert_zh.textcat import shims_of
 from spacy_bert_zh.textcat.head import set_plain_weights
+from spacy_bert_zh.trust.scaling import logit
 
 _FITTED = {
     **{"cascade": "compress", "decision": "calibrate", "thresholds": "calibrate"},
@@ -62,6 +65,17 @@ def micro_f1(said: Predictions) -> float:
     """2 · right labels / (given and true ones)."""
     both = (said.gold * said.predicted).sum()
     return float(2 * both / max(said.gold.sum() + said.predicted.sum(), 1))
+
+
+def find_logits(scores: NDArray[Any], exclusive: bool) -> NDArray[np.float64]:
+    """What scores were made of; where labels exclude each other, but for a constant of each text.
+
+    Args:
+        scores: Of any shape that ends with labels.
+        exclusive: Whether labels exclude each other.
+    """
+    scores = scores.astype(np.float64)
+    return np.log(np.maximum(scores, 1e-12)) if exclusive else logit(scores)
 
 
 def check_same(runs: Sequence[Run], *others: tuple[str, Any]) -> None:

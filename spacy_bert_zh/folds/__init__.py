@@ -2,9 +2,11 @@
 
 from spacy_bert_zh.folds.dealing import deal, near_groups
 from spacy_bert_zh.folds.judged import (
+    PREDICTIONS,
     Judged,
     join,
     judge,
+    read_complete,
     read_judged,
     to_predictions,
     write_judged,
@@ -15,6 +17,7 @@ from spacy_bert_zh.folds.workbench import CONFIG, LABELS, WORKBENCH, begin
 __all__ = [
     "CONFIG",
     "LABELS",
+    "PREDICTIONS",
     "WORKBENCH",
     "Judged",
     "Rows",
@@ -23,6 +26,7 @@ __all__ = [
     "join",
     "judge",
     "near_groups",
+    "read_complete",
     "read_judged",
     "read_rows",
     "to_predictions",

@@ -17,6 +17,8 @@ from spacy_bert_zh.folds.rows import Rows
 from spacy_bert_zh.loading import Answer, answer_all, find_textcat, load_pipeline, use_gpu, warm_up
 from spacy_bert_zh.untrusted import Closed, checked, parse_json, read_text, shorten_text
 
+PREDICTIONS = "predictions.jsonl"
+"""What a `crossval` leaves in its folder."""
 MOST = 1 << 31
 """Bytes of a file of scores."""
 _CHUNK = 1_000
@@ -130,6 +132,25 @@ def read_judged(path: Path, rows: Rows) -> Judged:
     if len(set(numbers)) < len(numbers) or not numbers:
         raise BertZhError(f"{path} {'has a row twice' if numbers else 'is empty'}: make it anew")
     return Judged(np.array(numbers)[order], np.array(scores)[order], np.array(given)[order])
+
+
+def read_complete(model: Path, rows: Rows) -> NDArray[np.float64]:
+    """What the pipelines of a `crossval` said of all rows; float (rows, labels).
+
+    Args:
+        model: Its folder, or its ``predictions.jsonl``.
+        rows: The corpus.
+
+    Raises:
+        BertZhError: They are about another corpus, or lack rows.
+    """
+    judged = read_judged(model / PREDICTIONS if model.is_dir() else model, rows)
+    if len(judged.rows) < len(rows.texts):
+        raise BertZhError(
+            f"{model} has scores of {len(judged.rows):,} of {len(rows.texts):,} rows: let "
+            "'crossval' score this corpus"
+        )
+    return judged.scores
 
 
 def _check_line(line: _Line, rows: Rows, where: str) -> None:
