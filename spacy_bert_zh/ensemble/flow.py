@@ -57,7 +57,8 @@ def ensemble(
         raise BertZhError("An ensemble needs two pipelines at least")
     if method not in get_args(Method):
         raise BertZhError(f"--method {method!r}: take one of {', '.join(get_args(Method))}")
-    if (method == "stacking") != bool(train and crossvalidated):
+    wanted = method == "stacking"
+    if {bool(train), bool(crossvalidated)} != {wanted}:
         raise BertZhError(
             "--method stacking learns from --train, the corpus, and a --crossvalidated for each "
             "pipeline; the other methods from neither"
