@@ -99,7 +99,7 @@ def _explain(
         directions = classifier.weights[told_by]
         if against is not None:
             directions = directions - classifier.weights[classifier.row(against)]
-        network = share_network(subsets, directions, samples)
+        network = share_network(classifier, text, directions, samples)
     other = None if against is None else classifier.row(against)
     effects = find_effects(subsets, told_by, other, samples, alone)
     shares = _shares(classifier, text, (rows, told_by), against, scores[0], network, effects)
