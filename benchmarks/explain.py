@@ -17,11 +17,10 @@ import numpy as np
 import typer
 from sklearn.linear_model import Ridge
 from spacy.language import Language
-from spacy_bert_zh.explain.words import only
 
 from spacy_bert_zh.evaluate import read_shards
 from spacy_bert_zh.explain import Explanation, explain, rate
-from spacy_bert_zh.loading import load_pipeline, warm_up
+from spacy_bert_zh.loading import load_pipeline, only, warm_up
 from spacy_bert_zh.textcat import draw
 
 LIME_SAMPLES = 1000
@@ -71,7 +70,7 @@ def measure(nlp: Language, texts: Sequence[str], way: Way) -> np.ndarray:
 
 
 def lime(nlp: Language, text: str) -> Explanation:
-    """Our explanation with LIME's effects of the words."""
+    """Our explanation with the words in LIME's order."""
     (explanation,) = explain(nlp, [text])
     share, words = explanation.shares[0], explanation.words
     chance = np.random.default_rng(1)
@@ -84,7 +83,8 @@ def lime(nlp: Language, text: str) -> Explanation:
     far = 100 * (1 - np.sqrt(kept.mean(1)))  # cosine distance to the whole text
     near = np.sqrt(np.exp(-(far**2) / KERNEL_WIDTH**2))
     fitted = Ridge(alpha=1.0).fit(kept, [score[one] for one in texts], sample_weight=near)
-    return replace(explanation, shares=(replace(share, effects=tuple(fitted.coef_)),))
+    order = np.argsort(-fitted.coef_, kind="stable")
+    return replace(explanation, shares=(replace(share, order=tuple(order.tolist())),))
 
 
 if __name__ == "__main__":

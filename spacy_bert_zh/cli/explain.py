@@ -1,7 +1,7 @@
 """The command `explain`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,6 +20,10 @@ def explain(
     samples: Annotated[
         int, typer.Option(help="Permutations for Shapley values of words, such as 25.", min=0)
     ] = 0,
+    evidence_by: Annotated[
+        Literal["similarity", "influence"],
+        typer.Option(help="Which texts of the pipeline's index are shown."),
+    ] = "similarity",
     html: Annotated[Path | None, typer.Option(help="Page to make.")] = None,
     json: Annotated[bool, typer.Option("--json", help="A line of JSON for each text.")] = False,
     rate: Annotated[
@@ -38,6 +42,7 @@ def explain(
         labels=label or [],
         against=against,
         samples=samples,
+        evidence_by=evidence_by,
         html=html,
         as_json=json,
         corpus=rate,

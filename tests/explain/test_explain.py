@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from spacy_bert_zh.cli import app
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.explain import contrast, explain, rate, rate_corpus
+from spacy_bert_zh.explain import contrast, explain, rate, summarise
 from spacy_bert_zh.explain.flow import BUDGET
 from spacy_bert_zh.textcat import Cascade, plain_weights, rescale
 from tests.conftest import FACTORIES, make_examples, pipe_of, teach
@@ -235,7 +235,7 @@ def test_a_good_order_is_rated_above_a_random_one(trained_one: Any, tmp_path: Pa
     nlp = trained_one("BertTextCatEnsemble.v3")
     docs = [example.reference for example in make_examples(nlp, 12, seed=5)]
     DocBin(docs=docs).to_disk(tmp_path / "dev.spacy")
-    found = rate_corpus(nlp, tmp_path, most=10)
+    found = summarise(nlp, tmp_path, most=10).rating
     assert found.texts == 10 and found.error <= 1e-2
     assert found.comprehensiveness > found.random_comprehensiveness
     assert found.sufficiency < found.random_sufficiency
