@@ -141,7 +141,7 @@ class Classifier:
         return found
 
     def from_logits(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Scores of labels, of which each adds up to 1 where they exclude each other; same shape."""
+        """Scores by softmax where labels exclude each other, else by sigmoids; same shape."""
         if not is_exclusive(self.pipe):
             sigmoid: NDArray[np.float64] = (1 + np.tanh(logits / 2)) / 2
             return sigmoid

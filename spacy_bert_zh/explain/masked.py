@@ -1,5 +1,6 @@
 """A text as a BERT reads it, with [MASK] in place of some of its word pieces."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +11,6 @@ from thinc.api import to_numpy
 from spacy_bert_zh.backbones.base import BackboneShim
 from spacy_bert_zh.explain.classifier import Classifier
 from spacy_bert_zh.explain.subsets import Floats, Kept
-from spacy_bert_zh.loading import Span
 from spacy_bert_zh.pieces import Batch, Encoded
 
 MOST = 100
@@ -31,6 +31,7 @@ class Masked:
 
     Attributes:
         shim: That BERT.
+        encoded: The text as that BERT reads it.
         places: Where pieces stand in the text, (start, end) in characters.
         parts: The part that each piece belongs to; shape (pieces,).
         count: Number of parts.
@@ -43,13 +44,7 @@ class Masked:
         self.count = min(len(self.places), MOST)
         self.parts = np.arange(len(self.places)) * self.count // max(len(self.places), 1)
         with classifier.zone():
-            encoded = shim.encode([classifier.nlp.make_doc(text)], False)
-        rows = [
-            row
-            for batch in encoded.batches
-            for row in np.split(batch.ids, np.cumsum(batch.lengths)[:-1])
-        ]
-        self._windows = [rows[row] for row in encoded.windows]
+            self.encoded = shim.encode([classifier.nlp.make_doc(text)], False)
 
     @cached_property
     def _mask(self) -> int:
@@ -57,20 +52,34 @@ class Masked:
         mask = tokenizer.token_to_id("[MASK]")
         return int(tokenizer.token_to_id("[UNK]") if mask is None else mask)
 
-    def windows(self, seen: NDArray[np.bool_]) -> list[tuple[NDArray[np.int64], Span]]:
-        """Each window's ids, (sets, pieces of it), and which of the text's pieces it holds.
+    def blank(self) -> list[Batch]:
+        """The batches of `encoded` with [MASK] in place of all pieces of the text."""
+        spans = dict(zip(self.encoded.windows.tolist(), self._spans, strict=True))
+        masked, row = [], 0
+        for batch in self.encoded.batches:
+            ids = batch.ids.copy()
+            for end in np.cumsum(batch.lengths):  # [SEP] is a window's last piece
+                first, last = spans[row]
+                ids[end - 1 - (last - first) : end - 1] = self._mask
+                row += 1
+            masked.append(Batch(ids, batch.lengths))
+        return masked
 
-        Those are its last but for [SEP].
+    def gather(self, found: Sequence[Floats]) -> Floats:
+        """Values of batches' pieces to those of the text's, as windows are pooled.
 
         Args:
-            seen: Which pieces stay; shape (sets, pieces).
+            found: Of each batch of `encoded`, (directions, pieces of it).
+
+        Returns:
+            Shape (directions, pieces).
         """
-        found = []
-        for ids, (start, end) in zip(self._windows, self._spans, strict=True):
-            tall = np.tile(ids, (len(seen), 1))
-            tall[:, len(ids) - 1 - (end - start) : len(ids) - 1][~seen[:, start:end]] = self._mask
-            found.append((tall, (start, end)))
-        return found
+        rows = _rows(found, self.encoded.batches)
+        pieces = np.zeros((len(found[0]), len(self.places)))
+        for row, (start, end) in zip(self.encoded.windows, self._spans, strict=True):
+            last = rows[row].shape[1] - 1
+            pieces[:, start:end] += rows[row][:, last - (end - start) : last] / len(self._spans)
+        return pieces
 
     def vectors(self, kept: Kept) -> Floats:
         """What the BERT makes of the text with some of its parts; shape (sets, hidden size).
@@ -81,22 +90,26 @@ class Masked:
         sets = np.zeros((len(kept), self.count), dtype=bool)
         for row, some in enumerate(kept):
             sets[row, list(some)] = True
-        # The same set twice is read once.
-        unique, back = np.unique(sets, axis=0, return_inverse=True)
-        found = [self._read(unique[at : at + SETS]) for at in range(0, len(unique), SETS)]
-        vectors: Floats = np.concatenate(found)[back.ravel()]
-        return vectors
+        return np.concatenate(
+            [self._read(sets[at : at + SETS]) for at in range(0, len(sets), SETS)]
+        )
 
     def _read(self, sets: NDArray[np.bool_]) -> Floats:
-        batches = list[Batch]()
-        windows = self.windows(sets[:, self.parts])
-        for ids, _ in windows:
-            at_once = max(1, PIECES // ids.shape[1])
-            for start in range(0, len(ids), at_once):
-                some = ids[start : start + at_once]
+        seen = sets[:, self.parts]  # (sets, pieces)
+        rows = _rows([batch.ids[None] for batch in self.encoded.batches], self.encoded.batches)
+        batches, windows, read = list[Batch](), list[NDArray[np.int64]](), 0
+        for row, (start, end) in zip(self.encoded.windows, self._spans, strict=True):
+            ids = np.repeat(rows[row], len(sets), axis=0)
+            last = ids.shape[1] - 1
+            ids[:, last - (end - start) : last][~seen[:, start:end]] = self._mask
+            # Most parts lie in other windows: the same window twice is read once.
+            ids, back = np.unique(ids, axis=0, return_inverse=True)
+            windows.append(read + back.ravel())
+            read += len(ids)
+            for some in np.array_split(ids, -(-ids.size // PIECES)):
                 batches.append(Batch(some.ravel(), np.full(len(some), some.shape[1])))
         docs = np.tile(np.arange(len(sets)), len(windows))
-        encoded = Encoded(batches, np.arange(len(docs)), docs, [{} for _ in sets])
+        encoded = Encoded(batches, np.concatenate(windows), docs, [{} for _ in sets])
         vectors: Floats = to_numpy(self.shim.predict(encoded)).astype(np.float64)
         return vectors
 
@@ -106,3 +119,12 @@ class Masked:
         for column, (start, end) in enumerate(self.places):
             characters[:, start:end] += pieces[:, column, None] / max(end - start, 1)
         return characters
+
+
+def _rows(values: Sequence[NDArray[Any]], batches: Sequence[Batch]) -> list[NDArray[Any]]:
+    """Values of batches' pieces, (any, pieces), cut into those of their windows."""
+    return [
+        row
+        for part, batch in zip(values, batches, strict=True)
+        for row in np.split(part, np.cumsum(batch.lengths)[:-1], axis=1)
+    ]

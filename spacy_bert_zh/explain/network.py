@@ -11,7 +11,6 @@ from spacy_bert_zh.backbones.torch.backbone import TorchShim
 from spacy_bert_zh.explain.classifier import Classifier
 from spacy_bert_zh.explain.masked import Masked
 from spacy_bert_zh.explain.subsets import Floats, Kept, value_words
-from spacy_bert_zh.pieces import Batch
 
 STEPS = (8, 16, 32, 64, 128)
 """Points of the integral: as many as it takes to be exact."""
@@ -94,15 +93,13 @@ def _by_gradients(
     from spacy_bert_zh.backbones.torch.gradients import integrate
 
     shim: Any = masked.shim
-    blank = np.asarray([[False], [True]]).repeat(len(masked.places), axis=1)
-    windows = masked.windows(blank)
-    pieces, steps = np.zeros((len(directions), len(masked.places))), 0
+    pairs = list(zip(masked.encoded.batches, masked.blank(), strict=True))
+    pieces, steps = np.zeros((len(directions), 0)), 0
     for steps in STEPS:
-        pieces[:] = 0.0
-        for (other, ids), (start, end) in windows:
-            batch, last = Batch(ids, np.asarray([len(ids)])), len(ids) - 1  # [SEP]
-            found = integrate(shim.network, batch, other, directions, steps)
-            pieces[:, start:end] += found[:, last - (end - start) : last] / len(windows)
+        found = [
+            integrate(shim.network, batch, other.ids, directions, steps) for batch, other in pairs
+        ]
+        pieces = masked.gather(found)
         if _missed(pieces, change).max(initial=0) <= EXACT:
             break
     return pieces, "gradients", steps
