@@ -39,7 +39,7 @@ class Passes:
 
     def watch(self, nlp: Language) -> None:
         """Count from now on."""
-        for shim in shims_of(find_textcat(nlp).model):
+        for shim in shims_of(find_textcat(nlp, None).model):
             shim.predict = self._counted(shim.predict)
 
     def _counted(self, predict: Callable[[Encoded], np.ndarray]) -> Callable[[Encoded], np.ndarray]:
