@@ -18,7 +18,7 @@ def explain(
     ] = None,
     against: Annotated[str | None, typer.Option(help="Explain why not this label.")] = None,
     samples: Annotated[
-        int, typer.Option(help="Permutations for Shapley values of words, such as 25.", min=0)
+        int, typer.Option(help="Permutations for Shapley values, such as 25.", min=0)
     ] = 0,
     evidence_by: Annotated[
         Literal["similarity", "influence"],
@@ -27,7 +27,7 @@ def explain(
     html: Annotated[Path | None, typer.Option(help="Page to make.")] = None,
     json: Annotated[bool, typer.Option("--json", help="A line of JSON for each text.")] = False,
     rate: Annotated[
-        Path | None, typer.Option(help="Rate explanations of a corpus: .spacy, or a folder.")
+        Path | None, typer.Option(help="A corpus (.spacy, or a folder): rate that, and its labels' words.")
     ] = None,
     most: Annotated[int, typer.Option(help="Texts of that corpus, drawn.", min=1)] = 500,
     component: Annotated[str | None, typer.Option(help="Which text classifier.")] = None,
