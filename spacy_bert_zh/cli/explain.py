@@ -27,7 +27,7 @@ def explain(
     html: Annotated[Path | None, typer.Option(help="Page to make.")] = None,
     json: Annotated[bool, typer.Option("--json", help="A line of JSON for each text.")] = False,
     rate: Annotated[
-        Path | None, typer.Option(help="A corpus (.spacy, or a folder): rate that, and its labels' words.")
+        Path | None, typer.Option(help="Corpus to rate, and to find labels' words in.")
     ] = None,
     most: Annotated[int, typer.Option(help="Texts of that corpus, drawn.", min=1)] = 500,
     component: Annotated[str | None, typer.Option(help="Which text classifier.")] = None,
