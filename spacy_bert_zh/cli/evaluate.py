@@ -1,5 +1,6 @@
 """The command `evaluate`."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -23,11 +24,15 @@ def evaluate(
     taxonomy: Annotated[
         Path | None, typer.Option(help="Child and parent, for a pipeline without a tree.")
     ] = None,
+    explain: Annotated[
+        int, typer.Option(help="Most confident mistakes to explain in the report.", min=0, max=20)
+    ] = 0,
     force: Annotated[bool, typer.Option(help="Also if nothing was learnt.")] = False,
 ) -> None:
     """Measure a trained pipeline on a corpus and write a report to read."""
     from spacy_bert_zh.evaluate import check_metrics, print_table
     from spacy_bert_zh.evaluate import evaluate as run
+    from spacy_bert_zh.explain import Mistakes
 
     metrics = run(
         pipeline,
@@ -37,6 +42,7 @@ def evaluate(
         component=component,
         threshold=threshold,
         taxonomy=taxonomy,
+        explain=partial(Mistakes, explain) if explain else None,
     )
     print_table(metrics)
     typer.echo(f"✔ {output_dir / 'report.html'}")

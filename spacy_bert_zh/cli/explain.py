@@ -1,7 +1,7 @@
 """The command `explain`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,12 +18,16 @@ def explain(
     ] = None,
     against: Annotated[str | None, typer.Option(help="Explain why not this label.")] = None,
     samples: Annotated[
-        int, typer.Option(help="Permutations for Shapley values of words, such as 25.", min=0)
+        int, typer.Option(help="Permutations for Shapley values, such as 25.", min=0)
     ] = 0,
+    evidence_by: Annotated[
+        Literal["similarity", "influence"],
+        typer.Option(help="Which texts of the pipeline's index are shown."),
+    ] = "similarity",
     html: Annotated[Path | None, typer.Option(help="Page to make.")] = None,
     json: Annotated[bool, typer.Option("--json", help="A line of JSON for each text.")] = False,
     rate: Annotated[
-        Path | None, typer.Option(help="Rate explanations of a corpus: .spacy, or a folder.")
+        Path | None, typer.Option(help="Corpus to rate, and to find labels' words in.")
     ] = None,
     most: Annotated[int, typer.Option(help="Texts of that corpus, drawn.", min=1)] = 500,
     component: Annotated[str | None, typer.Option(help="Which text classifier.")] = None,
@@ -38,6 +42,7 @@ def explain(
         labels=label or [],
         against=against,
         samples=samples,
+        evidence_by=evidence_by,
         html=html,
         as_json=json,
         corpus=rate,

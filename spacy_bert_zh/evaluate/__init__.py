@@ -15,10 +15,12 @@ from spacy_bert_zh.evaluate.paired import (
 )
 from spacy_bert_zh.evaluate.predictions import (
     EXCERPT,
+    MISTAKES,
     Predictions,
     check_corpus,
     constant_of,
     predict,
+    rank_mistakes,
     read_as_classified,
     read_shards,
 )
@@ -30,6 +32,7 @@ from spacy_bert_zh.evaluate.vectors import find_vectors
 __all__ = [
     "EXCERPT",
     "METRICS",
+    "MISTAKES",
     "PICTURE",
     "Predictions",
     "answer_columns",
@@ -52,6 +55,7 @@ __all__ = [
     "most_lost",
     "predict",
     "print_table",
+    "rank_mistakes",
     "read_as_classified",
     "read_shards",
     "resample",

@@ -1,7 +1,7 @@
 """Measure a trained pipeline on a corpus: metrics.json for programs, report.html for people."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,15 @@ from spacy.pipeline import TextCategorizer
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate.history import read_history
-from spacy_bert_zh.evaluate.predictions import predict
+from spacy_bert_zh.evaluate.predictions import Predictions, predict
 from spacy_bert_zh.files import check_apart, claim, made
 from spacy_bert_zh.loading import find_textcat, is_exclusive, load_pipeline, set_threshold, use_gpu
 from spacy_bert_zh.pieces import describe_reading
 from spacy_bert_zh.textcat import read_taxonomy
 
+Explainer = Callable[[Language, str], Callable[[Path, Predictions], Mapping[int, str]]]
+"""Of a pipeline and its text classifier: what makes of a corpus and what was said of it the reasons
+for some of its texts, HTML by their numbers; so `explain` can stand above `evaluate`."""
 OUTPUTS = ("metrics.json", "report.html")
 
 
@@ -28,6 +31,7 @@ def evaluate(
     component: str | None = None,
     threshold: float | None = None,
     taxonomy: Path | None = None,
+    explain: Explainer | None = None,
 ) -> dict[str, Any]:
     """Evaluate a text classifier and write ``metrics.json`` and ``report.html``.
 
@@ -43,6 +47,7 @@ def evaluate(
         threshold: Score from which a label counts as given, instead of the pipeline's own.
         taxonomy: Which label lies under which, for a pipeline that hasn't learnt a tree: a table of
             child and parent, or the ``taxonomy.json`` that `convert` writes.
+        explain: Says why texts got wrong labels, for the report; `explain.Mistakes` is one.
 
     Returns:
         The content of ``metrics.json``.
@@ -73,6 +78,7 @@ def evaluate(
         if threshold is not None:
             set_threshold(pipe, threshold)
         parents = _parents(pipe, taxonomy)
+        explained = explain(nlp, pipe.name) if explain else None
         predictions = predict(nlp, pipe, corpus)
         metrics = {
             "pipeline": {**describe(nlp, pipe), "own_threshold": own_threshold},
@@ -86,8 +92,9 @@ def evaluate(
         if metrics["pipeline"]["thresholds"]:
             metrics["at_half"] = measure_at_half(predictions)
         text = json.dumps(metrics, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False)
+        reasons = explained(corpus, predictions) if explained else {}
         history = read_history(Path(pipeline).parent, nlp.meta.get("training"))
-        page = render_report(metrics, predictions, history)
+        page = render_report(metrics, predictions, history, reasons)
         for output, content in zip(outputs, (text + "\n", page), strict=True):
             with made(output, "evaluate") as path:
                 path.write_text(content, "utf-8")

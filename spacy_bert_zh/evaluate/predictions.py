@@ -20,6 +20,8 @@ from spacy_bert_zh.loading import is_exclusive, textcats
 from spacy_bert_zh.repair import repair
 from spacy_bert_zh.textcat import given_of
 
+MISTAKES = 20
+"""Those that a report shows, the most confident ones."""
 EXCERPT = 120  # characters of a text that are kept for the report
 
 
@@ -77,6 +79,14 @@ def predict(nlp: Language, pipe: TextCategorizer, corpus: Path) -> Predictions:
         excerpts=excerpts,
         lengths=np.array(lengths),
     )
+
+
+def rank_mistakes(predictions: Predictions) -> np.ndarray:
+    """The texts with a mistake, by how far a wrong label's score is from the truth; int (n,)."""
+    wrong = predictions.gold != predictions.predicted
+    distance = (np.abs(predictions.scores - predictions.gold) * wrong).max(axis=1)
+    order = np.argsort(-distance, kind="stable")
+    return order[wrong.any(axis=1)[order]]
 
 
 def find_gold(truth: np.ndarray, exclusive: bool) -> tuple[np.ndarray, np.ndarray]:

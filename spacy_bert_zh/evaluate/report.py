@@ -1,7 +1,8 @@
 """What people read of an evaluation: a self-contained HTML page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,18 @@ from markupsafe import Markup
 from spacy_bert_zh.evaluate.history import draw_history
 from spacy_bert_zh.evaluate.metrics import confusion_matrix
 from spacy_bert_zh.evaluate.page import make_environment
-from spacy_bert_zh.evaluate.predictions import Predictions
+from spacy_bert_zh.evaluate.predictions import MISTAKES, Predictions, rank_mistakes
 from spacy_bert_zh.plots import bars, confusion_heatmap, square, to_svg
 
 PAIRS = 12
 EXAMPLES = 3  # texts for each confused pair
-MISTAKES = 20
 
 
 def render_report(
-    metrics: dict[str, Any], predictions: Predictions, history: Sequence[dict[str, Any]] = ()
+    metrics: dict[str, Any],
+    predictions: Predictions,
+    history: Sequence[dict[str, Any]] = (),
+    reasons: Mapping[int, str] = MappingProxyType({}),
 ) -> str:
     """Render the HTML page; texts and labels in it are escaped.
 
@@ -27,19 +30,25 @@ def render_report(
         metrics: The content of ``metrics.json``.
         predictions: What the metrics were computed from.
         history: That of the pipeline's training, if there is one.
+        reasons: Why texts got their labels, as HTML, by their numbers.
     """
     template = make_environment("spacy_bert_zh.evaluate").get_template("report.html")
     picture = Markup(draw_history(history)) if history else None
-    answers = describe_answers(metrics, predictions)
+    answers = describe_answers(metrics, predictions, reasons)
     return template.render(metrics=metrics, history_plot=picture, **answers)
 
 
-def describe_answers(metrics: dict[str, Any], predictions: Predictions) -> dict[str, Any]:
+def describe_answers(
+    metrics: dict[str, Any],
+    predictions: Predictions,
+    reasons: Mapping[int, str] = MappingProxyType({}),
+) -> dict[str, Any]:
     """What ``answers.html`` shows, which is a part of any page about answers to labelled texts.
 
     Args:
         metrics: As `measure` has them.
         predictions: What they were computed from.
+        reasons: Why texts got their labels, as HTML, by their numbers.
     """
     order = rank_mistakes(predictions)
     return {
@@ -49,7 +58,10 @@ def describe_answers(metrics: dict[str, Any], predictions: Predictions) -> dict[
         "reliability_plot": plot_reliability(metrics),
         "risk_plot": plot_risk(metrics),
         "pairs": confused_pairs(predictions, order),
-        "mistakes": [describe_mistake(predictions, row) for row in order[:MISTAKES]],
+        "mistakes": [
+            {**describe_mistake(predictions, row), "why": Markup(reasons.get(row, ""))}
+            for row in order[:MISTAKES].tolist()
+        ],
         "wrong": len(order),
     }
 
@@ -91,14 +103,6 @@ def plot_risk(metrics: dict[str, Any]) -> Markup | None:
 def length_range(low: int, high: int) -> str:
     """A range in words; a single number where both ends are one."""
     return f"{low:,}" if low == high else f"{low:,}–{high:,}"
-
-
-def rank_mistakes(predictions: Predictions) -> np.ndarray:
-    """The texts with a mistake, by how far a wrong label's score is from the truth; int (n,)."""
-    wrong = predictions.gold != predictions.predicted
-    distance = (np.abs(predictions.scores - predictions.gold) * wrong).max(axis=1)
-    order = np.argsort(-distance, kind="stable")
-    return order[wrong.any(axis=1)[order]]
 
 
 def confused_pairs(predictions: Predictions, order: np.ndarray) -> list[dict[str, Any]]:

@@ -136,10 +136,18 @@ class Classifier:
         """Of each label, given the others' logits where labels exclude each other; same shape."""
         if not is_exclusive(self.pipe) or logits.shape[1] == 1:
             return logits
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        scores = np.clip(odds / odds.sum(axis=1, keepdims=True), LEAST, 1 - LEAST)
+        scores = np.clip(self.from_logits(logits), LEAST, 1 - LEAST)
         found: NDArray[np.float64] = np.log(scores) - np.log1p(-scores)
         return found
+
+    def from_logits(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scores by softmax where labels exclude each other, else by sigmoids; same shape."""
+        if not is_exclusive(self.pipe):
+            sigmoid: NDArray[np.float64] = (1 + np.tanh(logits / 2)) / 2
+            return sigmoid
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        softmax: NDArray[np.float64] = odds / odds.sum(axis=1, keepdims=True)
+        return softmax
 
     def answered_by_ngrams(self, text: str) -> bool:
         """Whether the n-grams of a cascade answer alone."""

@@ -1,6 +1,6 @@
 """Why a pipeline answers as it does, from top to bottom."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 
 import numpy as np
@@ -8,9 +8,10 @@ from spacy.language import Language
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.explain.classifier import Classifier
+from spacy_bert_zh.explain.evidence import By, Find, make_find
 from spacy_bert_zh.explain.network import NetworkShare, read_end, share_network
 from spacy_bert_zh.explain.ngrams import name_top, spread, weigh_ngrams
-from spacy_bert_zh.explain.result import Evidence, Explanation, Share
+from spacy_bert_zh.explain.result import Explanation, Share
 from spacy_bert_zh.explain.subsets import Floats, Subsets, find_effects
 from spacy_bert_zh.loading import find_words
 from spacy_bert_zh.repair import as_read
@@ -19,8 +20,6 @@ BUDGET = 5_000
 """Characters of a text that are explained."""
 MOST_LABELS = 10
 """Labels that are explained unasked."""
-NEAREST = 5
-"""Texts that are given as evidence."""
 
 
 def can_explain(nlp: Language) -> bool:
@@ -34,12 +33,13 @@ def can_explain(nlp: Language) -> bool:
 
 def explain(
     nlp: Language,
-    texts: Sequence[str],
+    texts: Iterable[str],
     labels: Sequence[str] | None = None,
     *,
     against: str | None = None,
     samples: int = 0,
     component: str | None = None,
+    evidence_by: By = "similarity",
 ) -> list[Explanation]:
     """Split the logits of labels into what the parts of a classifier and of a text add to them.
 
@@ -56,12 +56,15 @@ def explain(
         against: Explain why not this label: the differences to it.
         samples: Permutations of the words, for Shapley values in any engine; about 25 do.
         component: Name of the text classifier, if there are several.
+        evidence_by: Whether the nearest texts of the pipeline's index are the evidence, or those
+            of most influence on the answer.
 
     Returns:
         An explanation for each text.
 
     Raises:
-        BertZhError: No classifier of ours, or a label that it doesn't have.
+        BertZhError: No classifier of ours, a label that it doesn't have, or influence that can't
+            be known: see `make_find`.
 
     Examples:
         >>> from spacy_bert_zh.loading import load_pipeline
@@ -73,11 +76,13 @@ def explain(
     classifier = Classifier(nlp, component)
     for label in [*(labels or []), *([against] if against is not None else [])]:
         classifier.row(label)
-    return [_explain(classifier, text, labels, against, samples) for text in texts]
+    find = make_find(classifier, evidence_by)
+    return [_explain(classifier, find, text, labels, against, samples) for text in texts]
 
 
 def _explain(
     classifier: Classifier,
+    find: Find,
     given: str,
     labels: Sequence[str] | None,
     against: str | None,
@@ -86,7 +91,8 @@ def _explain(
     whole = as_read(classifier.nlp, given)
     text = whole[:BUDGET]
     scores = classifier.scores([text])
-    held = np.flatnonzero(classifier.given(scores)[0])
+    gives = classifier.given(scores)[0]
+    held = np.flatnonzero(gives)
     best = held[np.argsort(-scores[0, held], kind="stable")[:MOST_LABELS]]
     rows = [classifier.row(label) for label in labels] if labels else best.tolist()
     rows = rows or [int(scores[0].argmax())]
@@ -99,10 +105,12 @@ def _explain(
         directions = classifier.weights[told_by]
         if against is not None:
             directions = directions - classifier.weights[classifier.row(against)]
-        network = share_network(subsets, directions, samples)
+        network = share_network(classifier, text, directions, samples)
     other = None if against is None else classifier.row(against)
-    effects = find_effects(subsets, told_by, other, samples, alone)
-    shares = _shares(classifier, text, (rows, told_by), against, scores[0], network, effects)
+    effects, orders = find_effects(subsets, told_by, other, samples, alone)
+    shares = _shares(
+        classifier, text, (rows, told_by), against, scores[0], network, (effects, orders)
+    )
     known = getattr(classifier.pipe, "neighbours", None)
     return Explanation(
         text=text,
@@ -113,7 +121,7 @@ def _explain(
         steps=network.steps,
         words=words,
         shares=shares,
-        evidence=_evidence(classifier, text),
+        evidence=find(text, gives),
         unlearnt=tuple(
             share.label for share in shares if known and share.label in known.new_labels
         ),
@@ -123,17 +131,6 @@ def _explain(
             if row != below
         ),
         voters=0.0 if known is None else 1.0 - known.mixing.share,
-    )
-
-
-def _evidence(classifier: Classifier, text: str) -> tuple[Evidence, ...]:
-    known = getattr(classifier.pipe, "neighbours", None)
-    if known is None:
-        return ()
-    found = known.find(classifier.vectors([text]), NEAREST)
-    return tuple(
-        Evidence(one.entry.text, tuple(one.entry.labels), one.entry.source, one.similarity)
-        for one in known.near(found, NEAREST)[0]
     )
 
 
@@ -150,7 +147,7 @@ def _shares(
     against: str | None,
     scores: "np.ndarray[tuple[int], np.dtype[np.float32]]",
     network: NetworkShare,
-    effects: Floats,
+    words: tuple[Floats, list[list[int]]],
 ) -> tuple[Share, ...]:
     places = weigh_ngrams(classifier, text)
     weights, biases = places.weights, classifier.bias.astype(np.float64)
@@ -177,7 +174,8 @@ def _shares(
                 ngram_characters=tuple(characters.tolist()),
                 network_characters=tuple(network.characters[i].tolist()),
                 top_ngrams=name_top(places, weights[:, row], text),
-                effects=tuple(effects[i].tolist()),
+                effects=tuple(words[0][i].tolist()),
+                order=tuple(words[1][i]),
                 error=float(network.error[i]),
             )
         )

@@ -3,19 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from spacy_bert_zh.evaluate import make_environment
 from spacy_bert_zh.explain.result import Contrast, Explanation, Rating, Share
-from spacy_bert_zh.loading import Span
+from spacy_bert_zh.explain.summary import Summary
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 METHODS = {
     "gradients": "the BERT's share by integrated gradients, {} steps",
-    "occlusion": "the BERT's share by what each word changes, taken away and alone",
-    "shapley": "the BERT's share by Shapley values of words, {} permutations",
+    "occlusion": "the BERT's share by what each piece changes, hidden and alone",
+    "shapley": "the BERT's share by Shapley values of pieces, {} permutations",
     "none": "the n-grams answered alone, the BERT was not asked",
 }
 LEVELS = 8
 """Shades of a colour."""
+PICTURES = 20
+"""Labels that get one, those of most texts."""
 SHOWN = 12
 """Words and n-grams in a table."""
 
@@ -35,22 +41,63 @@ class Told:
     rating: Rating | None
 
 
-def render_page(pipeline: str, told: Sequence[Told]) -> str:
+def render_page(pipeline: str, told: Sequence[Told], summary: Summary | None) -> str:
     """Render the HTML page; texts, labels and names in it are escaped.
 
     Args:
         pipeline: Its name.
         told: Of each text.
+        summary: Of a corpus, if there is one.
     """
     environment = make_environment("spacy_bert_zh.explain")
     functions = {"runs": runs, "rows": rows, "notes": notes, "method_of": method_of}
     template = environment.get_template("explanation.html")
-    return template.render(pipeline=pipeline, told=told, levels=LEVELS, shown=SHOWN, **functions)
+    return template.render(
+        pipeline=pipeline,
+        told=told,
+        summary=summary,
+        pictures=plot_words(summary) if summary else [],
+        evidence_title=evidence_title,
+        levels=LEVELS,
+        shown=SHOWN,
+        **functions,
+    )
+
+
+def plot_words(summary: Summary) -> list["Markup"]:
+    """A picture of the words of each label, over a common scale."""
+    from markupsafe import Markup
+
+    from spacy_bert_zh.plots import bars, to_svg
+
+    shown = [one for one in summary.labels if one.words][:PICTURES]
+    largest = max((word.effect for one in shown for word in one.words), default=1.0)
+    return [
+        Markup(
+            to_svg(
+                bars(
+                    [word.text for word in one.words],
+                    [word.effect for word in one.words],
+                    [f"{word.effect:.1f} ({word.texts:,})" for word in one.words],
+                    f"{one.label}: sum of effects (texts)",
+                    largest,
+                )
+            )
+        )
+        for one in shown
+    ]
 
 
 def method_of(explanation: Explanation) -> str:
     """How the BERT's share was found, in words."""
     return METHODS[explanation.method].format(explanation.steps)
+
+
+def evidence_title(explanation: Explanation) -> str:
+    """What the texts of the index are to the one that is explained."""
+    if explanation.evidence and explanation.evidence[0].influence is not None:
+        return "texts of its index with most influence on the answer"
+    return "nearest texts of its index"
 
 
 def runs(explanation: Explanation, share: Share) -> list[tuple[str, str, str]]:
@@ -72,22 +119,26 @@ def _class(part: float) -> str:
 
 
 def rows(explanation: Explanation, share: Share) -> list[tuple[str, float, float, float]]:
-    """The words of most effect; what each adds by n-grams, and by the BERT."""
+    """The words of most effect in their order; what each adds by n-grams, and by the BERT."""
 
-    def row(span: Span, effect: float) -> tuple[str, float, float, float]:
-        start, end = span
+    def row(number: int) -> tuple[str, float, float, float]:
+        start, end = explanation.words[number]
         ngrams = sum(share.ngram_characters[start:end])
         network = sum(share.network_characters[start:end])
-        return explanation.text[start:end], effect, ngrams, network
+        return explanation.text[start:end], share.effects[number], ngrams, network
 
-    every = map(row, explanation.words, share.effects)
-    heaviest = sorted(every, key=lambda one: -abs(one[1]))[:SHOWN]
-    return sorted(heaviest, key=lambda one: -one[1])
+    return list(map(row, heaviest(share, SHOWN)))
+
+
+def heaviest(share: Share, count: int) -> list[int]:
+    """So many words at most, those of most effect in either direction, in their order."""
+    kept = sorted(share.order, key=lambda number: -abs(share.effects[number]))[:count]
+    return [number for number in share.order if number in kept]
 
 
 WHY = {
     "gradients": "the integral isn't exact after {steps} steps",
-    "occlusion": "words that play together don't add up",
+    "occlusion": "pieces that play together don't add up",
     "shapley": "numbers are rounded",
 }
 """Why a sum may miss its share, by method."""
@@ -113,7 +164,7 @@ def notes(told: Told) -> list[str]:
         said.append("No few words change the answer by their absence.")
     if rating := told.rating:
         said.append(
-            f"Without the words of most effect the score falls by {rating.comprehensiveness:.2f} "
+            f"Without the first words the score falls by {rating.comprehensiveness:.2f} "
             f"(at random {rating.random_comprehensiveness:.2f}), with them alone by "
             f"{rating.sufficiency:.2f} (at random {rating.random_sufficiency:.2f})."
         )

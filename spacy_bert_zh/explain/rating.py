@@ -2,18 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from spacy.language import Language
 
-from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.evaluate import check_corpus, read_shards
 from spacy_bert_zh.explain.classifier import Classifier
-from spacy_bert_zh.explain.flow import explain
 from spacy_bert_zh.explain.result import Explanation, Rating
 from spacy_bert_zh.loading import Span, only, without
-from spacy_bert_zh.textcat import draw
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 """Of the words, at least one: the bins of ERASER's AOPC (DeYoung et al. 2020, section 4.2)."""
@@ -25,8 +20,8 @@ def rate(
 ) -> Rating | None:
     """Rate explanations by what the pipeline says without their words, and of these alone.
 
-    What is rated is the first label of each, and its words by effect, those that speak for it
-    first. Random orders are the same each time.
+    What is rated is the first label of each, and the order of its words. Random orders are the
+    same each time.
 
     Args:
         nlp: The pipeline that the explanations are of.
@@ -47,41 +42,12 @@ def rate(
     return Rating(len(rated), own, rest, random, random_rest, error)
 
 
-def rate_corpus(
-    nlp: Language,
-    corpus: Path,
-    *,
-    most: int = 500,
-    samples: int = 0,
-    component: str | None = None,
-) -> Rating:
-    """Rate explanations of the texts of a corpus.
-
-    Args:
-        nlp: The pipeline.
-        corpus: A ``.spacy`` file, or a folder of them.
-        most: Texts that are drawn, always the same.
-        samples: See `explain`.
-        component: Name of the text classifier, if there are several.
-
-    Raises:
-        BertZhError: The corpus doesn't fit the pipeline, or has no text of two words.
-    """
-    classifier = Classifier(nlp, component)
-    check_corpus(nlp, classifier.pipe, corpus)
-    texts = draw((doc.text for doc in read_shards(nlp, corpus)), most)
-    explanations = explain(nlp, texts, samples=samples, component=component)
-    if (rating := rate(nlp, explanations, component)) is None:
-        raise BertZhError(f"The corpus {corpus} has no text of two words or more to rate")
-    return rating
-
-
 def _rate(
     classifier: Classifier, explanation: Explanation, chance: np.random.Generator
 ) -> list[list[float]]:
     """Comprehensiveness and sufficiency of the explanation's order, and of random ones."""
     share, words = explanation.shares[0], explanation.words
-    orders = [np.argsort(-np.asarray(share.effects), kind="stable")]
+    orders = [np.asarray(share.order)]
     orders += [chance.permutation(len(words)) for _ in range(RANDOM_ORDERS)]
     texts = [
         text

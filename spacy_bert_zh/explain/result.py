@@ -40,7 +40,9 @@ class Share:
         top_ngrams: The n-grams of most weight, heaviest first.
         effects: Of each word: what the label's log odds lose where it is taken away, and gain
             where it stands alone, in the mean; with `samples` its Shapley value. By both models
-            together, so that words can be put in an order.
+            together.
+        order: The words by their numbers, in the order in which they had best go for the score to
+            fall, or stay for it to hold; those that speak against the label are the last.
         error: Of the network's characters: how far their sum is from `network`, relative to it
             (or to 0.1, where that is more).
     """
@@ -56,6 +58,7 @@ class Share:
     network_characters: tuple[float, ...]
     top_ngrams: tuple[Ngram, ...]
     effects: tuple[float, ...]
+    order: tuple[int, ...]
     error: float
 
     @property
@@ -74,12 +77,15 @@ class Evidence:
         labels: Its labels.
         source: Where it comes from, such as ``train.csv:12``; "" if that isn't known.
         similarity: Cosine of both vectors, whitened; see `textcat.Neighbours`.
+        influence: By how much a step of training on this text would lower the loss of the answer,
+            in proportion; see `evidence.Influence`. None where it wasn't asked for.
     """
 
     text: str
     labels: tuple[str, ...]
     source: str
     similarity: float
+    influence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,8 @@ class Explanation:
         steps: Points of the integral, or permutations.
         words: The words of the text, or runs of them where they are many.
         shares: Of each label that was asked for.
-        evidence: The nearest texts of the pipeline's index, the nearest first; none without one.
+        evidence: Texts of the pipeline's index, the nearest first, or those of most influence;
+            none without one.
         unlearnt: Of the labels explained, those that are told by texts of the index alone: their
             logits play no part in their scores.
         raised: Of labels that are a tree, those explained that have the score of one below them,

@@ -9,6 +9,12 @@ from spacy_bert_zh.explain.classifier import Classifier
 from spacy_bert_zh.loading import Span, only
 
 Floats = NDArray[np.float64]
+TRIED = 5
+"""Words of which the next one in order is taken."""
+ALONE = 0.5
+"""Weight of the score with the first words alone, against that without them."""
+MOST_STEPS = 7
+"""Words that are looked for, of all labels together."""
 Kept = Sequence[Sequence[int]]
 """Sets of words that are kept, by their numbers."""
 
@@ -53,11 +59,12 @@ class Subsets:
 
 def find_effects(
     subsets: Subsets, rows: Sequence[int], against: int | None, samples: int, alone: bool
-) -> Floats:
-    """What words do to labels' log odds, (labels asked for, words); see `Share.effects`.
+) -> tuple[Floats, list[list[int]]]:
+    """What words do to labels' log odds, (labels asked for, words), and their order for each label.
 
     The log odds and not the logit, for a word that speaks for another label, too, changes little
-    for the answer; and not the score, which hardly changes where the answer is sure.
+    for the answer; and not the score, which hardly changes where the answer is sure. See
+    `Share.effects` and `Share.order`.
     """
 
     def say(kept: Kept) -> Floats:
@@ -66,7 +73,41 @@ def find_effects(
             return logits[:, rows] - logits[:, [against]]
         return subsets.classifier.log_odds(logits)[:, rows]
 
-    return value_words(say, len(subsets.words), samples)
+    effects = value_words(say, len(subsets.words), samples)
+    steps = MOST_STEPS // len(rows)
+    orders = []
+    for label, row in enumerate(effects):
+
+        def score(kept: Kept, label: int = label) -> Floats:
+            found: Floats = (1 + np.tanh(say(kept)[:, label] / 2)) / 2
+            return found
+
+        orders.append(_search(score, row, steps))
+    return effects, orders
+
+
+def _search(score: Callable[[Kept], Floats], effects: Floats, steps: int) -> list[int]:
+    """Words in the order in which they had best go.
+
+    Greedy: among the first `TRIED` by effect the next one is that without which, and those before
+    it, the score is lowest, half as much counted how high it is with these alone. What is left
+    after half of the words, or so many steps, stands by effect.
+
+    Args:
+        score: Sets of words to the label's score, shape (sets,).
+        effects: Of the words; shape (words,).
+        steps: Words at most that are looked for.
+    """
+    left = np.argsort(-effects, kind="stable").tolist()
+    gone = list[int]()
+    for _ in range(min(steps, (len(left) + 1) // 2)):
+        tried = left[:TRIED]
+        without = [[i for i in range(len(effects)) if i not in gone and i != w] for w in tried]
+        alone = [sorted([*gone, word]) for word in tried]
+        said = score([*without, *alone])
+        best = int(np.argmax(ALONE * said[len(tried) :] - said[: len(tried)]))
+        gone.append(left.pop(best))
+    return [*gone, *left]
 
 
 def value_words(say: Callable[[Kept], Floats], count: int, samples: int) -> Floats:

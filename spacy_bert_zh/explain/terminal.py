@@ -4,8 +4,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from spacy_bert_zh.explain.page import Told, method_of, notes
-from spacy_bert_zh.explain.result import Explanation, Rating, Share
+from spacy_bert_zh.explain.page import Told, evidence_title, heaviest, method_of, notes
+from spacy_bert_zh.explain.result import Explanation, Share
+from spacy_bert_zh.explain.summary import Summary
 
 SHOWN = 15
 """Words in the table, those of most effect in either direction."""
@@ -13,7 +14,7 @@ WIDTH = 12
 
 
 def print_told(told: Told, number: int) -> None:
-    """Print what is told of a text; words in the order of their effect."""
+    """Print what is told of a text; words in their order."""
     console = Console(highlight=False, soft_wrap=True)
     one = told.explanation
     console.print(Text(("\n" if number else "") + one.text[:200].replace("\n", " ")))
@@ -22,12 +23,13 @@ def print_told(told: Told, number: int) -> None:
         console.print(Text(headline(share)))
         console.print(_table(one, share))
     if one.evidence:
-        console.print(Text("\nnearest texts of its index:"))
+        console.print(Text(f"\n{evidence_title(one)}:"))
     for near in one.evidence:
         text = near.text[:80].replace("\n", " ")
         where = f" ({near.source})" if near.source else ""
         labels = ", ".join(near.labels) or "no label"
-        console.print(Text(f"{near.similarity:.2f}  {labels}  {text}{where}"))
+        found = near.similarity if near.influence is None else near.influence
+        console.print(Text(f"{found:.2g}  {labels}  {text}{where}"))
     for note in notes(told):
         console.print(Text(note))
 
@@ -48,9 +50,8 @@ def _table(explanation: Explanation, share: Share) -> Table:
         table.add_column(name, justify="right")
     table.add_column("")
     weights = share.effects
-    order = sorted(range(len(weights)), key=lambda row: -abs(weights[row]))[:SHOWN]
     largest = max(map(abs, weights), default=0.0) or 1.0
-    for row in sorted(order, key=lambda row: -weights[row]):
+    for row in heaviest(share, SHOWN):
         start, end = explanation.words[row]
         parts = (share.ngram_characters[start:end], share.network_characters[start:end])
         size = round(WIDTH * abs(weights[row]) / largest)
@@ -63,10 +64,11 @@ def _table(explanation: Explanation, share: Share) -> Table:
     return table
 
 
-def print_rating(rating: Rating, corpus: str) -> None:
-    """Print how faithful the explanations of a corpus are."""
-    table = Table(f"{corpus}, {rating.texts:,} texts", box=None, pad_edge=False)
-    for name in ("words by effect", "in random order"):
+def print_summary(summary: Summary) -> None:
+    """Print how faithful the explanations of a corpus are, and the words that weigh most."""
+    rating = summary.rating
+    table = Table(f"{summary.corpus}, {rating.texts:,} texts", box=None, pad_edge=False)
+    for name in ("words in their order", "in random order"):
         table.add_column(name, justify="right")
     for name, own, chance in (
         ("comprehensiveness", rating.comprehensiveness, rating.random_comprehensiveness),
@@ -76,3 +78,10 @@ def print_rating(rating: Rating, corpus: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     console.print(f"largest error of the BERT's share: {rating.error:.2g}")
+    words = Table("label", box=None, pad_edge=False)
+    words.add_column("texts", justify="right")
+    words.add_column("words that weigh most, with the sum of their effects")
+    for one in summary.labels:
+        heaviest = " ".join(f"{word.text} {word.effect:+.1f}" for word in one.words)
+        words.add_row(Text(one.label), f"{one.texts:,}", Text(heaviest))
+    console.print(words)

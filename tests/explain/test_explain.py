@@ -18,45 +18,15 @@ from typer.testing import CliRunner
 
 from spacy_bert_zh.cli import app
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.explain import contrast, explain, rate, rate_corpus
+from spacy_bert_zh.explain import contrast, explain, rate, summarise
 from spacy_bert_zh.explain.flow import BUDGET
-from spacy_bert_zh.textcat import Cascade, plain_weights, rescale
-from tests.conftest import FACTORIES, make_examples, pipe_of, teach
+from spacy_bert_zh.explain.subsets import ALONE, TRIED
+from spacy_bert_zh.textcat import Cascade, plain_weights
+from tests.conftest import FACTORIES, make_examples, pipe_of
 
 Build = Callable[..., Language]
 TEXT = "这家店味道很差，老板服务冷淡，米饭好吃，奶茶太慢。"
 STRANGE = ["", "  \n", "😀👍🏽这家店", "ＡＢｃ　店", "e\u0301店\u200b家\ufeff", "İß店ﬁ", "𠮷𡈽店"]
-
-
-@pytest.fixture(scope="module")
-def trained_one(still: Path) -> Callable[[str, str], Language]:
-    """Trained pipelines by architecture and factory, made once."""
-    made: dict[tuple[str, str], Language] = {}
-
-    def get(architecture: str, factory: str = FACTORIES[0]) -> Language:
-        key = architecture, factory
-        if key not in made:
-            nlp = spacy.blank("zh")
-            backbone = {
-                **{"@architectures": "spacy_bert_zh.TorchBackbone.v1", "name": str(still)},
-                **{"max_length": 16, "stride": 4, "max_windows": 0, "pooling": "mean"},
-                "mixed_precision": False,
-            }
-            model: dict[str, Any] = {
-                "@architectures": f"spacy_bert_zh.{architecture}",
-                "exclusive_classes": factory == FACTORIES[0],
-                "backbone": backbone,
-            }
-            if "Ensemble" in architecture:
-                model["linear_model"] = {"@architectures": "spacy_bert_zh.NgramLinear.v1"}
-                model["linear_model"]["length"] = 999  # some n-grams collide
-            nlp.add_pipe(factory, config={"model": model})
-            teach(nlp, make_examples(nlp, 32), epochs=4)
-            rescale(pipe_of(nlp).model, np.asarray([0.7, 0.7]), np.asarray([0.1, -0.2]))
-            made[key] = nlp
-        return made[key]
-
-    return get
 
 
 ARCHITECTURES = [f"BertTextCat{kind}.v{number}" for kind in ("", "Ensemble") for number in (1, 2)]
@@ -124,18 +94,32 @@ def test_gradients_are_those_of_a_plain_loop(still: Path, trained_one: Any) -> N
     assert ours == pytest.approx(expected, abs=1e-2 * np.abs(expected).max())
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    text=st.text(
-        st.one_of(
-            st.characters(exclude_categories=["Cs"]),
-            st.sampled_from("这家店好吃ab😀\u200d\u0301\ufeff\u3000Ａ１İß𠮷 \n"),
-        ),
-        max_size=40,
-    )
+strange = st.text(
+    st.one_of(
+        st.characters(exclude_categories=["Cs"]),
+        st.sampled_from("这家店好吃ab😀\u200d\u0301\ufeff\u3000Ａ１İß𠮷 \n"),
+        st.characters(min_codepoint=0x20000, max_codepoint=0x323AF),  # CJK extensions
+        st.characters(categories=["Mn", "Cf"]),  # combining marks, zero width
+    ),
+    max_size=40,
 )
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=strange)
 def test_every_piece_stands_in_the_text(text: str, trained_one: Any) -> None:
-    nlp = trained_one("BertTextCatEnsemble.v3")
+    check_places(text, trained_one("BertTextCatEnsemble.v3"))
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000, deadline=None)
+@given(text=strange)
+def test_every_piece_of_ten_thousand_strange_texts(text: str, trained_one: Any) -> None:
+    check_places(text, trained_one("BertTextCatEnsemble.v3"))
+
+
+def check_places(text: str, nlp: Language) -> None:
+    """The characters have their parts, wherever pieces and n-grams stand."""
     encoder = pipe_of(nlp).model.get_ref("backbone").shims[0].encoder
     places, spans = encoder.places(text)
     encoded = encoder([nlp.make_doc(text)])
@@ -235,11 +219,31 @@ def test_a_good_order_is_rated_above_a_random_one(trained_one: Any, tmp_path: Pa
     nlp = trained_one("BertTextCatEnsemble.v3")
     docs = [example.reference for example in make_examples(nlp, 12, seed=5)]
     DocBin(docs=docs).to_disk(tmp_path / "dev.spacy")
-    found = rate_corpus(nlp, tmp_path, most=10)
+    found = summarise(nlp, tmp_path, most=10).rating
     assert found.texts == 10 and found.error <= 1e-2
     assert found.comprehensiveness > found.random_comprehensiveness
     assert found.sufficiency < found.random_sufficiency
     assert rate(nlp, explain(nlp, [""])) is None
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_the_first_word_is_the_one_that_is_missed_most(factory: str, trained_one: Any) -> None:
+    nlp = trained_one("BertTextCatEnsemble.v3", factory)
+    text = "这家店味道很差，米饭好吃。"
+    (one,) = explain(nlp, [text], ["neg"])
+    (share,) = one.shares
+    assert sorted(share.order) == list(range(len(one.words)))
+    best = np.argsort(-np.asarray(share.effects), kind="stable")[:TRIED]
+
+    def worth(number: int) -> float:
+        start, end = one.words[number]
+        scores = [nlp(part).cats["neg"] for part in (text[:start] + text[end:], text[start:end])]
+        return ALONE * scores[1] - scores[0]
+
+    assert worth(share.order[0]) == pytest.approx(max(map(worth, best.tolist())), abs=1e-4)
+    searched = (len(one.words) + 1) // 2
+    rest = [share.effects[number] for number in share.order[searched:]]
+    assert rest == sorted(rest, reverse=True)
 
 
 def test_what_is_too_long_is_cut_and_said(trained_one: Any) -> None:
@@ -248,8 +252,19 @@ def test_what_is_too_long_is_cut_and_said(trained_one: Any) -> None:
     assert len(one.text) == BUDGET and one.left_out == 1_000_000 - BUDGET
 
 
+@pytest.mark.parametrize("text", ["", " \n\u3000", "\u200b\ufeff", "\0"])
+def test_a_text_without_any_piece_is_the_bias(text: str, trained_one: Any) -> None:
+    (one,) = explain(trained_one("BertTextCat.v2"), [text])
+    (share,) = one.shares
+    assert one.read == 0 and share.network == 0 and share.logit == share.bias
+    assert len(share.characters) == len(text)
+    assert rate(trained_one("BertTextCat.v2"), [one]) is None
+
+
 def test_bad_input(trained_one: Any) -> None:
     nlp = trained_one("BertTextCat.v1")
+    with pytest.raises(BertZhError, match="has no label '体育', only neg, pos"):
+        explain(nlp, [TEXT], against="体育")
     with pytest.raises(BertZhError, match="has no label '体育', only neg, pos"):
         explain(nlp, [TEXT], ["体育"])
     with pytest.raises(BertZhError, match="no text classifier"):
