@@ -36,6 +36,11 @@ class About(Closed):
     refusal: Refusal | None = None
 
 
+def can_search(folder: str | Path) -> bool:
+    """Whether a folder is one of those that `build` makes."""
+    return (Path(folder) / ABOUT).is_file()
+
+
 def write(retriever: Retriever, folder: Path) -> None:
     """Write it into a new folder."""
     folder.mkdir()
@@ -62,7 +67,7 @@ def read(folder: Path) -> dict[str, Any]:
     Raises:
         BertZhError: They are missing, damaged or don't fit each other.
     """
-    if not (folder / ABOUT).is_file():
+    if not can_search(folder):
         raise BertZhError(f"{folder} is nothing to search: make it with 'retrieve build'")
     about = checked(About, read_json(folder / ABOUT), folder / ABOUT)
     entries = _read_entries(folder / ENTRIES, about.entries)
