@@ -11,6 +11,7 @@ from spacy.language import Language
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import find_vectors
+from spacy_bert_zh.retrieve.lists import Lists
 from spacy_bert_zh.retrieve.options import LONGEST
 from spacy_bert_zh.retrieve.ranking import BY, DEPTH, By, Ranked, best_of_each, rank
 from spacy_bert_zh.retrieve.refusal import Refusal
@@ -110,7 +111,7 @@ class Retriever:
 
     entries: list[Entry] = field(repr=False)
     words: Words = field(repr=False)
-    space: Space | None = field(default=None, repr=False)
+    space: Space | Lists | None = field(default=None, repr=False)
     encoder: Encoder | None = field(default=None, repr=False)
     refusal: Refusal | None = None
 

@@ -12,6 +12,8 @@ from urllib.parse import unquote
 import pytest
 import spacy
 
+from spacy_bert_zh.retrieve import Entry, Retriever
+from spacy_bert_zh.retrieve.words import Words
 from spacy_bert_zh.serve import Limits
 from spacy_bert_zh.serve.app import make_app
 from spacy_bert_zh.serve.routes import OPEN
@@ -115,12 +117,20 @@ class Spy:
         self.asked += len(texts)
         return [b"{}" for _ in texts]
 
-    async def search(self, question: Any, name: str) -> bytes:
+    async def alone(self, work: Callable) -> bytes:
         self.asked += 1
         return b"{}"
 
-    async def alone(self, work: Callable) -> bytes:
-        self.asked += 1
+
+class SpiedFolder:
+    """Stands for what searches, in the same memory."""
+
+    def __init__(self, spy: Spy) -> None:
+        self.nlp = Retriever([Entry(text="好")], Words.build(["好"]))
+        self.spy = spy
+
+    async def search(self, question: Any, name: str) -> bytes:
+        self.spy.asked += 1
         return b"{}"
 
 
@@ -141,7 +151,7 @@ async def send_request(app: Any, scope: dict[str, Any]) -> dict[str, Any]:
 def make_spied() -> tuple[Any, Spy, Service]:
     service, spy = Service([], Limits()), Spy()
     service.batchers = {"spy": spy}  # type: ignore[dict-item]
-    service.searchers = {"spy": spy}  # type: ignore[dict-item]
+    service.searchers = {"spy": SpiedFolder(spy)}  # type: ignore[dict-item]
     return make_app(service, KEY), spy, service
 
 

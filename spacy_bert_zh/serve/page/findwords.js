@@ -4,7 +4,7 @@ const entries = (n) => `${n} ${n === "1" ? "entry" : "entries"}`;
 
 export const en = {
   find: "Search",
-  classify: "Classification",
+  classify: "Classify",
   folder: "Where",
   entries: ({ n }) => entries(n),
   question: "Question",
@@ -28,7 +28,7 @@ export const en = {
 
 export const zh = {
   find: "搜索",
-  classify: "文本分类",
+  classify: "分类",
   folder: "范围",
   entries: "{n} 条",
   question: "问题",
