@@ -26,6 +26,7 @@ LOOKED = 16
 _SAMPLE = 50
 """So many texts for each centre are enough for k-means."""
 _ROWS = 16_384
+_AT_ONCE = 512
 _KINDS = {"codes": "int8", "places": "int32", "ends": "int64"}
 _NAMES = {"int8": "I8", "int32": "I32", "int64": "I64", "float32": "F32"}
 
@@ -85,26 +86,33 @@ class Lists:
             looked: Into how many lists it looks; into more where these have fewer texts.
         """
         count = min(count, len(self))
-        found = [self._find_one(one, count, looked) for one in unit(self.space.project(vectors))]
+        # One place for what is compared: to get memory takes as long as to compare.
+        room = np.empty((_AT_ONCE, self.codes.shape[1]), dtype=np.float32)
+        questions = unit(self.space.project(vectors))
+        found = [self._find_one(one, count, looked, room) for one in questions]
         places, cosines = (np.stack(part) for part in zip(*found, strict=True))
         return places, cosines
 
-    def _find_one(self, question: Vectors, count: int, looked: int) -> Found:
+    def _find_one(self, question: Vectors, count: int, looked: int, room: Vectors) -> Found:
         lists = np.argsort(-(self.centres @ question), kind="stable")
         enough = np.searchsorted(np.cumsum(np.diff(self.ends)[lists]), count) + 1
         spans = [(self.ends[one], self.ends[one + 1]) for one in lists[: max(looked, enough)]]
-        cosines = np.concatenate(
-            [
-                (self.codes[start:end].astype(np.float32) @ question) * self.scales[start:end]
-                for start, end in spans
-            ]
-        )
+        cosines = np.concatenate([self._compare(question, *span, room) for span in spans])
         rows = np.concatenate([np.arange(start, end) for start, end in spans])
         best = np.arange(len(rows))
         if count < len(rows):
             best = np.argpartition(-cosines, count - 1)[:count]
         best = best[np.lexsort((self.places[rows[best]], -cosines[best]))]
         return self.places[rows[best]].astype(np.int64), cosines[best]
+
+    def _compare(self, question: Vectors, start: int, end: int, room: Vectors) -> Vectors:
+        found = np.empty(end - start, dtype=np.float32)
+        for first in range(start, end, len(room)):
+            codes = self.codes[first : min(first + len(room), end)]
+            part = room[: len(codes)]
+            part[:] = codes
+            np.dot(part, question, out=found[first - start : first - start + len(codes)])
+        return found * self.scales[start:end]
 
     def is_of(self, vectors: Any) -> bool:
         """Whether a backbone gives these vectors to the first texts; see `Space.is_of`."""
