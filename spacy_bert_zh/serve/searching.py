@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from spacy_bert_zh.retrieve import By, Found, Retriever
-from spacy_bert_zh.serve.schemas import Count, SearchFolder, Text
+from spacy_bert_zh.serve.schemas import SearchFolder, Text, whole
 
 MOST = 100
 """Entries of a reply."""
@@ -26,7 +26,9 @@ class SearchQuestion(BaseModel):
         description="The question, or what is searched for.", json_schema_extra={"pattern": r"\S"}
     )
     folder: str | None = Field(None, description="Where; else the first.")
-    top_k: Annotated[Count, Field(le=MOST)] = Field(5, description="At most so many entries.")
+    top_k: Annotated[int, Field(ge=1, le=MOST), BeforeValidator(whole)] = Field(
+        5, description="At most so many entries."
+    )
     by: By | None = Field(
         None,
         description="`words`, `vectors` or `both`; else both where there are vectors. There is a "

@@ -118,6 +118,7 @@ def test_who_has_no_key_finds_nothing_but_what_can_be_asked(server: Running) -> 
     document = httpx.get(f"{url}/openapi.json").json()
     asked = document["components"]["schemas"]["SearchQuestion"]["properties"]
     assert asked["text"]["maxLength"] == 60
+    assert (asked["top_k"]["minimum"], asked["top_k"]["maximum"]) == (1, 100)
     assert asked["folder"]["anyOf"][0]["enum"] == ["问答", "both"]
     assert document["paths"]["/search"]["post"]["security"]
     assert str(FAQ[3]["answer"]) not in json.dumps([told, document], ensure_ascii=False)
