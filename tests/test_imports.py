@@ -159,7 +159,7 @@ for trains in ("search", "crossval", "curve"):
 for trains in ("pretrain", "train"):
     BELOW[trains].add("ranks")  # in several processes
 BELOW["distill"].add("train")  # it ends in a training
-BELOW["serve"].add("explain")  # it answers with explanations, too
+BELOW["serve"] |= {"explain", "retrieve"}  # it answers with these, too
 
 
 def room(name: str) -> str:

@@ -24,7 +24,7 @@ from spacy_bert_zh.checkpoint.shapes import (
     relative_projections,
 )
 from spacy_bert_zh.checkpoint.structure import Structure, plain, structure
-from spacy_bert_zh.checkpoint.tensors import check_finite
+from spacy_bert_zh.checkpoint.tensors import Tensor, check_finite, list_tensors
 from spacy_bert_zh.checkpoint.tokenizer import load_tokenizer, read_tokenizer
 from spacy_bert_zh.checkpoint.trim import trim
 
@@ -32,6 +32,7 @@ __all__ = [
     "SPECIAL",
     "Checkpoint",
     "Structure",
+    "Tensor",
     "check_finite",
     "check_shapes",
     "embedded_width",
@@ -39,6 +40,7 @@ __all__ = [
     "find_settings",
     "find_tokenizer",
     "holds_graph",
+    "list_tensors",
     "load_checkpoint",
     "load_tokenizer",
     "network_settings",

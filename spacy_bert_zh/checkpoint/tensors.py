@@ -93,6 +93,15 @@ def find_tensors(folder: Path) -> dict[str, Tensor]:
     return found
 
 
+def list_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file, of which only the header is read.
+
+    Raises:
+        BertZhError: It isn't whole.
+    """
+    return dict(_tensors(path))
+
+
 def _files(folder: Path) -> list[Path]:
     whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if whole.exists():

@@ -12,7 +12,10 @@ from spacy_bert_zh.serve.settings import Limits
 @command()
 @takes(Limits)
 def serve(
-    pipelines: Annotated[list[str], typer.Argument(help="[NAME=]FOLDER_OR_PACKAGE, one or more.")],
+    pipelines: Annotated[
+        list[str],
+        typer.Argument(help="[NAME=]FOLDER_OR_PACKAGE, or what 'retrieve build' made."),
+    ],
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.")] = 8000,
     ray: Annotated[bool, typer.Option("--ray", help="On Ray; see docs/scale.md.")] = False,

@@ -4,15 +4,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from spacy_bert_zh.retrieve.flow import build
-from spacy_bert_zh.retrieve.options import Options
+from spacy_bert_zh.retrieve.options import LONGEST, Options
 
 if TYPE_CHECKING:
+    from spacy_bert_zh.retrieve.folder import can_search
     from spacy_bert_zh.retrieve.measuring import evaluate_retriever
+    from spacy_bert_zh.retrieve.ranking import By
     from spacy_bert_zh.retrieve.retriever import Entry, Found, Hit, Retriever
 
-__all__ = ["Entry", "Found", "Hit", "Options", "Retriever", "build", "evaluate_retriever"]
+__all__ = [
+    "LONGEST",
+    "By",
+    "Entry",
+    "Found",
+    "Hit",
+    "Options",
+    "Retriever",
+    "build",
+    "can_search",
+    "evaluate_retriever",
+]
 
 _LATER = {
+    "By": "ranking",
+    "can_search": "folder",
     "evaluate_retriever": "measuring",
     **dict.fromkeys(("Entry", "Found", "Hit", "Retriever"), "retriever"),
 }

@@ -76,9 +76,9 @@ def read_entries(table: Path, options: Options) -> tuple[list[Any], dict[str, An
     Raises:
         BertZhError: There are none, or too many.
     """
+    from spacy_bert_zh.retrieve.lists import MOST
     from spacy_bert_zh.retrieve.retriever import Entry
     from spacy_bert_zh.retrieve.tables import read_table
-    from spacy_bert_zh.textcat.neighbours import MOST
 
     counts: Counter[str] = Counter(empty=0, twice=0)
     entries: dict[tuple[str, str], Entry] = {}

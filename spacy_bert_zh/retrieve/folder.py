@@ -6,15 +6,15 @@ from typing import Any
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.loading import load_pipeline, portable
+from spacy_bert_zh.retrieve import lists
 from spacy_bert_zh.retrieve.refusal import Refusal
 from spacy_bert_zh.retrieve.retriever import Encoder, Entry, Retriever
 from spacy_bert_zh.retrieve.words import Words
-from spacy_bert_zh.textcat.neighbours import MOST
-from spacy_bert_zh.textcat.space import read_space
+from spacy_bert_zh.textcat.space import Space, read_space
 from spacy_bert_zh.untrusted import Closed, checked, parse_json, read_bytes, read_json, read_text
 
-ABOUT, ENTRIES, VECTORS, WORDS, PIPELINE = (
-    *("retriever.json", "entries.jsonl", "vectors.safetensors"),
+ABOUT, ENTRIES, VECTORS, LISTS, WORDS, PIPELINE = (
+    *("retriever.json", "entries.jsonl", "vectors.safetensors", "lists.safetensors"),
     *("words", "pipeline"),
 )
 PROBED = 8
@@ -36,6 +36,11 @@ class About(Closed):
     refusal: Refusal | None = None
 
 
+def can_search(folder: str | Path) -> bool:
+    """Whether a folder is one of those that `build` makes."""
+    return (Path(folder) / ABOUT).is_file()
+
+
 def write(retriever: Retriever, folder: Path) -> None:
     """Write it into a new folder."""
     folder.mkdir()
@@ -52,7 +57,10 @@ def write(retriever: Retriever, folder: Path) -> None:
     (folder / ENTRIES).write_bytes(data)
     retriever.words.save(folder / WORDS)
     if retriever.space is not None and encoder is not None:
-        (folder / VECTORS).write_bytes(retriever.space.to_bytes())
+        if isinstance(retriever.space, lists.Lists):
+            retriever.space.save(folder / LISTS)
+        else:
+            (folder / VECTORS).write_bytes(retriever.space.to_bytes())
         portable(encoder.nlp).to_disk(folder / PIPELINE)
 
 
@@ -62,7 +70,7 @@ def read(folder: Path) -> dict[str, Any]:
     Raises:
         BertZhError: They are missing, damaged or don't fit each other.
     """
-    if not (folder / ABOUT).is_file():
+    if not can_search(folder):
         raise BertZhError(f"{folder} is nothing to search: make it with 'retrieve build'")
     about = checked(About, read_json(folder / ABOUT), folder / ABOUT)
     entries = _read_entries(folder / ENTRIES, about.entries)
@@ -71,12 +79,17 @@ def read(folder: Path) -> dict[str, Any]:
     found["words"] = Words.load(folder / WORDS, len(texts))
     if about.component is None:
         return found
-    space = read_space(read_bytes(folder / VECTORS, _MOST_BYTES), len(texts), folder / VECTORS)
+    path = folder / (LISTS if len(texts) > lists.EXACT else VECTORS)
+    space: Space | lists.Lists
+    if path.name == LISTS:
+        space = lists.read_lists(path, len(texts))
+    else:
+        space = read_space(read_bytes(path, _MOST_BYTES), len(texts), path)
     nlp = load_pipeline(folder / PIPELINE)
     encoder = Encoder(nlp, find_encoder(nlp, about.component))
     if not space.is_of(encoder.vectors(texts[:PROBED])):
         raise BertZhError(
-            f"{folder / VECTORS} holds vectors of another encoder than {folder / PIPELINE}: "
+            f"{path} holds vectors of another encoder than {folder / PIPELINE}: "
             "build the folder again with the pipeline that is to answer"
         )
     return {**found, "space": space, "encoder": encoder}
@@ -85,7 +98,7 @@ def read(folder: Path) -> dict[str, Any]:
 def _read_entries(path: Path, count: int) -> list[Entry]:
     # Not splitlines: a text may hold other ends of lines.
     lines = read_text(path, _MOST_BYTES).split("\n")[:-1]
-    if len(lines) != count or not 1 <= count <= MOST:
+    if len(lines) != count or not 1 <= count <= lists.MOST:
         raise BertZhError(f"{path} is damaged: {len(lines):,} entries, expected {count:,}")
     return [
         checked(Entry, parse_json(line, f"{path}, line {number}"), f"{path}, line {number}")

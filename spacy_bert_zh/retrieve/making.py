@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from spacy_bert_zh.loading import load_pipeline
+from spacy_bert_zh.retrieve import lists
 from spacy_bert_zh.retrieve.component import BertRetriever
 from spacy_bert_zh.retrieve.folder import find_encoder
 from spacy_bert_zh.retrieve.retriever import Encoder, Entry, Retriever
@@ -40,11 +41,15 @@ def make_retriever(
     if not isinstance(encoder.pipe, BertRetriever):
         mean, whiten = vectors.mean(axis=0, dtype=np.float64).astype(np.float32), _whiten(vectors)
     none = Space(mean, whiten, np.zeros((0, width), dtype=np.float16))
+    if len(texts) > lists.EXACT:
+        return Retriever(list(entries), words, lists.Lists.build(none, vectors), encoder)
     space = replace(none, vectors=none.project(vectors).astype(np.float16))
     return Retriever(list(entries), words, space, encoder)
 
 
 def _whiten(vectors: Any) -> Any:
+    # Of a million, a tenth tells as much.
+    vectors = vectors[:: 1 + len(vectors) // lists.EXACT]
     with np.errstate(divide="ignore", invalid="ignore"):
         found = fit_gaussians(vectors, np.ones((len(vectors), 1))).whiten
     # A single text, or the same one again and again, tells nothing of how texts vary.

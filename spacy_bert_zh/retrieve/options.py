@@ -5,6 +5,9 @@ from pathlib import Path
 
 from spacy_bert_zh.errors import BertZhError
 
+LONGEST = 10_000
+"""Characters of a question: a longer one is a mistake."""
+
 
 @dataclass(frozen=True)
 class Options:

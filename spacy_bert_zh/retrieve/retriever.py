@@ -11,14 +11,14 @@ from spacy.language import Language
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import find_vectors
+from spacy_bert_zh.retrieve.lists import Lists
+from spacy_bert_zh.retrieve.options import LONGEST
 from spacy_bert_zh.retrieve.ranking import BY, DEPTH, By, Ranked, best_of_each, rank
 from spacy_bert_zh.retrieve.refusal import Refusal
 from spacy_bert_zh.retrieve.words import Scored, Words
 from spacy_bert_zh.textcat.space import Space
 from spacy_bert_zh.untrusted import Closed, shorten_text
 
-LONGEST = 10_000
-"""Characters of a question: a longer one is a mistake."""
 _MORE = 4
 """So many times more texts than entries are looked at: several may belong to one entry."""
 
@@ -111,7 +111,7 @@ class Retriever:
 
     entries: list[Entry] = field(repr=False)
     words: Words = field(repr=False)
-    space: Space | None = field(default=None, repr=False)
+    space: Space | Lists | None = field(default=None, repr=False)
     encoder: Encoder | None = field(default=None, repr=False)
     refusal: Refusal | None = None
 
@@ -158,7 +158,7 @@ class Retriever:
         if not 1 <= top <= DEPTH:
             raise BertZhError(f"--top {top} must be between 1 and {DEPTH}")
         by = by or self.modes[-1]
-        return [self._found(one, top, by) for one in self.rank(texts, by)]
+        return [self.found(pair, top, by) for pair in self.lists(texts, by)]
 
     def rank(self, texts: Sequence[str], by: By) -> list[Ranked]:
         """Rank entries for texts, `DEPTH` at most for each; see `search`."""
@@ -192,7 +192,11 @@ class Retriever:
         rows = zip(places.tolist(), cosines.tolist(), strict=True)
         return [best_of_each(zip(*row, strict=True), self._owners)[:DEPTH] for row in rows]
 
-    def _found(self, ranked: Ranked, top: int, by: By) -> Found:
+    def found(self, lists: tuple[Scored, Scored], top: int, by: By | None = None) -> Found:
+        """What `search` says of a text whose entries `lists` has found, perhaps by more."""
+        by = by or self.modes[-1]
+        words, vectors = lists
+        ranked = rank([] if by == "vectors" else words, [] if by == "words" else vectors, by)
         hits = [
             Hit(self.entries[place], score, ranked.words.get(place), ranked.vectors.get(place))
             for place, score in ranked.hits[:top]

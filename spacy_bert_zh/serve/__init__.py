@@ -14,14 +14,15 @@ def serve(
     port: int = 8000,
     limits: Limits | None = None,
 ) -> None:
-    """Answer HTTP requests with trained pipelines until SIGTERM or SIGINT.
+    """Answer HTTP requests with trained pipelines, or by search, until SIGTERM or SIGINT.
 
     SIGHUP loads the pipelines again. If the environment has SPACY_BERT_ZH_API_KEY, requests for
-    a classification must bring it.
+    an answer must bring it.
 
     Args:
         pipelines: Each the folder of a trained pipeline or the name of an installed one, after
-            ``NAME=`` if it isn't to be called by its own name. The first is the default.
+            ``NAME=`` if it isn't to be called by its own name. The first is the default. A folder
+            that `retrieve build` made is searched.
         host: Address to listen at.
         port: Port to listen at; 0 takes a free one, which the log names.
         limits: What is accepted, and how long anything may take.

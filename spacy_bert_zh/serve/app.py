@@ -14,7 +14,14 @@ from spacy_bert_zh import __version__
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.loading import Answer
 from spacy_bert_zh.serve.batching import Batcher, QueueFull, Unanswerable
-from spacy_bert_zh.serve.body import check_headers, problem, read_question, read_why
+from spacy_bert_zh.serve.body import (
+    check_headers,
+    longest_search,
+    problem,
+    read_question,
+    read_search,
+    read_why,
+)
 from spacy_bert_zh.serve.guard import RETRY, Guard, Record, reply
 from spacy_bert_zh.serve.interface import NOT_READY, PROBLEMS, body_of, describe_interface
 from spacy_bert_zh.serve.pages import add_pages
@@ -28,6 +35,7 @@ from spacy_bert_zh.serve.schemas import (
     labels_of,
     make_result,
 )
+from spacy_bert_zh.serve.searching import SearchQuestion, SearchReply, describe_folder
 from spacy_bert_zh.serve.service import Service
 from spacy_bert_zh.serve.settings import Limits
 from spacy_bert_zh.serve.why import WhyQuestion, WhyReply, make_why
@@ -36,6 +44,7 @@ _LARGE = 20_000  # bytes that take longer to read than a thread to be asked
 _FAULTS, _SHOWN = 10, 100
 _FAILS = "the pipeline fails on this text"
 _Asked = TypeVar("_Asked")
+_Chosen = TypeVar("_Chosen")
 
 
 def make_app(service: Service, api_key: bytes) -> FastAPI:
@@ -72,12 +81,25 @@ def make_app(service: Service, api_key: bytes) -> FastAPI:
         """Explain the labels of a text."""
         return await _in_time(_tell_why(request, service), service.limits.deadline)
 
+    @app.post(
+        "/search",
+        response_model=SearchReply,
+        responses=PROBLEMS,
+        openapi_extra=body_of(SearchQuestion),
+    )
+    async def search(request: Request) -> Response:
+        """Find what fits a question best."""
+        return await _in_time(_search(request, service), service.limits.deadline)
+
     @app.get("/pipelines", responses=NOT_READY)
     async def pipelines() -> Catalogue:
         """What can be asked, and within which limits."""
         _check_ready(service)
         found = [describe(name, batcher.nlp) for name, batcher in service.batchers.items()]
-        return Catalogue(pipelines=found, limits=Bounds(**vars(service.limits)))
+        most = longest_search(service.limits)
+        folders = [describe_folder(name, one.nlp, most) for name, one in service.searchers.items()]
+        bounds = Bounds(**vars(service.limits))
+        return Catalogue(pipelines=found, folders=folders, limits=bounds)
 
     @app.get("/health")
     async def health() -> dict[str, str]:
@@ -165,16 +187,36 @@ async def _tell_why(request: Request, service: Service) -> Response:
     return Response(reply, media_type="application/json")
 
 
+async def _search(request: Request, service: Service) -> Response:
+    question = await _read(request, service, read_search)
+    request.state.texts = 1
+    name, searcher = _choose(question.folder, service.searchers, "folder")
+    if question.by not in (None, *(modes := searcher.nlp.modes)):
+        message = f"the folder can be searched by {' or '.join(modes)}"
+        raise RequestValidationError([problem(message, "by")])
+    try:
+        reply = await searcher.search(question, name)
+    except QueueFull:
+        raise _full() from None
+    except Unanswerable:
+        raise RequestValidationError([problem(_FAILS, "text")]) from None
+    return Response(reply, media_type="application/json")
+
+
 def _full() -> HTTPException:
     return HTTPException(503, "the queue is full", RETRY)
 
 
 def _find(wanted: str | None, service: Service) -> tuple[str, Batcher]:
-    name = wanted or next(iter(service.batchers))
-    if name not in service.batchers:
-        message = f"there is no such pipeline, but {', '.join(service.batchers)}"
-        raise RequestValidationError([problem(message, "pipeline")])
-    return name, service.batchers[name]
+    return _choose(wanted, service.batchers, "pipeline")
+
+
+def _choose(wanted: str | None, known: dict[str, _Chosen], what: str) -> tuple[str, _Chosen]:
+    name = wanted or next(iter(known), "")
+    if name not in known:
+        message = f"there is no such {what}, but {', '.join(known) or 'none'}"
+        raise RequestValidationError([problem(message, what)])
+    return name, known[name]
 
 
 def _check_labels(question: WhyQuestion, batcher: Batcher) -> None:

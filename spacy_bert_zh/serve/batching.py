@@ -1,4 +1,4 @@
-"""Texts of all requests, gathered into batches: one computation at a time per pipeline.
+"""Texts of all requests, gathered into batches: one computation at a time per pipeline, or folder.
 
 Texts to classify go in batches; between two of those at most one explanation is computed, so that
 classifications never wait for several.
@@ -6,10 +6,12 @@ classifications never wait for several.
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from spacy.language import Language
 
@@ -37,6 +39,8 @@ class Unanswerable(Exception):
         self.places = places
 
 
+Asked = TypeVar("Asked")
+Said = TypeVar("Said")
 Finish = Callable[[Answer], bytes]
 Work = Callable[[Language], bytes]
 
@@ -44,28 +48,28 @@ Work = Callable[[Language], bytes]
 @dataclass(eq=False)
 class _Job:
     text: str
-    finish: Finish
+    finish: Callable[[Any], bytes]
     arrived: float
     answer: asyncio.Future[bytes | None]
 
 
 @dataclass(eq=False)
 class _Single:
-    work: Work
+    work: Callable[[Any], bytes]
     answer: asyncio.Future[bytes]
 
 
-class Batcher:
-    """One pipeline and the texts that wait for it.
+class Gatherer(ABC, Generic[Asked, Said]):
+    """What answers, and the texts that wait for it.
 
     Args:
-        nlp: The pipeline; may be replaced at any time, which holds from the next batch.
+        nlp: What answers; may be replaced at any time, which holds from the next batch.
         name: Its name in the metrics.
         limits: Of the queue, a batch and a request.
         metrics: Where batches are counted.
     """
 
-    def __init__(self, nlp: Language, name: str, limits: Limits, metrics: Metrics) -> None:
+    def __init__(self, nlp: Asked, name: str, limits: Limits, metrics: Metrics) -> None:
         self.nlp = nlp
         self._limits = limits
         self._queue: deque[_Job] = deque()
@@ -73,12 +77,15 @@ class Batcher:
         self._added = asyncio.Event()
         self._sizes = metrics.batch_texts.labels(name)
         self._seconds = metrics.batch_seconds.labels(name)
-        self._repaired = metrics.repaired_texts.labels(name)
         self._single_seconds = metrics.explain_seconds.labels(name)
         waiting = metrics.queue_texts.labels(name)
         waiting.set_function(lambda: len(self._queue) + len(self._singles))
 
-    async def classify(self, texts: Sequence[str], finish: Finish) -> list[bytes]:
+    @abstractmethod
+    def answer_all(self, texts: Sequence[str]) -> list[Said | None]:
+        """Answer texts, in the thread that computes; None where that fails, and nothing raised."""
+
+    async def gather(self, texts: Sequence[str], finish: Callable[[Said], bytes]) -> list[bytes]:
         """Queue the texts of one request, all or none, and wait for their answers.
 
         Once this is cancelled, texts not yet computed have left the queue.
@@ -106,11 +113,11 @@ class Batcher:
             raise Unanswerable(places)
         return [answer for answer in answers if answer is not None]
 
-    async def alone(self, work: Work) -> bytes:
+    async def alone(self, work: Callable[[Asked], bytes]) -> bytes:
         """Queue what is computed by itself, such as an explanation, and wait for it.
 
         Args:
-            work: Is given the pipeline, in the thread that computes.
+            work: Is given what answers, in the thread that computes.
 
         Raises:
             QueueFull: As many wait as a batch may have texts.
@@ -156,8 +163,7 @@ class Batcher:
                 job.answer.set_result(found)
 
     def _compute(self, batch: list[_Job]) -> list[bytes | None]:
-        answers = answer_all(self.nlp, [job.text for job in batch])
-        self._repaired.inc(sum(bool(answer and answer.repaired) for answer in answers))
+        answers = self.answer_all([job.text for job in batch])
         pairs = zip(batch, answers, strict=True)
         return [None if answer is None else job.finish(answer) for job, answer in pairs]
 
@@ -187,3 +193,21 @@ class Batcher:
             job.answer.cancel()
         if any(job.answer.cancelled() for job in jobs):
             self._queue = deque(job for job in self._queue if not job.answer.cancelled())
+
+
+class Batcher(Gatherer[Language, Answer]):
+    """One pipeline and the texts that wait for it; see `Gatherer`."""
+
+    def __init__(self, nlp: Language, name: str, limits: Limits, metrics: Metrics) -> None:
+        super().__init__(nlp, name, limits, metrics)
+        self._repaired = metrics.repaired_texts.labels(name)
+
+    async def classify(self, texts: Sequence[str], finish: Finish) -> list[bytes]:
+        """Classify the texts of one request; see `gather`."""
+        return await self.gather(texts, finish)
+
+    def answer_all(self, texts: Sequence[str]) -> list[Answer | None]:
+        """What the pipeline says of each text."""
+        answers = answer_all(self.nlp, texts)
+        self._repaired.inc(sum(bool(answer and answer.repaired) for answer in answers))
+        return answers

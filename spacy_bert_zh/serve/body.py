@@ -9,7 +9,9 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import Headers
 
+from spacy_bert_zh.retrieve import LONGEST
 from spacy_bert_zh.serve.schemas import Question
+from spacy_bert_zh.serve.searching import SearchQuestion
 from spacy_bert_zh.serve.settings import Limits
 from spacy_bert_zh.serve.why import WhyQuestion
 
@@ -66,6 +68,19 @@ def read_why(body: bytes, limits: Limits) -> WhyQuestion:
     if len(question.text) > limits.max_explained:
         raise RequestValidationError([_too_long(question.text, limits.max_explained, "text")])
     return question
+
+
+def read_search(body: bytes, limits: Limits) -> SearchQuestion:
+    """Parse and check the body of a request for a search; raises as `read_question`."""
+    question = _parse(body, limits, SearchQuestion)
+    if len(question.text) > (most := longest_search(limits)):
+        raise RequestValidationError([_too_long(question.text, most, "text")])
+    return question
+
+
+def longest_search(limits: Limits) -> int:
+    """Characters that a question of a search may have."""
+    return min(limits.max_length, LONGEST)
 
 
 def problem(message: str, *place: str | int) -> dict[str, Any]:

@@ -6,7 +6,9 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from spacy_bert_zh.serve.body import longest_search
 from spacy_bert_zh.serve.schemas import Faults, Problem, Question, labels_of
+from spacy_bert_zh.serve.searching import SearchQuestion
 from spacy_bert_zh.serve.service import Service
 from spacy_bert_zh.serve.why import WhyQuestion
 
@@ -14,6 +16,7 @@ _REFERENCE = "#/components/schemas/{model}"
 _EXAMPLES: dict[type[BaseModel], dict[str, Any]] = {
     Question: {"texts": ["这家店很好吃", "难吃"], "top_k": 1},
     WhyQuestion: {"text": "这家店很好吃", "contrast": True},
+    SearchQuestion: {"text": "钱什么时候退给我", "top_k": 3},
 }
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -52,12 +55,15 @@ def describe_interface(app: FastAPI, service: Service, has_key: bool) -> None:
         components = document["components"]
         components["schemas"] |= deepcopy(asked)
         for name in asked:
-            _bound(components["schemas"][name]["properties"], service)
+            bound = _bound_search if name == SearchQuestion.__name__ else _bound
+            bound(components["schemas"][name]["properties"], service)
         if has_key:
             key = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
             components["securitySchemes"] = {"key": key}
-            for path in ("/classify", "/explain"):
+            for path in ("/classify", "/explain", "/search"):
                 document["paths"][path]["post"]["security"] = [{"key": []}]
+        if service.ready:
+            _leave_out(document["paths"], service)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -77,3 +83,19 @@ def _bound(asked: dict[str, Any], service: Service) -> None:
             labels["items"]["enum"] = against["enum"] = sorted(known)
     if service.batchers:
         asked["pipeline"]["anyOf"][0]["enum"] = list(service.batchers)
+
+
+def _bound_search(asked: dict[str, Any], service: Service) -> None:
+    asked["text"]["maxLength"] = longest_search(service.limits)
+    if service.searchers:
+        asked["folder"]["anyOf"][0]["enum"] = list(service.searchers)
+        known = {by for one in service.searchers.values() for by in one.nlp.modes}
+        asked["by"]["anyOf"][0]["enum"] = sorted(known)
+
+
+def _leave_out(paths: dict[str, Any], service: Service) -> None:
+    """What nothing here could answer."""
+    if not service.searchers:
+        del paths["/search"]
+    if not service.batchers:
+        del paths["/classify"], paths["/explain"]

@@ -11,7 +11,7 @@ class Metrics:
 
     Attributes:
         registry: Holds them all.
-        requests: Requests for a classification or an explanation, by status.
+        requests: Requests for a classification, an explanation or a search, by status.
         request_seconds: From their headers to the end of their answers, by status.
         texts: Texts of requests that were well formed.
         repaired_texts: Texts that a `zh_repair` had to change, by pipeline.

@@ -19,12 +19,16 @@ _SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js")
 
 
 def add_pages(app: FastAPI) -> None:
-    """Serve the page at ``/``, the interface's at ``/docs``, and their parts under ``/page/``."""
+    """Serve the pages at ``/``, ``/find`` and ``/docs``, and their parts under ``/page/``."""
     files = _read()
 
     @app.get("/", include_in_schema=False)
     async def index() -> Response:
         return files["index.html"]
+
+    @app.get("/find", include_in_schema=False)
+    async def find() -> Response:
+        return files["find.html"]
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:

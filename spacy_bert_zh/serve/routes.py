@@ -8,9 +8,9 @@ from starlette.types import Receive, Scope, Send
 from spacy_bert_zh.serve.guard import Guard
 
 OPEN = frozenset(
-    {"health", "ready", "metrics", "pipelines", "openapi", "docs", "index", "part"},
+    {"health", "ready", "metrics", "pipelines", "openapi", "docs", "index", "find", "part"},
 )
-"""Names of the routes that anybody may ask: none of them classifies or explains."""
+"""Names of the routes that anybody may ask: none of them classifies, explains or searches."""
 
 
 def make_route_class(guard: Guard) -> type[APIRoute]:

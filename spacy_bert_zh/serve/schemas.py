@@ -8,6 +8,7 @@ from spacy.language import Language
 
 from spacy_bert_zh.explain import can_explain
 from spacy_bert_zh.loading import Answer, is_exclusive, textcats, thresholds_of
+from spacy_bert_zh.retrieve import By
 
 
 def _encodable(text: str) -> str:
@@ -18,13 +19,13 @@ def _encodable(text: str) -> str:
     return text
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
     """In JSON, 1.0 is an integer."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 Text = Annotated[str, AfterValidator(_encodable)]
-Count = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
+Count = Annotated[int, Field(ge=1), BeforeValidator(whole)]
 
 
 _ONE_OF_THEM: dict[str, Any] = {
@@ -141,10 +142,21 @@ class Bounds(BaseModel):
     max_explained: int = Field(description="Characters of a text that is explained.")
 
 
+class SearchFolder(BaseModel):
+    """A folder that can be searched."""
+
+    name: str
+    entries: int
+    by: list[By] = Field(description="By what it ranks; the last one is the default.")
+    refuses: bool = Field(description="Whether it says when none of the hits is right.")
+    max_length: int = Field(description="Characters of a question.")
+
+
 class Catalogue(BaseModel):
-    """The pipelines, the default one first."""
+    """The pipelines and the folders to search, the default ones first."""
 
     pipelines: list[Pipeline]
+    folders: list[SearchFolder]
     limits: Bounds
 
 

@@ -1,4 +1,4 @@
-"""The pipelines of a server: loaded, replaced, found; and whether it is ready for requests."""
+"""The pipelines and folders of a server: loaded, replaced; and whether it is ready."""
 
 import asyncio
 import logging
@@ -13,8 +13,10 @@ from spacy.language import Language
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.explain import can_explain, explain
 from spacy_bert_zh.loading import answer_all, load_pipeline, textcats, warm_up
+from spacy_bert_zh.retrieve import Retriever, can_search
 from spacy_bert_zh.serve.batching import Batcher
 from spacy_bert_zh.serve.metrics import Metrics
+from spacy_bert_zh.serve.searcher import Searcher
 from spacy_bert_zh.serve.settings import Limits
 
 log = logging.getLogger(__name__)
@@ -25,10 +27,12 @@ class Service:
 
     Args:
         pipelines: ``NAME=FOLDER_OR_PACKAGE`` or ``FOLDER_OR_PACKAGE``; the first is the default.
+            Those that `retrieve build` made are searched.
         limits: What is accepted.
 
     Attributes:
-        batchers: By name, in the order of `pipelines`; empty until they are loaded.
+        batchers: Pipelines by name, in their order; empty until they are loaded.
+        searchers: Folders that are searched, likewise.
         metrics: What was counted.
         reader: Reads large bodies, one at a time: parsers let nobody else compute meanwhile.
         reload: Set it to have the pipelines loaded again.
@@ -38,6 +42,7 @@ class Service:
     def __init__(self, pipelines: Sequence[str], limits: Limits) -> None:
         self.limits = limits
         self.batchers: dict[str, Batcher] = {}
+        self.searchers: dict[str, Searcher] = {}
         self.metrics = Metrics()
         self.reader = ThreadPoolExecutor(1, "reader")
         self.reload = asyncio.Event()
@@ -53,7 +58,7 @@ class Service:
     @property
     def ready(self) -> bool:
         """Whether requests are accepted."""
-        return bool(self.batchers) and not self.stopping
+        return bool(self.batchers or self.searchers) and not self.stopping
 
     @property
     def drained(self) -> bool:
@@ -72,13 +77,16 @@ class Service:
             BertZhError: They can't be loaded.
         """
         loaded = await asyncio.to_thread(load_all, self._pipelines)
-        self.batchers = {
-            name: Batcher(nlp, name, self.limits, self.metrics) for name, nlp in loaded.items()
-        }
+        shared = self.limits, self.metrics
+        batchers, searchers = apart(loaded)
+        self.searchers = {name: Searcher(one, name, *shared) for name, one in searchers.items()}
+        self.batchers = {name: Batcher(one, name, *shared) for name, one in batchers.items()}
         log.info({"event": "ready", "pipelines": list(loaded)})
         async with asyncio.TaskGroup() as tasks:
             for batcher in self.batchers.values():
                 tasks.create_task(batcher.run())
+            for searcher in self.searchers.values():
+                tasks.create_task(searcher.run())
             tasks.create_task(self._keep_fresh())
 
     async def _keep_fresh(self) -> None:
@@ -86,38 +94,45 @@ class Service:
             await self.reload.wait()
             self.reload.clear()
             try:
-                loaded = await asyncio.to_thread(load_all, self._pipelines)
+                batchers, searchers = apart(await asyncio.to_thread(load_all, self._pipelines))
+                if (len(batchers), len(searchers)) != (len(self.batchers), len(self.searchers)):
+                    raise BertZhError("A pipeline has become a folder to search, or the reverse")
             except Exception as error:
                 log.error({"event": "reload failed", "reason": str(error)}, exc_info=True)
                 continue
             # By place: a pipeline keeps its name here, also if its new version has another.
-            for batcher, nlp in zip(self.batchers.values(), loaded.values(), strict=True):
+            for batcher, nlp in zip(self.batchers.values(), batchers.values(), strict=True):
                 batcher.nlp = nlp
-            log.info({"event": "reloaded", "pipelines": list(self.batchers)})
+            for searcher, made in zip(self.searchers.values(), searchers.values(), strict=True):
+                searcher.nlp = made
+            log.info({"event": "reloaded", "pipelines": [*self.batchers, *self.searchers]})
 
 
-def load_all(pipelines: Sequence[str]) -> dict[str, Language]:
-    """Load pipelines and let each classify and explain once, which finds out what is wrong with it.
+Loaded = Language | Retriever
+
+
+def apart(loaded: dict[str, Loaded]) -> tuple[dict[str, Language], dict[str, Retriever]]:
+    """Pipelines, and folders to search."""
+    pipelines = {name: one for name, one in loaded.items() if isinstance(one, Language)}
+    folders = {name: one for name, one in loaded.items() if isinstance(one, Retriever)}
+    return pipelines, folders
+
+
+def load_all(pipelines: Sequence[str]) -> dict[str, Loaded]:
+    """Load pipelines, or folders to search, and let each answer once: that shows what is wrong.
 
     Returns:
-        The pipelines by name, in their order.
+        All by name, in their order.
 
     Raises:
         BertZhError: One can't be loaded, is no text classifier or can't classify, or two have
             the same name.
     """
-    loaded: dict[str, Language] = {}
+    loaded: dict[str, Loaded] = {}
     for spec in pipelines:
         name, source = split_name(spec)
-        nlp = load_pipeline(source)
-        if not textcats(nlp):
-            raise BertZhError(f"The pipeline '{source}' has no text classifier: nothing to serve")
-        warm_up(nlp)
-        if answer_all(nlp, ["好"]) == [None]:
-            raise BertZhError(f"The pipeline '{source}' fails on a text: the log says where")
-        if can_explain(nlp):
-            explain(nlp, ["好"])  # jieba's dictionary takes longer than a request may
-        name = name or own_name(source, nlp)
+        one = load_folder(source) if can_search(source) else load_one(source)
+        name = name or own_name(source, one)
         if name.encode("utf-8", "replace").decode() != name:
             raise BertZhError(f"{name!r} is no UTF-8: give the pipeline another name, NAME=FOLDER")
         if name in loaded:
@@ -125,8 +140,30 @@ def load_all(pipelines: Sequence[str]) -> dict[str, Language]:
                 f"Two pipelines are named '{name}': give them names of their own, as in "
                 f"'{name}-2={source}'"
             )
-        loaded[name] = nlp
+        loaded[name] = one
     return loaded
+
+
+def load_one(source: str) -> Language:
+    """Load a pipeline; see `load_all`."""
+    nlp = load_pipeline(source)
+    if not textcats(nlp):
+        raise BertZhError(f"The pipeline '{source}' has no text classifier: nothing to serve")
+    warm_up(nlp)
+    if answer_all(nlp, ["好"]) == [None]:
+        raise BertZhError(f"The pipeline '{source}' fails on a text: the log says where")
+    if can_explain(nlp):
+        explain(nlp, ["好"])  # jieba's dictionary takes longer than a request may
+    return nlp
+
+
+def load_folder(source: str) -> Retriever:
+    """Load what `retrieve build` made; see `load_all`."""
+    retriever = Retriever.load(source)
+    if retriever.encoder is not None:
+        warm_up(retriever.encoder.nlp)
+    retriever.search("好")  # jieba's dictionary takes longer than a request may
+    return retriever
 
 
 def split_name(spec: str) -> tuple[str, str]:
@@ -136,10 +173,11 @@ def split_name(spec: str) -> tuple[str, str]:
     return (name, source) if equals and not Path(spec).exists() else ("", spec)
 
 
-def own_name(source: str, nlp: Language) -> str:
+def own_name(source: str, one: Loaded) -> str:
     """What a pipeline is called that was given no name: as its folder, or as its package.
 
     The name in its ``meta.json`` won't do for a folder, for training calls them all "pipeline".
     """
-    folder = Path(os.path.abspath(source)).name if Path(source).exists() else ""
-    return folder or f"{nlp.lang}_{nlp.meta['name']}"
+    if Path(source).exists() or not isinstance(one, Language):
+        return Path(os.path.abspath(source)).name
+    return f"{one.lang}_{one.meta['name']}"

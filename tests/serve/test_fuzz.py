@@ -15,6 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from spacy_bert_zh.retrieve import Options, build
+from tests.retrieve.tables import FAQ, write
 from tests.serve.serving import Running, receive_all, serving
 
 MAX_READ = 1.0
@@ -24,7 +26,9 @@ MAX_READ = 1.0
 def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     sizes = {"max_body": 20_000, "max_length": 500, "max_texts": 8, "max_explained": 40}
     folder = tmp_path_factory.mktemp("fuzz")
-    with serving(folder, str(trained), max_read=MAX_READ, deadline=5.0, **sizes) as running:
+    build(write(folder / "faq.jsonl", FAQ), folder / "faq", Options("question", "answer"))
+    sources = str(trained), str(folder / "faq")
+    with serving(folder, *sources, max_read=MAX_READ, deadline=5.0, **sizes) as running:
         running.wait_for("ready")
         yield running
         # After all of it, the server is well and has nothing to hide.
@@ -54,7 +58,7 @@ def test_the_interface_keeps_what_its_document_says(server: Running, tmp_path: P
         cwd=tmp_path,
     )
     assert done.returncode == 0, re.sub(r"(.{99}).{999,}", r"\1…", done.stdout)[-5000:]
-    assert {"POST /classify", "POST /explain"} <= server_paths(server)
+    assert {"POST /classify", "POST /explain", "POST /search"} <= server_paths(server)
 
 
 def server_paths(server: Running) -> set[str]:
@@ -69,7 +73,7 @@ def server_paths(server: Running) -> set[str]:
 @pytest.mark.parametrize(
     "kind", ["application/json", "text/plain", "application/json; charset=gbk"]
 )
-@pytest.mark.parametrize("path", ["/classify", "/explain"])
+@pytest.mark.parametrize("path", ["/classify", "/explain", "/search"])
 def test_any_bytes_are_the_clients_fault(
     path: str, kind: str, body: bytes, server: Running
 ) -> None:

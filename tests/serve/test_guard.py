@@ -12,6 +12,8 @@ from urllib.parse import unquote
 import pytest
 import spacy
 
+from spacy_bert_zh.retrieve import Entry, Retriever
+from spacy_bert_zh.retrieve.words import Words
 from spacy_bert_zh.serve import Limits
 from spacy_bert_zh.serve.app import make_app
 from spacy_bert_zh.serve.routes import OPEN
@@ -22,6 +24,7 @@ KEY = "秘密".encode()
 BODY = json.dumps({"text": "好"}).encode()
 SEEDS = ["/classify"] * 6 + [
     *["/explain"] * 3,
+    *["/search"] * 3,
     "/",
     "/health",
     "/metrics",
@@ -40,6 +43,8 @@ PIECES = [
     *(
         "explain",
         "/explain",
+        "search",
+        "find",
         "%EF%BC%8F",
         "%E2%88%95",
         "%E2%80%8B",
@@ -117,6 +122,18 @@ class Spy:
         return b"{}"
 
 
+class SpiedFolder:
+    """Stands for what searches, in the same memory."""
+
+    def __init__(self, spy: Spy) -> None:
+        self.nlp = Retriever([Entry(text="好")], Words.build(["好"]))
+        self.spy = spy
+
+    async def search(self, question: Any, name: str) -> bytes:
+        self.spy.asked += 1
+        return b"{}"
+
+
 async def send_request(app: Any, scope: dict[str, Any]) -> dict[str, Any]:
     """Ask the application; the beginning of its answer."""
     sent: list[dict[str, Any]] = []
@@ -134,6 +151,7 @@ async def send_request(app: Any, scope: dict[str, Any]) -> dict[str, Any]:
 def make_spied() -> tuple[Any, Spy, Service]:
     service, spy = Service([], Limits()), Spy()
     service.batchers = {"spy": spy}  # type: ignore[dict-item]
+    service.searchers = {"spy": SpiedFolder(spy)}  # type: ignore[dict-item]
     return make_app(service, KEY), spy, service
 
 
@@ -173,10 +191,12 @@ def test_the_right_way_leads_in() -> None:
     assert ask(app, "/classify")["status"] == 200
     assert ask(app, "/a/classify", root_path="/a")["status"] == 200
     assert ask(app, "/explain")["status"] == 200
-    assert spy.asked == 3
+    assert ask(app, "/search")["status"] == 200
+    assert spy.asked == 4
     assert ask(app, "/classify", key=b"")["status"] == 401
     assert ask(app, "/explain", key=b"")["status"] == 401
-    assert spy.asked == 3
+    assert ask(app, "/search", key=b"")["status"] == 401
+    assert spy.asked == 4
 
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\x00", "\x7f", "\x85", "\u2028", "\t", "/", " "])
@@ -192,7 +212,7 @@ def test_all_routes_are_guarded_but_those_of_a_list() -> None:
     kinds = {type(route) for route in app.routes}
     assert kinds == {app.router.route_class}
     names = {route.name for route in app.routes}
-    assert names == OPEN | {"classify", "explain"}
+    assert names == OPEN | {"classify", "explain", "search"}
 
     @app.post("/forgotten")
     async def forgotten() -> str:
@@ -214,12 +234,13 @@ def test_what_did_not_pass_the_guard_has_no_body_to_classify() -> None:
 
 def test_methods() -> None:
     app, spy, _ = make_spied()
-    for path in ("/health", "/ready", "/metrics", "/pipelines", "/docs", "/", "/openapi.json"):
+    open_paths = "/health", "/ready", "/metrics", "/pipelines", "/docs", "/find", "/"
+    for path in (*open_paths, "/openapi.json"):
         assert ask(app, path, "HEAD")["status"] == ask(app, path, "GET")["status"] == 200
         refused = ask(app, path, "POST")
         assert refused["status"] == 405
         assert (b"allow", b"GET, HEAD") in refused["headers"]
-    for path in ("/classify", "/explain"):
+    for path in ("/classify", "/explain", "/search"):
         for method in ("GET", "HEAD", "OPTIONS", "PUT"):
             refused = ask(app, path, method)
             assert refused["status"] == 405

@@ -167,7 +167,10 @@ async function boot() {
     if (!(problem instanceof Problem)) throw problem;
     return tell("failed", { detail: problem.message }, "error");
   }
-  const options = catalogue.pipelines.map(({ name }) => make("option", "", name));
+  const { pipelines, folders } = catalogue;
+  if (!pipelines.length) return location.replace("find");
+  find("find").hidden = !folders.length;
+  const options = pipelines.map(({ name }) => make("option", "", name));
   find("pipeline").replaceChildren(...options);
   find("pipeline").disabled = options.length < 2;
   showPipeline();

@@ -1,4 +1,6 @@
-// Every sentence of the page, in both languages.
+// Every sentence of the page, in both languages; those of the search are in findwords.js.
+
+import { en as enFind, zh as zhFind } from "./findwords.js";
 
 const rows = (n) => `${n} ${n === "1" ? "row" : "rows"}`;
 const texts = (n) => `${n} ${n === "1" ? "text" : "texts"}`;
@@ -206,4 +208,4 @@ const zh = {
   jsonl: "下载 JSONL",
 };
 
-export const words = { en, zh };
+export const words = { en: { ...en, ...enFind }, zh: { ...zh, ...zhFind } };

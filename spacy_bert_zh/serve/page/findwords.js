@@ -1,0 +1,51 @@
+// The sentences of the page that searches, in both languages.
+
+const entries = (n) => `${n} ${n === "1" ? "entry" : "entries"}`;
+
+export const en = {
+  find: "Search",
+  classify: "Classify",
+  folder: "Where",
+  entries: ({ n }) => entries(n),
+  question: "Question",
+  questionHint: "A question, or what you look for…",
+  by: "Search by",
+  byBoth: "Both",
+  byWords: "Words",
+  byVectors: "Meaning",
+  goFind: "Search",
+  finding: "Searching…",
+  found: ({ n }) => `${entries(n)} found, the best first.`,
+  nothing: "Nothing found.",
+  noQuestion: "Write a question first.",
+  noFolders: "Nothing can be searched here: serve a folder that 'retrieve build' made.",
+  unknown: "None of these answers it for sure: the first is right with a probability of {confidence}.",
+  known: "The first is right with a probability of {confidence}.",
+  place: ({ place }) => `Place ${place}`,
+  byWordsScore: "words {score}",
+  byCosine: "meaning {score}",
+};
+
+export const zh = {
+  find: "搜索",
+  classify: "分类",
+  folder: "范围",
+  entries: "{n} 条",
+  question: "问题",
+  questionHint: "输入问题或要找的内容……",
+  by: "依据",
+  byBoth: "两者",
+  byWords: "词语",
+  byVectors: "语义",
+  goFind: "搜索",
+  finding: "正在搜索……",
+  found: "找到 {n} 条，最相关的在前。",
+  nothing: "没有找到。",
+  noQuestion: "请先输入问题。",
+  noFolders: "这里没有可以搜索的内容：请用 'retrieve build' 生成的文件夹启动服务。",
+  unknown: "这些都不能确定是答案：第一条正确的概率为 {confidence}。",
+  known: "第一条正确的概率为 {confidence}。",
+  place: "第 {place} 位",
+  byWordsScore: "词语 {score}",
+  byCosine: "语义 {score}",
+};
