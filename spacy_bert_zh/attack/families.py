@@ -71,6 +71,23 @@ def pieces(text: str, edits: Sequence[Edit]) -> list[tuple[str, Edit | None]]:
     return [(piece, edit) for piece, edit in (*found, (text[place:], None)) if piece or edit]
 
 
+def overlap(one: Edit, other: Edit) -> bool:
+    """Whether two edits change the same character."""
+    return one.start < other.end and other.start < one.end
+
+
+def change_anywhere(text: str, family: Family, most: int, chance: random.Random) -> str:
+    """A text with so many changes of a family, or all that it allows, at places drawn by chance."""
+    edits: list[Edit] = []
+    for place in chance.sample(range(len(text)), len(text)):
+        if len(edits) == most:
+            break
+        edit = family.change(text, place, chance)
+        if edit is not None and not any(overlap(edit, other) for other in edits):
+            edits.append(edit)
+    return apply(text, edits)
+
+
 def make_families(names: Sequence[str] = (), similar: Table | None = None) -> tuple[Family, ...]:
     """The families of these names, or all of them.
 
