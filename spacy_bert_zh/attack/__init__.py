@@ -11,4 +11,13 @@ from spacy_bert_zh.attack.families import (
 from spacy_bert_zh.attack.flow import attack
 from spacy_bert_zh.attack.options import Options
 
-__all__ = ["NAMES", "Edit", "Family", "Options", "apply", "attack", "change_anywhere", "make_families"]
+__all__ = [
+    "NAMES",
+    "Edit",
+    "Family",
+    "Options",
+    "apply",
+    "attack",
+    "change_anywhere",
+    "make_families",
+]

@@ -6,9 +6,12 @@ What such texts look like in the wild: Li et al. 2019, *TextBugger*; Su et al. 2
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from spacy_bert_zh import characters
 from spacy_bert_zh.characters import Table, is_chinese
+from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.reading.options import one_of
 
 ZERO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
@@ -16,6 +19,8 @@ SELECTORS = "\ufe00\ufe0e\ufe0f\U000e0100\U000e0101"
 MARKS = "\u0332\u0335\u0336\u20dd\u20e0"
 NOISE = " *·_|~-.、★❤+#^"
 REPEATS = 3
+SYNONYM = "synonym"
+WANTED = "a folder whose weights have a head of masked language modelling, as assets/bert_small has"
 
 
 @dataclass(frozen=True)
@@ -88,19 +93,24 @@ def change_anywhere(text: str, family: Family, most: int, chance: random.Random)
     return apply(text, edits)
 
 
-def make_families(names: Sequence[str] = (), similar: Table | None = None) -> tuple[Family, ...]:
-    """The families of these names, or all of them.
+def make_families(
+    names: Sequence[str] = (), similar: Table | None = None, checkpoint: Path | None = None
+) -> tuple[Family, ...]:
+    """The families of these names, or all of them that can be had.
 
     Args:
         names: Which.
         similar: Look-alikes for ``shape``; None finds characters with a part in common.
+        checkpoint: Whose head of masked language modelling finds ``synonym``; None finds none.
 
     Raises:
-        BertZhError: There is none of a name, or a package that one needs is not installed.
+        BertZhError: There is none of a name, or a package or checkpoint that one needs isn't there.
     """
-    known = _families(similar)
+    known = _families(similar, checkpoint)
     for name in names:
-        one_of("--families", name, tuple(known))
+        one_of("--families", name, (*NAMES, SYNONYM))
+        if name not in known:
+            raise BertZhError(f"--families {name} needs --checkpoint: {WANTED}")
     return tuple(
         Family(name, what, make())
         for name, (what, make) in known.items()
@@ -108,14 +118,16 @@ def make_families(names: Sequence[str] = (), similar: Table | None = None) -> tu
     )
 
 
-def _families(similar: Table | None) -> Mapping[str, tuple[str, Callable[[], Change]]]:
+def _families(
+    similar: Table | None, checkpoint: Path | None
+) -> Mapping[str, tuple[str, Callable[[], Change]]]:
     """For each family what it does, and how its changes are made."""
 
     def by(table: Callable[[], Table]) -> Callable[[], Change]:
         return lambda: _by(table())
 
     shape = characters.look_alikes if similar is None else lambda: similar
-    return {
+    made: dict[str, tuple[str, Callable[[], Change]]] = {
         "sound": ("a character of the same sound, whatever its tone", by(characters.homophones)),
         "shape": ("a character that looks alike", by(shape)),
         "split": ("the two parts of a character beside each other", by(characters.splits)),
@@ -127,6 +139,16 @@ def _families(similar: Table | None) -> Mapping[str, tuple[str, Callable[[], Cha
         "swap": ("two neighbours in the other order", lambda: _swap),
         "drop": ("a character less", lambda: _drop),
     }
+    if checkpoint is not None:
+        what = "a word that a masked language model expects there"
+        made[SYNONYM] = what, partial(_synonyms, checkpoint)
+    return made
+
+
+def _synonyms(checkpoint: Path) -> Change:
+    from spacy_bert_zh.attack.synonyms import Synonyms  # needs torch and transformers
+
+    return Synonyms(checkpoint).change
 
 
 def _by(table: Table) -> Change:
@@ -171,4 +193,5 @@ def _drop(text: str, place: int, chance: random.Random) -> Edit | None:
     return Edit(place, place + 1, "") if is_chinese(text[place]) else None
 
 
-NAMES = tuple(_families(None))
+NAMES = tuple(_families(None, None))
+"""Those that need no checkpoint."""

@@ -52,8 +52,9 @@ def attack(
 
     options = options or Options()
     similar = read_similar(options.similar) if options.similar else None
-    families = make_families(options.families, similar)
-    with owned(output, "attack", [pipeline, corpus, *options.similar]) as folder:
+    families = make_families(options.families, similar, options.checkpoint)
+    given = [pipeline, corpus, *options.similar, *filter(None, [options.checkpoint])]
+    with owned(output, "attack", given) as folder:
         nlp = load_pipeline(pipeline)
         victim = Victim(nlp, find_textcat(nlp, options.component))
         targets = victim.targets(corpus, options.limit)

@@ -38,6 +38,8 @@ class Options(reading.Options):
         augment_changes: Changes in one of them at most; how many is drawn.
         similar: Files of lines "character similar-characters" for the kind `shape`, as `attack`
             takes them.
+        adversarial: Files `adversarial.jsonl` of attacks on the texts of train: these texts, too,
+            with the labels of those that they were made of.
         shard_size: Documents in one file of the output.
         segment: Words by jieba as tokens, instead of characters.
         pos: jieba's part-of-speech flags as tags; implies `segment`.
@@ -62,6 +64,7 @@ class Options(reading.Options):
     augment_share: float = 1.0
     augment_changes: int = 4
     similar: tuple[Path, ...] = ()
+    adversarial: tuple[Path, ...] = ()
     shard_size: int = 10_000
     segment: bool = False
     pos: bool = False
@@ -73,13 +76,18 @@ class Options(reading.Options):
     for_labels: ClassVar[tuple[str, ...]] = (
         *reading.Options.for_labels,
         *("label_names", "taxonomy", "level_separator", "fixes", "segment", "pos", "shard_size"),
-        "augment",
+        *("augment", "adversarial"),
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         reading.one_of("--split-by", self.split_by, SPLIT_BY)
-        for name, least in (("limit", 0), ("shard_size", 1), ("augment_changes", 1), ("max_length", 1)):
+        for name, least in (
+            ("limit", 0),
+            ("shard_size", 1),
+            ("augment_changes", 1),
+            ("max_length", 1),
+        ):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise BertZhError(f"{reading.option(name)} is {value}: it must be {least} or more")
