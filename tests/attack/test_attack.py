@@ -118,13 +118,12 @@ def test_a_long_text_has_synonyms_to_its_end(synonym: Any) -> None:
 def test_synonyms_need_a_checkpoint_with_a_head(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(BertZhError, match="--families synonym needs --checkpoint: a folder whose"):
         make_families(["drop", "synonym"])
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(checkpoint / name, tmp_path)
+    shutil.copytree(checkpoint, tmp_path / "headless")
     weights = load_file(checkpoint / "model.safetensors")
     body = {name: weight for name, weight in weights.items() if not name.startswith("cls.")}
-    save_file(body, tmp_path / "model.safetensors")
+    save_file(body, tmp_path / "headless" / "model.safetensors")
     with pytest.raises(BertZhError, match="no head of masked language modelling"):
-        make_families(["synonym"], checkpoint=tmp_path)
+        make_families(["synonym"], checkpoint=tmp_path / "headless")
     with pytest.raises(BertZhError, match="nothing is no folder: give a folder whose weights"):
         make_families(["synonym"], checkpoint=tmp_path / "nothing")
 

@@ -74,6 +74,7 @@ def test_what_is_certain_is_undone(text: str, repaired: str, rules: list[str]) -
     ("text", "repaired"),
     [
         ("弓虽烈推荐", "强烈推荐"),
+        ("问弓虽吗", "问强吗"),  # 虽 never stands alone
         ("中·国市 场", "中国市场"),
         ("强*烈反#对", "强烈反对"),
         ("强强强烈", "强烈"),
