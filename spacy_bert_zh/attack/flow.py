@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spacy_bert_zh.attack.families import Family, make_families
 from spacy_bert_zh.attack.options import Options
+from spacy_bert_zh.changes import Change, Family, make_families
 from spacy_bert_zh.characters import read_similar
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.files import owned
@@ -52,7 +52,7 @@ def attack(
 
     options = options or Options()
     similar = read_similar(options.similar) if options.similar else None
-    families = make_families(options.families, similar, options.checkpoint)
+    families = make_families(options.families, similar, _synonyms(options.checkpoint))
     given = [pipeline, corpus, *options.similar, *filter(None, [options.checkpoint])]
     with owned(output, "attack", given) as folder:
         nlp = load_pipeline(pipeline)
@@ -88,6 +88,14 @@ def check(found: dict[str, Any], least: float) -> None:
             f"{worst['left'][-1]['value']:.4f}; put zh_repair before the classifier, or train on "
             "texts like those in adversarial.jsonl"
         )
+
+
+def _synonyms(checkpoint: Path | None) -> Change | None:
+    if checkpoint is None:
+        return None
+    from spacy_bert_zh.attack.synonyms import Synonyms  # needs torch and transformers
+
+    return Synonyms(checkpoint).change
 
 
 def _right(victim: "Victim", targets: Sequence["Target"], corpus: Path) -> list["Target"]:

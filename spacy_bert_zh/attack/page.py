@@ -4,9 +4,9 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from spacy_bert_zh.attack.families import Edit, pieces
 from spacy_bert_zh.attack.report import Attempts
 from spacy_bert_zh.attack.search import Attempt
+from spacy_bert_zh.changes import Edit, pieces
 from spacy_bert_zh.evaluate import make_environment
 
 SHOWN = 5

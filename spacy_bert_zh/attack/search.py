@@ -9,8 +9,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spacy_bert_zh.attack.families import Edit, Family, apply, overlap
 from spacy_bert_zh.attack.victim import Labels, Reply, Target, Victim
+from spacy_bert_zh.changes import Edit, Family, apply, overlap
 from spacy_bert_zh.loading import find_words, without
 
 TRIES = 3

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from tokenizers import Encoding
 
-from spacy_bert_zh.attack.families import WANTED, Edit
+from spacy_bert_zh.changes import HEAD, Edit
 from spacy_bert_zh.characters import is_chinese
 from spacy_bert_zh.checkpoint import find_tokenizer
 from spacy_bert_zh.errors import BertZhError
@@ -39,7 +39,7 @@ class Synonyms:
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise BertZhError(f"--checkpoint {folder} is no folder: give {WANTED}")
+            raise BertZhError(f"--checkpoint {folder} is no folder: give {HEAD}")
         self._tokenizer = find_tokenizer(str(folder))
         self._model, has_head = load_model(folder, 0.0)
         if not has_head:

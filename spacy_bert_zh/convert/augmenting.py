@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from spacy_bert_zh.attack import change_anywhere, make_families
+from spacy_bert_zh.changes import change_anywhere, make_families
 from spacy_bert_zh.characters import read_similar
 from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.convert.spool import SPLITS, Spool

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from spacy_bert_zh.attack.families import NAMES
+from spacy_bert_zh.changes import NAMES
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.reading import options as reading
 

@@ -13,7 +13,9 @@ from safetensors.numpy import load_file, save_file
 from spacy.tokens import DocBin
 
 from spacy_bert_zh import characters
-from spacy_bert_zh.attack import NAMES, Edit, Options, apply, attack, make_families
+from spacy_bert_zh.attack import Options, attack
+from spacy_bert_zh.attack.synonyms import Synonyms
+from spacy_bert_zh.changes import NAMES, Edit, apply, make_families
 from spacy_bert_zh.convert import convert, parse_options
 from spacy_bert_zh.errors import BertZhError
 from tests.conftest import REPOSITORY, make_examples, run_cli
@@ -92,7 +94,8 @@ def test_edits_of_a_text_keep_their_places() -> None:
 
 @pytest.fixture(scope="module")
 def synonym() -> Any:
-    (family,) = make_families(["synonym"], checkpoint=REPOSITORY / "assets" / "bert_small")
+    change = Synonyms(REPOSITORY / "assets" / "bert_small").change
+    (family,) = make_families(["synonym"], synonyms=change)
     return family
 
 
@@ -123,9 +126,9 @@ def test_synonyms_need_a_checkpoint_with_a_head(checkpoint: Path, tmp_path: Path
     body = {name: weight for name, weight in weights.items() if not name.startswith("cls.")}
     save_file(body, tmp_path / "headless" / "model.safetensors")
     with pytest.raises(BertZhError, match="no head of masked language modelling"):
-        make_families(["synonym"], checkpoint=tmp_path / "headless")
+        Synonyms(tmp_path / "headless")
     with pytest.raises(BertZhError, match="nothing is no folder: give a folder whose weights"):
-        make_families(["synonym"], checkpoint=tmp_path / "nothing")
+        Synonyms(tmp_path / "nothing")
 
 
 def test_the_command_attacks_with_synonyms_or_says_why_not(

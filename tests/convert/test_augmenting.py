@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from spacy.tokens import Doc
 
-from spacy_bert_zh.attack import NAMES
+from spacy_bert_zh.changes import NAMES
 from spacy_bert_zh.convert import Options, convert, parse_options
 from spacy_bert_zh.errors import BertZhError
 from tests.conftest import run_cli

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from spacy.language import Language
 from spacy.tokens import DocBin
 
-from spacy_bert_zh.attack import apply, make_families
+from spacy_bert_zh.changes import apply, make_families
 from spacy_bert_zh.characters import is_chinese, splits
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import read_as_classified

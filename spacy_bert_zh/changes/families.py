@@ -6,8 +6,6 @@ What such texts look like in the wild: Li et al. 2019, *TextBugger*; Su et al. 2
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 from spacy_bert_zh import characters
 from spacy_bert_zh.characters import Table, is_chinese
@@ -20,7 +18,7 @@ MARKS = "\u0332\u0335\u0336\u20dd\u20e0"
 NOISE = " *·_|~-.、★❤+#^"
 REPEATS = 3
 SYNONYM = "synonym"
-WANTED = "a folder whose weights have a head of masked language modelling, as assets/bert_small has"
+HEAD = "a folder whose weights have a head of masked language modelling, as assets/bert_small has"
 
 
 @dataclass(frozen=True)
@@ -94,23 +92,23 @@ def change_anywhere(text: str, family: Family, most: int, chance: random.Random)
 
 
 def make_families(
-    names: Sequence[str] = (), similar: Table | None = None, checkpoint: Path | None = None
+    names: Sequence[str] = (), similar: Table | None = None, synonyms: Change | None = None
 ) -> tuple[Family, ...]:
     """The families of these names, or all of them that can be had.
 
     Args:
         names: Which.
         similar: Look-alikes for ``shape``; None finds characters with a part in common.
-        checkpoint: Whose head of masked language modelling finds ``synonym``; None finds none.
+        synonyms: What ``synonym`` does; without it there is no such family.
 
     Raises:
-        BertZhError: There is none of a name, or a package or checkpoint that one needs isn't there.
+        BertZhError: There is none of a name, or what one needs isn't there.
     """
-    known = _families(similar, checkpoint)
+    known = _families(similar, synonyms)
     for name in names:
         one_of("--families", name, (*NAMES, SYNONYM))
         if name not in known:
-            raise BertZhError(f"--families {name} needs --checkpoint: {WANTED}")
+            raise BertZhError(f"--families {name} needs --checkpoint: {HEAD}")
     return tuple(
         Family(name, what, make())
         for name, (what, make) in known.items()
@@ -119,7 +117,7 @@ def make_families(
 
 
 def _families(
-    similar: Table | None, checkpoint: Path | None
+    similar: Table | None, synonyms: Change | None
 ) -> Mapping[str, tuple[str, Callable[[], Change]]]:
     """For each family what it does, and how its changes are made."""
 
@@ -139,16 +137,9 @@ def _families(
         "swap": ("two neighbours in the other order", lambda: _swap),
         "drop": ("a character less", lambda: _drop),
     }
-    if checkpoint is not None:
-        what = "a word that a masked language model expects there"
-        made[SYNONYM] = what, partial(_synonyms, checkpoint)
+    if synonyms is not None:
+        made[SYNONYM] = "a word that a masked language model expects there", lambda: synonyms
     return made
-
-
-def _synonyms(checkpoint: Path) -> Change:
-    from spacy_bert_zh.attack.synonyms import Synonyms  # needs torch and transformers
-
-    return Synonyms(checkpoint).change
 
 
 def _by(table: Table) -> Change:
