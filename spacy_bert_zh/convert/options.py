@@ -151,7 +151,7 @@ def parse_options(
         shares = None if split is None else tuple(float(share) for share in split.split(","))
     except ValueError:
         raise BertZhError(f"--split {split}: give three numbers, e.g. 0.8,0.1,0.1") from None
-    lists = {"label_names": _pairs(label_names), "augment": reading.parts(augment)}
+    lists: dict[str, Any] = {"label_names": _pairs(label_names), "augment": reading.parts(augment)}
     return reading.parse_options(Options, split=shares, **lists, **others)
 
 

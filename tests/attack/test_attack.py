@@ -18,7 +18,7 @@ from spacy_bert_zh.attack.synonyms import Synonyms
 from spacy_bert_zh.changes import NAMES, Edit, apply, make_families
 from spacy_bert_zh.convert import convert, parse_options
 from spacy_bert_zh.errors import BertZhError
-from tests.conftest import REPOSITORY, make_examples, run_cli
+from tests.conftest import REPOSITORY, make_examples, make_rows, run_cli
 
 TEXT = "强烈推荐这家钱庄，ＯＫ2018年"
 UNSAFE = "<script>alert(1)</script>"
@@ -176,6 +176,27 @@ def test_convert_reads_the_texts(attacked: Path, tmp_path: Path) -> None:
     convert(attacked / "adversarial.jsonl", tmp_path / "corpus", options)
     labels = json.loads((tmp_path / "corpus" / "labels.json").read_text("utf-8"))
     assert set(labels) <= {"neg", "pos"}
+
+
+def test_what_is_found_on_train_goes_back_into_it(
+    trained: Path, corpus: Path, train_args: list[str], tmp_path: Path
+) -> None:
+    rows = [{"text": text, "label": label} for text, label in make_rows(120, 1)]
+    source = tmp_path / "corpus.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    words = ["convert", source, tmp_path / "plain", "--format", "jsonl", "--split", "0.8,0.2,0"]
+    run_cli(*words)
+    found = tmp_path / "attacked"
+    run_cli("attack", trained, tmp_path / "plain" / "train", found, "--families", "drop,noise")
+    words[2] = tmp_path / "harder"
+    done = run_cli(*words, "--adversarial", found / "adversarial.jsonl")
+    most = len({row["text"] for row in read(found / "adversarial.jsonl")})
+    (count,) = re.findall(r"train has (\d+) changed texts besides its rows", done.stdout)
+    assert 0 < int(count) <= most
+    paths = [f"--paths.{name}={tmp_path / 'harder' / name}" for name in ("train", "dev")]
+    config = REPOSITORY / "configs" / "torch.cfg"
+    run_cli("train", config, "--output", tmp_path / "hardened", *train_args, *paths)
+    assert spacy.load(tmp_path / "hardened" / "model-last")("好吃").cats
 
 
 def test_the_same_seed_finds_the_same(trained: Path, corpus: Path, tmp_path: Path) -> None:
