@@ -144,6 +144,7 @@ BELOW = {
     "reading": {"files"},
     "ranks": {"files"},
     "repair": {"pieces", "reading"},
+    "changes": {"reading"},
     "evaluate": {*BASE, "loading", "textcat", "backbones", "reading", "repair"},
     "trust": {"loading", "textcat", "evaluate"},
     "folds": {"files", "loading", "reading", "evaluate"},
@@ -154,11 +155,14 @@ BELOW = {
     }
     for command in COMMANDS - {"evaluate"}
 }
+for changes in ("attack", "convert"):
+    BELOW[changes].add("changes")
 for trains in ("search", "crossval", "curve"):
     BELOW[trains].add("train")  # what they try are trainings
 for trains in ("pretrain", "train"):
     BELOW[trains].add("ranks")  # in several processes
 BELOW["distill"].add("train")  # it ends in a training
+BELOW["attack"].add("pretrain")  # whose head knows words for words
 BELOW["serve"] |= {"explain", "retrieve"}  # it answers with these, too
 
 

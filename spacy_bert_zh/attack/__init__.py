@@ -1,7 +1,6 @@
 """`attack`: how a pipeline's labels bear what people do to texts to dodge it."""
 
-from spacy_bert_zh.attack.families import NAMES, Edit, Family, apply, make_families
 from spacy_bert_zh.attack.flow import attack
 from spacy_bert_zh.attack.options import Options
 
-__all__ = ["NAMES", "Edit", "Family", "Options", "apply", "attack", "make_families"]
+__all__ = ["Options", "attack"]

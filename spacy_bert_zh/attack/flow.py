@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spacy_bert_zh.attack.families import Family, make_families
 from spacy_bert_zh.attack.options import Options
+from spacy_bert_zh.changes import Change, Family, make_families
 from spacy_bert_zh.characters import read_similar
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.files import owned
@@ -52,8 +52,9 @@ def attack(
 
     options = options or Options()
     similar = read_similar(options.similar) if options.similar else None
-    families = make_families(options.families, similar)
-    with owned(output, "attack", [pipeline, corpus, *options.similar]) as folder:
+    families = make_families(options.families, similar, _synonyms(options.checkpoint))
+    given = [pipeline, corpus, *options.similar, *filter(None, [options.checkpoint])]
+    with owned(output, "attack", given) as folder:
         nlp = load_pipeline(pipeline)
         victim = Victim(nlp, find_textcat(nlp, options.component))
         targets = victim.targets(corpus, options.limit)
@@ -87,6 +88,14 @@ def check(found: dict[str, Any], least: float) -> None:
             f"{worst['left'][-1]['value']:.4f}; put zh_repair before the classifier, or train on "
             "texts like those in adversarial.jsonl"
         )
+
+
+def _synonyms(checkpoint: Path | None) -> Change | None:
+    if checkpoint is None:
+        return None
+    from spacy_bert_zh.attack.synonyms import Synonyms  # needs torch and transformers
+
+    return Synonyms(checkpoint).change
 
 
 def _right(victim: "Victim", targets: Sequence["Target"], corpus: Path) -> list["Target"]:

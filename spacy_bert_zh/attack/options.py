@@ -14,7 +14,7 @@ class Options:
     """How to attack.
 
     Args:
-        families: Kinds of changes, between commas; empty takes all.
+        families: Kinds of changes, between commas; empty takes all that can be had.
         budget: Changes that a text may have.
         queries: Changed texts that the pipeline is asked about, of a text and family; `greedy`
             asks once more for each word of the text, for all families together.
@@ -22,6 +22,8 @@ class Options:
             pipeline, `random` any.
         similar: Files of lines "character similar-characters" for the family `shape`, as
             `pretrain` takes them; else characters that have a part in common.
+        checkpoint: Folder of a BERT, RoBERTa or ERNIE with its head of masked language modelling,
+            for the family `synonym`.
         limit: Texts of the corpus, drawn; 0 takes all.
         seed: Seed of all chance.
         component: Which text classifier, if there are several.
@@ -33,6 +35,7 @@ class Options:
     queries: int = 20
     search: str = "greedy"
     similar: tuple[Path, ...] = ()
+    checkpoint: Path | None = None
     limit: int = 0
     seed: int = 0
     component: str | None = None

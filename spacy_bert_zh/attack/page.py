@@ -4,9 +4,9 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from spacy_bert_zh.attack.families import Edit, pieces
 from spacy_bert_zh.attack.report import Attempts
 from spacy_bert_zh.attack.search import Attempt
+from spacy_bert_zh.changes import Edit, pieces
 from spacy_bert_zh.evaluate import make_environment
 
 SHOWN = 5
@@ -41,6 +41,8 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
     for one in found["families"]:
         left = ", ".join(f"{_percent(at['value'])} after {at['budget']}" for at in one["left"])
         yield f"{one['family']:>12}: {left}"
+    for name, why in found["left_out"].items():
+        yield f"{name:>12}: left out, it {why}"
     yield f"right whatever the family: {_share(found['together'])}"
 
 

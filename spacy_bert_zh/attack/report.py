@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from spacy_bert_zh.attack.families import Family
 from spacy_bert_zh.attack.options import Options
 from spacy_bert_zh.attack.search import Attempt
 from spacy_bert_zh.attack.victim import Target, Victim
+from spacy_bert_zh.changes import HEAD, SYNONYM, Family
 from spacy_bert_zh.evaluate import share_of
 
 Attempts = Mapping[Family, Sequence[Attempt]]
@@ -33,6 +33,8 @@ def summarize(
         **names,
         **{name: value for name, value in asdict(options).items() if name in said},
         "similar": [path.name for path in options.similar],
+        "checkpoint": options.checkpoint.name if options.checkpoint else None,
+        "left_out": _left_out(options),
         "texts": texts,
         "right": right,
         "asked": victim.asked,
@@ -42,6 +44,12 @@ def summarize(
         ],
         "together": share_of(standing, texts),
     }
+
+
+def _left_out(options: Options) -> dict[str, str]:
+    """The families that were asked for with all others, but can't be had, and why."""
+    wanted = not options.families and options.checkpoint is None
+    return {SYNONYM: f"needs --checkpoint: {HEAD}"} if wanted else {}
 
 
 def _summarize(

@@ -9,8 +9,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spacy_bert_zh.attack.families import Edit, Family, apply
 from spacy_bert_zh.attack.victim import Labels, Reply, Target, Victim
+from spacy_bert_zh.changes import Edit, Family, apply, overlap
 from spacy_bert_zh.loading import find_words, without
 
 TRIES = 3
@@ -114,17 +114,13 @@ def _candidates(
     for place in attempt.places:
         for _ in range(TRIES):
             edit = family.change(text, place, chance)
-            if edit is None or any(_overlap(edit, other) for other in attempt.edits):
+            if edit is None or any(overlap(edit, other) for other in attempt.edits):
                 break
             edits = (*attempt.edits, edit)
             found.setdefault(apply(text, edits), edits)
             if len(found) == most:
                 return list(found.values())
     return list(found.values())
-
-
-def _overlap(one: Edit, other: Edit) -> bool:
-    return one.start < other.end and other.start < one.end
 
 
 def _keep_best(found: Sequence[tuple[Attempt, tuple[Edit, ...]]], replies: Sequence[Reply]) -> None:

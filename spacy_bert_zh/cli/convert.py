@@ -21,5 +21,7 @@ def convert(
     from spacy_bert_zh.convert import convert as run
     from spacy_bert_zh.convert import parse_options, summarize
 
-    typer.echo("\n".join(summarize(run(source, output, parse_options(**options)))))
+    files = {name: tuple(options.pop(name) or ()) for name in ("similar", "adversarial")}
+    made = parse_options(**files, **options)
+    typer.echo("\n".join(summarize(run(source, output, made))))
     typer.echo(output / "report.md")

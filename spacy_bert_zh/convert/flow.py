@@ -10,6 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from spacy_bert_zh.convert.augmenting import augment
 from spacy_bert_zh.convert.fixing import Fixing, say
 from spacy_bert_zh.convert.labels import (
     check_labels,
@@ -93,7 +94,7 @@ def convert(source: Path | str, output: Path | str, options: Options) -> dict[st
     """
     source = Path(source)
     given = (source, options.dev, options.test, options.fixes, options.taxonomy)
-    inputs = [path for path in given if path is not None]
+    inputs = [*(path for path in given if path is not None), *options.similar, *options.adversarial]
     with owned(output, "convert", inputs) as folder:
         folder.mkdir()
         with open_spool(folder / "spool.sqlite") as spool:
@@ -121,18 +122,24 @@ def _convert(source: Path, folder: Path, options: Options, spool: Spool) -> dict
     if tree is not None:
         words.append(describe(tree, labels))
         write_taxonomy(tree, labels, folder)
+    added, told = augment(spool, options)
     written = _write(folder, splits, labels, options, spool, lengths)
     report = {
         "input": str(source),
         "options": json.loads(json.dumps(asdict(options), default=str)),
-        "rows": {"read": tally.read, "written": written, "rejected": spool.count("rejects")},
+        "rows": {
+            "read": tally.read,
+            "written": written - sum(added.values()),
+            "rejected": spool.count("rejects"),
+        },
         "rows_with_broken_bytes": tally.broken,
         "remarks": dict(tally.remarks),
         "splits": splits,
+        "added": added,
         "labels": labels,
         "multilabel": is_multilabel(spool, options),
         "fixes": fixed,
-        "notes": [*tally.notes, *words, *say(fixed)],
+        "notes": [*tally.notes, *words, *say(fixed), *told],
         "warnings": warnings(splits) if labelled else [],
         "taken_as_missing": dict(naming.missing.most_common()),
         "imbalance": imbalance(splits),

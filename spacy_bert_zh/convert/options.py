@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from spacy_bert_zh.changes import NAMES
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.reading import options as reading
 
@@ -31,6 +32,14 @@ class Options(reading.Options):
         fixes: JSON lines of what a person decided about single texts: {"text": …, "action":
             "relabel", "drop" or "keep", "label": …}. What `audit` writes can be such a file.
         limit: At most this many rows for each split, for a quick run; 0 takes all.
+        augment: Kinds of changes, between commas, as `attack` knows them: train gets changed
+            texts beside its own.
+        augment_share: Changed texts for each text of train: 0.5 makes one of every other.
+        augment_changes: Changes in one of them at most; how many is drawn.
+        similar: Files of lines "character similar-characters" for the kind `shape`, as `attack`
+            takes them.
+        adversarial: Files `adversarial.jsonl` of attacks on the texts of train: these texts, too,
+            with the labels of those that they were made of.
         shard_size: Documents in one file of the output.
         segment: Words by jieba as tokens, instead of characters.
         pos: jieba's part-of-speech flags as tags; implies `segment`.
@@ -51,6 +60,11 @@ class Options(reading.Options):
     seed: int = 0
     fixes: Path | None = None
     limit: int = 0
+    augment: tuple[str, ...] = ()
+    augment_share: float = 1.0
+    augment_changes: int = 4
+    similar: tuple[Path, ...] = ()
+    adversarial: tuple[Path, ...] = ()
     shard_size: int = 10_000
     segment: bool = False
     pos: bool = False
@@ -62,12 +76,18 @@ class Options(reading.Options):
     for_labels: ClassVar[tuple[str, ...]] = (
         *reading.Options.for_labels,
         *("label_names", "taxonomy", "level_separator", "fixes", "segment", "pos", "shard_size"),
+        *("augment", "adversarial"),
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         reading.one_of("--split-by", self.split_by, SPLIT_BY)
-        for name, least in (("limit", 0), ("shard_size", 1), ("max_length", 1)):
+        for name, least in (
+            ("limit", 0),
+            ("shard_size", 1),
+            ("augment_changes", 1),
+            ("max_length", 1),
+        ):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise BertZhError(f"{reading.option(name)} is {value}: it must be {least} or more")
@@ -76,6 +96,19 @@ class Options(reading.Options):
         if self.taxonomy is not None and self.level_separator is not None:
             raise BertZhError("--taxonomy and --level-separator contradict each other: choose one")
         self._check_split()
+        self._check_augment()
+
+    def _check_augment(self) -> None:
+        for name in self.augment:
+            reading.one_of("--augment", name, NAMES)
+        if not self.augment_share > 0:
+            raise BertZhError(f"--augment-share is {self.augment_share:g}: it must be more than 0")
+        for name in ("augment_share", "augment_changes", "similar"):
+            if getattr(self, name) != getattr(Options, name) and not self.augment:
+                raise BertZhError(
+                    f"{reading.option(name)} means nothing without --augment: name kinds of "
+                    f"changes, of {', '.join(NAMES)}"
+                )
 
     def _check_split(self) -> None:
         shares = self.shares
@@ -101,7 +134,9 @@ class Options(reading.Options):
         return (1.0, 0.0, 0.0) if self.dev else (0.9, 0.1, 0.0)
 
 
-def parse_options(*, split: str | None = None, label_names: str = "", **others: Any) -> Options:
+def parse_options(
+    *, split: str | None = None, label_names: str = "", augment: str = "", **others: Any
+) -> Options:
     """Build options from a command line, where lists are texts between commas.
 
     Raises:
@@ -116,7 +151,8 @@ def parse_options(*, split: str | None = None, label_names: str = "", **others: 
         shares = None if split is None else tuple(float(share) for share in split.split(","))
     except ValueError:
         raise BertZhError(f"--split {split}: give three numbers, e.g. 0.8,0.1,0.1") from None
-    return reading.parse_options(Options, split=shares, label_names=_pairs(label_names), **others)
+    lists: dict[str, Any] = {"label_names": _pairs(label_names), "augment": reading.parts(augment)}
+    return reading.parse_options(Options, split=shares, **lists, **others)
 
 
 def _pairs(text: str) -> tuple[tuple[str, str], ...]:

@@ -22,6 +22,9 @@ CREATE TABLE rows (
     id INTEGER PRIMARY KEY, split INTEGER, file TEXT, line INTEGER, text TEXT, labels TEXT,
     key BLOB, place REAL, position INTEGER
 );
+CREATE TABLE added (
+    id INTEGER PRIMARY KEY, row INTEGER, text TEXT, family TEXT, key BLOB UNIQUE, position INTEGER
+);
 CREATE TABLE rejects (row INTEGER, file TEXT, line INTEGER, reason TEXT, detail TEXT, text TEXT);
 """
 # The texts that occur more than once in a split, with their first row and two of their labels.
@@ -58,6 +61,18 @@ UPDATE rows SET place = ranked.share FROM (
     FROM rows WHERE split = 0
 ) AS ranked WHERE rows.id = ranked.id
 """
+_ADD = """
+INSERT OR IGNORE INTO added
+    SELECT NULL, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM rows WHERE key = ?)
+"""
+# With the texts that were made of them, each at a place of its own.
+_ORDERED = """
+SELECT text, labels, file, line, NULL, position, id FROM rows WHERE split = ?1
+UNION ALL
+SELECT a.text, labels, file, line, family, a.position, a.id
+    FROM added a JOIN rows r ON r.id = a.row WHERE split = ?1
+ORDER BY position, id
+"""
 _NONE = "SELECT id, ?, ? FROM rows WHERE labels = '[]'"
 _OVER_LIMIT = """
 SELECT id, 'over --limit', '' FROM (
@@ -86,12 +101,16 @@ class Spooled(NamedTuple):
 
 
 class Written(NamedTuple):
-    """A row as it will be written; `labels` are JSON, sorted, or None."""
+    """A row as it will be written; `labels` are JSON, sorted, or None.
+
+    `family` says how a text was changed that was made of the row's; else it is None.
+    """
 
     text: str
     labels: str | None
     file: str
     line: int
+    family: str | None
 
 
 class Spool:
@@ -154,8 +173,26 @@ class Spool:
 
     def rows(self, split: int) -> Iterator[Written]:
         """Yield the rows of a split in shuffled order."""
-        query = "SELECT text, labels, file, line FROM rows WHERE split = ? ORDER BY position, id"
-        yield from map(Written._make, self._database.execute(query, (split,)))
+        for *row, _, _ in self._database.execute(_ORDERED, (split,)):
+            yield Written._make(row)
+
+    def originals(self, split: int) -> Iterator[tuple[int, str]]:
+        """Yield the number and text of the rows of a split, as they were read."""
+        self._database.execute("CREATE INDEX IF NOT EXISTS by_key ON rows (key)")
+        query = "SELECT id, text FROM rows WHERE split = ? ORDER BY id"
+        yield from self._database.execute(query, (split,))
+
+    def add_changed(self, row: int, text: str, family: str, seed: int) -> None:
+        """Store a text that was made of a row's, unless some row or another such text is the same.
+
+        Args:
+            row: Its number.
+            text: The text.
+            family: How it was changed.
+            seed: Of the shuffle.
+        """
+        key, _, position = digest(text, seed)
+        self._database.execute(_ADD, (row, text, family, key, position, key))
 
     def rejects(self) -> Iterator[tuple[str, int, str, str]]:
         """Yield (file, line, reason with detail, excerpt)."""

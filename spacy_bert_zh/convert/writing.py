@@ -119,6 +119,8 @@ def _shards(
         doc.cats = cats(row.labels or "[]")
         # Where it came from, for whoever finds something odd about it.
         doc.user_data = {"file": row.file, "line": row.line}
+        if row.family:
+            doc.user_data["changed"] = row.family
         _add(shard, doc, {*words, *tags})
         cells += len(words) + len(labels)
         if len(shard) >= options.shard_size or cells >= MAX_CELLS:

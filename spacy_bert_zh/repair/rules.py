@@ -154,7 +154,11 @@ def shorten_repeats(text: str, counts: Counts | None) -> str:
 
 
 def join_split(text: str, counts: Counts) -> str:
-    """Put two parts together that never stood side by side, where their whole fits in."""
+    """Put two parts together that never stood side by side.
+
+    Where one of them never stood alone, as 钅 and 亻 hardly do, that is enough; else the whole must
+    fit to what stands beside it.
+    """
     made, place = list[str](), 0
     while place < len(text):
         pair = text[place : place + 2]
@@ -162,7 +166,7 @@ def join_split(text: str, counts: Counts) -> str:
         if whole and not counts.of(pair):
             before, after = "".join(made)[-1:], text[place + 2 : place + 3]
             sides = [side for side in (before + whole, whole + after) if is_pair(side)]
-            if any(map(counts.of, sides)):
+            if any(map(counts.of, sides)) or not all(map(counts.of, pair)):
                 made.append(whole)
                 place += 2
                 continue

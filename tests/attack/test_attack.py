@@ -3,18 +3,22 @@
 import json
 import random
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import spacy
+from safetensors.numpy import load_file, save_file
 from spacy.tokens import DocBin
 
 from spacy_bert_zh import characters
-from spacy_bert_zh.attack import NAMES, Edit, Options, apply, attack, make_families
+from spacy_bert_zh.attack import Options, attack
+from spacy_bert_zh.attack.synonyms import Synonyms
+from spacy_bert_zh.changes import NAMES, Edit, apply, make_families
 from spacy_bert_zh.convert import convert, parse_options
 from spacy_bert_zh.errors import BertZhError
-from tests.conftest import make_examples, run_cli
+from tests.conftest import REPOSITORY, make_examples, make_rows, run_cli
 
 TEXT = "强烈推荐这家钱庄，ＯＫ2018年"
 UNSAFE = "<script>alert(1)</script>"
@@ -85,6 +89,62 @@ def test_edits_of_a_text_keep_their_places() -> None:
     assert apply("一二三四", [Edit(3, 4, ""), Edit(0, 1, "壹壹")]) == "壹壹二三"
 
 
+# --- synonyms
+
+
+@pytest.fixture(scope="module")
+def synonym() -> Any:
+    change = Synonyms(REPOSITORY / "assets" / "bert_small").change
+    (family,) = make_families(["synonym"], synonyms=change)
+    return family
+
+
+def test_a_synonym_is_a_word_for_a_word(synonym: Any) -> None:
+    text = "强烈推荐这家餐厅，味道非常好 OK"
+    edits = [synonym.change(text, place, random.Random(0)) for place in range(len(text))]
+    assert edits == [synonym.change(text, i, random.Random(0)) for i in range(len(text))]
+    found = [edit for edit in edits if edit]
+    assert len(found) >= 3 and edits[text.index("烈")] is edits[text.index("，")] is None
+    for edit in found:
+        word = text[edit.start : edit.end]
+        assert len(edit.new) == len(word) and edit.new != word
+        assert all(map(characters.is_chinese, edit.new + word))
+    others = {synonym.change(text, text.index("餐厅"), random.Random(i)).new for i in range(40)}
+    assert others & {"饭店", "餐饮", "酒店"} and "餐厅" not in others
+
+
+def test_a_long_text_has_synonyms_to_its_end(synonym: Any) -> None:
+    text = "味道非常好，" * 400 + "推荐这家餐厅"
+    assert synonym.change(text, len(text) - 2, random.Random(0))
+
+
+def test_synonyms_need_a_checkpoint_with_a_head(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(BertZhError, match="--families synonym needs --checkpoint: a folder whose"):
+        make_families(["drop", "synonym"])
+    shutil.copytree(checkpoint, tmp_path / "headless")
+    weights = load_file(checkpoint / "model.safetensors")
+    body = {name: weight for name, weight in weights.items() if not name.startswith("cls.")}
+    save_file(body, tmp_path / "headless" / "model.safetensors")
+    with pytest.raises(BertZhError, match="no head of masked language modelling"):
+        Synonyms(tmp_path / "headless")
+    with pytest.raises(BertZhError, match="nothing is no folder: give a folder whose weights"):
+        Synonyms(tmp_path / "nothing")
+
+
+def test_the_command_attacks_with_synonyms_or_says_why_not(
+    attacked: Path, trained: Path, corpus: Path, tmp_path: Path
+) -> None:
+    why = json.loads((attacked / "attack.json").read_text("utf-8"))["left_out"]["synonym"]
+    assert "--checkpoint" in why and why in (attacked / "report.html").read_text("utf-8")
+    words = ["attack", trained, corpus / "dev", tmp_path / "out", "--families", "synonym,drop"]
+    weights = REPOSITORY / "assets" / "bert_small"
+    done = run_cli(*words, "--checkpoint", weights, "--limit", 10, "--queries", 4)
+    assert "synonym:" in done.stdout and "left out" not in done.stdout
+    found = json.loads((tmp_path / "out" / "attack.json").read_text("utf-8"))
+    assert [one["family"] for one in found["families"]] == ["drop", "synonym"]
+    assert found["checkpoint"] == "bert_small" and found["left_out"] == {}
+
+
 # --- what is found
 
 
@@ -116,6 +176,27 @@ def test_convert_reads_the_texts(attacked: Path, tmp_path: Path) -> None:
     convert(attacked / "adversarial.jsonl", tmp_path / "corpus", options)
     labels = json.loads((tmp_path / "corpus" / "labels.json").read_text("utf-8"))
     assert set(labels) <= {"neg", "pos"}
+
+
+def test_what_is_found_on_train_goes_back_into_it(
+    trained: Path, corpus: Path, train_args: list[str], tmp_path: Path
+) -> None:
+    rows = [{"text": text, "label": label} for text, label in make_rows(120, 1)]
+    source = tmp_path / "corpus.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    words = ["convert", source, tmp_path / "plain", "--format", "jsonl", "--split", "0.8,0.2,0"]
+    run_cli(*words)
+    found = tmp_path / "attacked"
+    run_cli("attack", trained, tmp_path / "plain" / "train", found, "--families", "drop,noise")
+    words[2] = tmp_path / "harder"
+    done = run_cli(*words, "--adversarial", found / "adversarial.jsonl")
+    most = len({row["text"] for row in read(found / "adversarial.jsonl")})
+    (count,) = re.findall(r"train has (\d+) changed texts besides its rows", done.stdout)
+    assert 0 < int(count) <= most
+    paths = [f"--paths.{name}={tmp_path / 'harder' / name}" for name in ("train", "dev")]
+    config = REPOSITORY / "configs" / "torch.cfg"
+    run_cli("train", config, "--output", tmp_path / "hardened", *train_args, *paths)
+    assert spacy.load(tmp_path / "hardened" / "model-last")("好吃").cats
 
 
 def test_the_same_seed_finds_the_same(trained: Path, corpus: Path, tmp_path: Path) -> None:

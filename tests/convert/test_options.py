@@ -19,6 +19,7 @@ VALUES: dict[str, Any] = {
     **{"delimiter": ";", "escape": "\\", "sheet": "a", "keep": ("a",)},
     **{"label_names": (("0", "a"),), "segment": True, "pos": True, "shard_size": 5},
     **{"fixes": Path("f"), "taxonomy": Path("t"), "level_separator": "/"},
+    **{"augment": ("drop",), "adversarial": (Path("a"),)},
 }
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from spacy.language import Language
 from spacy.tokens import DocBin
 
-from spacy_bert_zh.attack import apply, make_families
+from spacy_bert_zh.changes import apply, make_families
 from spacy_bert_zh.characters import is_chinese, splits
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import read_as_classified
@@ -74,6 +74,7 @@ def test_what_is_certain_is_undone(text: str, repaired: str, rules: list[str]) -
     ("text", "repaired"),
     [
         ("弓虽烈推荐", "强烈推荐"),
+        ("问弓虽吗", "问强吗"),  # 虽 never stands alone
         ("中·国市 场", "中国市场"),
         ("强*烈反#对", "强烈反对"),
         ("强强强烈", "强烈"),

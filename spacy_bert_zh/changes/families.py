@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from spacy_bert_zh import characters
 from spacy_bert_zh.characters import Table, is_chinese
+from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.reading.options import one_of
 
 ZERO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
@@ -16,6 +17,8 @@ SELECTORS = "\ufe00\ufe0e\ufe0f\U000e0100\U000e0101"
 MARKS = "\u0332\u0335\u0336\u20dd\u20e0"
 NOISE = " *·_|~-.、★❤+#^"
 REPEATS = 3
+SYNONYM = "synonym"
+HEAD = "a folder whose weights have a head of masked language modelling, as assets/bert_small has"
 
 
 @dataclass(frozen=True)
@@ -71,19 +74,41 @@ def pieces(text: str, edits: Sequence[Edit]) -> list[tuple[str, Edit | None]]:
     return [(piece, edit) for piece, edit in (*found, (text[place:], None)) if piece or edit]
 
 
-def make_families(names: Sequence[str] = (), similar: Table | None = None) -> tuple[Family, ...]:
-    """The families of these names, or all of them.
+def overlap(one: Edit, other: Edit) -> bool:
+    """Whether two edits change the same character."""
+    return one.start < other.end and other.start < one.end
+
+
+def change_anywhere(text: str, family: Family, most: int, chance: random.Random) -> str:
+    """A text with so many changes of a family, or all that it allows, at places drawn by chance."""
+    edits: list[Edit] = []
+    for place in chance.sample(range(len(text)), len(text)):
+        if len(edits) == most:
+            break
+        edit = family.change(text, place, chance)
+        if edit is not None and not any(overlap(edit, other) for other in edits):
+            edits.append(edit)
+    return apply(text, edits)
+
+
+def make_families(
+    names: Sequence[str] = (), similar: Table | None = None, synonyms: Change | None = None
+) -> tuple[Family, ...]:
+    """The families of these names, or all of them that can be had.
 
     Args:
         names: Which.
         similar: Look-alikes for ``shape``; None finds characters with a part in common.
+        synonyms: What ``synonym`` does; without it there is no such family.
 
     Raises:
-        BertZhError: There is none of a name, or a package that one needs is not installed.
+        BertZhError: There is none of a name, or what one needs isn't there.
     """
-    known = _families(similar)
+    known = _families(similar, synonyms)
     for name in names:
-        one_of("--families", name, tuple(known))
+        one_of("--families", name, (*NAMES, SYNONYM))
+        if name not in known:
+            raise BertZhError(f"--families {name} needs --checkpoint: {HEAD}")
     return tuple(
         Family(name, what, make())
         for name, (what, make) in known.items()
@@ -91,14 +116,16 @@ def make_families(names: Sequence[str] = (), similar: Table | None = None) -> tu
     )
 
 
-def _families(similar: Table | None) -> Mapping[str, tuple[str, Callable[[], Change]]]:
+def _families(
+    similar: Table | None, synonyms: Change | None
+) -> Mapping[str, tuple[str, Callable[[], Change]]]:
     """For each family what it does, and how its changes are made."""
 
     def by(table: Callable[[], Table]) -> Callable[[], Change]:
         return lambda: _by(table())
 
     shape = characters.look_alikes if similar is None else lambda: similar
-    return {
+    made: dict[str, tuple[str, Callable[[], Change]]] = {
         "sound": ("a character of the same sound, whatever its tone", by(characters.homophones)),
         "shape": ("a character that looks alike", by(shape)),
         "split": ("the two parts of a character beside each other", by(characters.splits)),
@@ -110,6 +137,9 @@ def _families(similar: Table | None) -> Mapping[str, tuple[str, Callable[[], Cha
         "swap": ("two neighbours in the other order", lambda: _swap),
         "drop": ("a character less", lambda: _drop),
     }
+    if synonyms is not None:
+        made[SYNONYM] = "a word that a masked language model expects there", lambda: synonyms
+    return made
 
 
 def _by(table: Table) -> Change:
@@ -154,4 +184,5 @@ def _drop(text: str, place: int, chance: random.Random) -> Edit | None:
     return Edit(place, place + 1, "") if is_chinese(text[place]) else None
 
 
-NAMES = tuple(_families(None))
+NAMES = tuple(_families(None, None))
+"""Those that need no checkpoint."""
