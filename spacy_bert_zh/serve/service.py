@@ -43,6 +43,7 @@ class Service:
         self.reload = asyncio.Event()
         self.active = 0
         self._pipelines = pipelines
+        self._loaded = False
         self._stop_by: float | None = None
 
     @property
@@ -53,7 +54,7 @@ class Service:
     @property
     def ready(self) -> bool:
         """Whether requests are accepted."""
-        return bool(self.batchers) and not self.stopping
+        return self._loaded and not self.stopping
 
     @property
     def drained(self) -> bool:
@@ -75,6 +76,7 @@ class Service:
         self.batchers = {
             name: Batcher(nlp, name, self.limits, self.metrics) for name, nlp in loaded.items()
         }
+        self._loaded = True
         log.info({"event": "ready", "pipelines": list(loaded)})
         async with asyncio.TaskGroup() as tasks:
             for batcher in self.batchers.values():
