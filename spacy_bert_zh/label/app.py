@@ -140,4 +140,4 @@ def _try(work: "partial[_Found]") -> _Found:
     except Taken:
         raise HTTPException(409, "taken") from None
     except Refused as error:
-        raise RequestValidationError([problem(str(error))]) from None
+        raise RequestValidationError([problem(str(error), "answer")]) from None

@@ -82,7 +82,7 @@ def label(
     check_apart(output, [pool])
     items, counts = read_pool(pool, options)
     if repeated := counts.get(TWICE):
-        say(f"{repeated:,} rows are {TWICE}")
+        say(f"Rows that are {TWICE}: {repeated:,}")
     serve_desk = _server() if options.serves else None
     guideline = _render(options.guideline)
     nlp = load_pipeline(options.pipeline) if options.pipeline else None
