@@ -144,6 +144,7 @@ for trains in ("search", "crossval", "curve"):
 for trains in ("pretrain", "train"):
     BELOW[trains].add("ranks")  # in several processes
 BELOW["distill"].add("train")  # it ends in a training
+BELOW["label"].add("serve")  # its page has the same server
 BELOW["serve"].add("explain")  # it answers with explanations, too
 
 

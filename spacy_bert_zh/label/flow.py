@@ -74,15 +74,15 @@ def label(
     options = options or Options()
     # These need spaCy.
     from spacy_bert_zh.label.desk import Desk
-    from spacy_bert_zh.label.pool import TWICE, find_labels, read_pool
+    from spacy_bert_zh.label.pool import find_labels, read_pool
     from spacy_bert_zh.label.results import AGREEMENT, DISAGREED, LABELS, gather, write_results
     from spacy_bert_zh.label.store import Store
     from spacy_bert_zh.loading import load_pipeline
 
     check_apart(output, [pool])
     items, counts = read_pool(pool, options)
-    if repeated := counts.get(TWICE):
-        say(f"Rows that are {TWICE}: {repeated:,}")
+    for why, number in counts.items():
+        say(f"{number:,} {why}")
     serve_desk = _server() if options.serves else None
     guideline = _render(options.guideline)
     nlp = load_pipeline(options.pipeline) if options.pipeline else None

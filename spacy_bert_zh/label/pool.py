@@ -15,7 +15,7 @@ from spacy_bert_zh.reading import STDIN
 from spacy_bert_zh.reading.texts import read_clean
 from spacy_bert_zh.untrusted import read_text
 
-TWICE = "there more than once, taken once"
+TWICE = "repeated, taken once"
 
 
 @dataclass(frozen=True)

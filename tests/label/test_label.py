@@ -131,7 +131,11 @@ def test_a_session_from_the_pool_to_the_corpus(pool: Path, tmp_path: Path) -> No
         kappa = pytest.approx(1 / 3)
         assert found["pairs"] == [{"names": ["甲", "乙"], "texts": 2, "same": 0.5, "kappa": kappa}]
         said = end(server)
-    assert "taken once: 1" in said and "labels.jsonl (1 texts agreed on)" in said
+    assert (
+        "5 read" in said
+        and "1 repeated, taken once" in said
+        and "labels.jsonl (1 texts agreed on)" in said
+    )
     assert "disagreed.jsonl (1 texts" in said
     (row,) = read_rows(tmp_path / "out" / "labels.jsonl")
     assert row["text"] == POOL[0] and row["label"] == "体育" and row["annotators"] == ["甲", "乙"]
