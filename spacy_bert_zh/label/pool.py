@@ -13,7 +13,7 @@ from spacy_bert_zh.label.options import Options
 from spacy_bert_zh.loading import is_exclusive, textcats
 from spacy_bert_zh.reading import STDIN
 from spacy_bert_zh.reading.texts import read_clean
-from spacy_bert_zh.untrusted import read_text
+from spacy_bert_zh.untrusted import read_text, shorten_text
 
 TWICE = "repeated, taken once"
 
@@ -42,7 +42,8 @@ class Labels:
     def fault(self, given: tuple[str, ...]) -> str | None:
         """What is wrong with an answer, if something is."""
         if unknown := [name for name in given if name not in self.names]:
-            return f"there is no label {unknown[0]!r}, but {', '.join(self.names)}"
+            known = shorten_text(", ".join(self.names), 200)
+            return f"there is no label {shorten_text(unknown[0])!r}, but {known}"
         if self.exclusive and len(given) != 1:
             return f"a text has one label here, not {len(given)}"
         return None
