@@ -43,7 +43,6 @@ class Service:
         self.reload = asyncio.Event()
         self.active = 0
         self._pipelines = pipelines
-        self._loaded = False
         self._stop_by: float | None = None
 
     @property
@@ -53,8 +52,8 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Whether requests are accepted."""
-        return self._loaded and not self.stopping
+        """Whether requests are accepted: once what there is to load is loaded."""
+        return bool(self.batchers or not self._pipelines) and not self.stopping
 
     @property
     def drained(self) -> bool:
@@ -76,7 +75,6 @@ class Service:
         self.batchers = {
             name: Batcher(nlp, name, self.limits, self.metrics) for name, nlp in loaded.items()
         }
-        self._loaded = True
         log.info({"event": "ready", "pipelines": list(loaded)})
         async with asyncio.TaskGroup() as tasks:
             for batcher in self.batchers.values():
