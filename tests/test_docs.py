@@ -70,7 +70,7 @@ def test_the_tutorials_are_there_in_both_languages() -> None:
         {page.name for page in (folder / "tutorials").glob("*.md")}
         for folder in (DOCS, DOCS / "zh")
     )
-    assert english == chinese and len(english) == 6
+    assert english == chinese and len(english) == 7
 
 
 def test_both_readmes_open_with_the_two_lines() -> None:

@@ -43,11 +43,14 @@ class Fixing:
         if fix is None or fix.action is None:
             return labels
         self._met.add(text)
-        self._rows[fix.action] += 1
-        if fix.action == "drop":
+        before, action = labels, fix.action
+        if action == "relabel":
+            labels = self._naming.of(fix.labels)
+            action = "relabel" if {*labels} != {*before} else "keep"
+        self._rows[action] += 1
+        if action == "drop":
             raise NotALabelError(DROPPED)
-        if fix.action == "relabel":
-            before, labels = labels, self._naming.of(fix.labels)
+        if action == "relabel":
             row = {"text": text[:EXCERPT], "from": list(before), "to": list(labels)}
             self._changed.append({"file": place[0], "line": place[1], **row})
         return labels

@@ -20,7 +20,9 @@ class Fix(Closed):
         text: The text, cleaned or as it stands in the source.
         action: What was decided; None as long as nothing is.
         label: The label or labels after "relabel"; otherwise a proposal that nobody follows.
-        given: As `audit` writes it for the person who decides, like all below.
+        given: As `audit` writes it for the person who decides, like all below but the last two.
+        annotators: Who decided, as `label` writes it.
+        time: When, as `label` writes it.
     """
 
     text: str
@@ -31,6 +33,8 @@ class Fix(Closed):
     sure: float | None = None
     file: str | None = None
     line: int | None = None
+    annotators: list[str] | None = None
+    time: str | None = None
 
     @model_validator(mode="after")
     def _has_its_label(self) -> "Fix":

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from spacy_bert_zh import __version__
 from spacy_bert_zh.errors import BertZhError
@@ -57,15 +58,7 @@ def make_app(service: Service, api_key: bytes) -> FastAPI:
     Returns:
         An ASGI application whose routes are all guarded, but for those of `routes.OPEN`.
     """
-    app = FastAPI(
-        title="spacy_bert_zh",
-        version=__version__,
-        openapi_url=None,  # FastAPI's own routes would be none of ours
-        redirect_slashes=False,  # to whatever host the request names
-    )
-    app.router.route_class = make_route_class(Guard(service, api_key))
-    app.add_middleware(Record, metrics=service.metrics)
-    app.add_exception_handler(RequestValidationError, _explain)
+    app = guarded_app(service, api_key)
 
     @app.post(
         "/classify", response_model=Reply, responses=PROBLEMS, openapi_extra=body_of(Question)
@@ -119,6 +112,28 @@ def make_app(service: Service, api_key: bytes) -> FastAPI:
 
     add_pages(app)
     describe_interface(app, service, bool(api_key))
+    return app
+
+
+def guarded_app(service: Service, api_key: bytes, hosts: Sequence[str] = ("*",)) -> FastAPI:
+    """An application without routes, which guards those that it is given.
+
+    Args:
+        service: Whose limits hold.
+        api_key: What a request must bring for a route that isn't open; empty for none.
+        hosts: Names that a request may know this server by; "*" is any.
+    """
+    app = FastAPI(
+        title="spacy_bert_zh",
+        version=__version__,
+        openapi_url=None,  # FastAPI's own routes would be none of ours
+        redirect_slashes=False,  # to whatever host the request names
+    )
+    app.router.route_class = make_route_class(Guard(service, api_key))
+    if "*" not in hosts:
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
+    app.add_middleware(Record, metrics=service.metrics)
+    app.add_exception_handler(RequestValidationError, _explain)
     return app
 
 

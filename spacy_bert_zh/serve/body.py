@@ -47,7 +47,7 @@ def read_question(body: bytes, limits: Limits) -> Question:
         HTTPException: 400, it can't be decoded.
         RequestValidationError: It is no JSON, or not what is expected.
     """
-    question = _parse(body, limits, Question)
+    question = parse_body(body, limits, Question)
     texts = question.all_texts()
     if len(texts) > limits.max_texts:
         message = f"{len(texts)} texts are more than {limits.max_texts}"
@@ -64,7 +64,7 @@ def read_question(body: bytes, limits: Limits) -> Question:
 
 def read_why(body: bytes, limits: Limits) -> WhyQuestion:
     """Parse and check the body of a request for an explanation; raises as `read_question`."""
-    question = _parse(body, limits, WhyQuestion)
+    question = parse_body(body, limits, WhyQuestion)
     if len(question.text) > limits.max_explained:
         raise RequestValidationError([_too_long(question.text, limits.max_explained, "text")])
     return question
@@ -88,8 +88,10 @@ def problem(message: str, *place: str | int) -> dict[str, Any]:
     return {"type": "value_error", "loc": ("body", *place), "msg": message}
 
 
-def _parse(body: bytes, limits: Limits, kind: type[_Asked]) -> _Asked:
-    """Its values are counted before they are parsed: a million bytes can hold half a million
+def parse_body(body: bytes, limits: Limits, kind: type[_Asked]) -> _Asked:
+    """Parse a body and check it against a schema; raises as `read_question`.
+
+    Its values are counted before they are parsed: a million bytes can hold half a million
     numbers, each with an error of its own, or as many empty lists for the garbage collector.
     """
     try:

@@ -1,5 +1,6 @@
 """The pages for people: a few files, read once."""
 
+from collections.abc import Iterable
 from importlib import resources
 from importlib.resources.abc import Traversable
 
@@ -20,7 +21,9 @@ _SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js")
 
 def add_pages(app: FastAPI) -> None:
     """Serve the pages at ``/``, ``/find`` and ``/docs``, and their parts under ``/page/``."""
-    files = _read()
+    ours = resources.files("spacy_bert_zh.serve") / "page"
+    swagger = resources.files("fastapi_offline") / "static"
+    files = read_files([*ours.iterdir(), *(swagger / name for name in _SWAGGER)])
 
     @app.get("/", include_in_schema=False)
     async def index() -> Response:
@@ -45,10 +48,8 @@ def add_pages(app: FastAPI) -> None:
         return files[name]
 
 
-def _read() -> dict[str, Response]:
-    ours = resources.files("spacy_bert_zh.serve") / "page"
-    swagger = resources.files("fastapi_offline") / "static"
-    paths = [*ours.iterdir(), *(swagger / name for name in _SWAGGER)]
+def read_files(paths: Iterable[Traversable]) -> dict[str, Response]:
+    """The answers, by name, for those files that are parts of a page."""
     return {path.name: _serve(path) for path in paths if _suffix(path) in _TYPES}
 
 

@@ -9,12 +9,13 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.serve.app import make_app
@@ -38,18 +39,25 @@ SETTINGS: dict[str, Any] = {
 log = logging.getLogger(__name__)
 
 
-def run(pipelines: Sequence[str], host: str, port: int, limits: Limits) -> None:
-    """Serve until a signal; see `spacy_bert_zh.serve.serve`."""
+def run(
+    pipelines: Sequence[str],
+    host: str,
+    port: int,
+    limits: Limits,
+    make: Callable[[Service, bytes], FastAPI] = make_app,
+) -> None:
+    """Serve until a signal; see `spacy_bert_zh.serve.serve`. `make` builds the application."""
     log_as_json()
     # A batch's thread would else keep the requests waiting for up to 5 ms each time.
     sys.setswitchinterval(0.0005)
-    asyncio.run(_run(pipelines, listen(host, port), limits))
+    asyncio.run(_run(Service(pipelines, limits), listen(host, port), make))
 
 
-async def _run(pipelines: Sequence[str], listener: socket.socket, limits: Limits) -> None:
-    service = Service(pipelines, limits)
-    app = make_app(service, os.fsencode(os.environ.get(API_KEY, "")))
-    config = uvicorn.Config(app, http=make_protocol(limits.max_read), **SETTINGS)
+async def _run(
+    service: Service, listener: socket.socket, make: Callable[[Service, bytes], FastAPI]
+) -> None:
+    app = make(service, os.fsencode(os.environ.get(API_KEY, "")))
+    config = uvicorn.Config(app, http=make_protocol(service.limits.max_read), **SETTINGS)
     server = Server(config, service)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(Complaints())

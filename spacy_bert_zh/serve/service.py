@@ -57,8 +57,9 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Whether requests are accepted."""
-        return bool(self.batchers or self.searchers) and not self.stopping
+        """Whether requests are accepted: once what there is to load is loaded."""
+        loaded = self.batchers or self.searchers or not self._pipelines
+        return bool(loaded) and not self.stopping
 
     @property
     def drained(self) -> bool:
