@@ -72,7 +72,7 @@ def read_why(body: bytes, limits: Limits) -> WhyQuestion:
 
 def read_search(body: bytes, limits: Limits) -> SearchQuestion:
     """Parse and check the body of a request for a search; raises as `read_question`."""
-    question = _parse(body, limits, SearchQuestion)
+    question = parse_body(body, limits, SearchQuestion)
     if len(question.text) > (most := longest_search(limits)):
         raise RequestValidationError([_too_long(question.text, most, "text")])
     return question
