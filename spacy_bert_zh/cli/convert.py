@@ -21,7 +21,8 @@ def convert(
     from spacy_bert_zh.convert import convert as run
     from spacy_bert_zh.convert import parse_options, summarize
 
-    files = {name: tuple(options.pop(name) or ()) for name in ("similar", "adversarial")}
-    made = parse_options(**files, **options)
+    for name in ("similar", "adversarial"):
+        options[name] = tuple(options[name] or ())
+    made = parse_options(**options)
     typer.echo("\n".join(summarize(run(source, output, made))))
     typer.echo(output / "report.md")
