@@ -68,7 +68,7 @@ def main(
         compare(nlp, load_pipeline(beside), drawn)
     ways: dict[str, Way] = {
         "ours": lambda nlp, text: explain(nlp, [text])[0],
-        "ours, by effect alone": by_effect,
+        "ours, searched": lambda nlp, text: explain(nlp, [text], search=True)[0],
         f"LIME, {LIME_SAMPLES} samples": lime,
     }
     found = {name: measure(nlp, drawn, way) for name, way in ways.items()}
@@ -104,14 +104,6 @@ def compare(nlp: Language, other: Language, texts: Sequence[str]) -> None:
         f"rank correlation {np.nanmean(orders):.3f}; {len(texts)} texts",
         flush=True,
     )
-
-
-def by_effect(nlp: Language, text: str) -> Explanation:
-    """Our explanation with the words by effect."""
-    (explanation,) = explain(nlp, [text])
-    share = explanation.shares[0]
-    order = np.argsort(-np.asarray(share.effects), kind="stable")
-    return replace(explanation, shares=(replace(share, order=tuple(order.tolist())),))
 
 
 def measure(nlp: Language, texts: Sequence[str], way: Way) -> np.ndarray:

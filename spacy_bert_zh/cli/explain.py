@@ -20,6 +20,9 @@ def explain(
     samples: Annotated[
         int, typer.Option(help="Permutations for Shapley values, such as 25.", min=0)
     ] = 0,
+    search: Annotated[
+        bool, typer.Option("--search", help="Search for the order of words.")
+    ] = False,
     evidence_by: Annotated[
         Literal["similarity", "influence"],
         typer.Option(help="Which texts of the pipeline's index are shown."),
@@ -42,6 +45,7 @@ def explain(
         labels=label or [],
         against=against,
         samples=samples,
+        search=search,
         evidence_by=evidence_by,
         html=html,
         as_json=json,

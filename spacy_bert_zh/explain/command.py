@@ -25,6 +25,7 @@ def run(
     labels: Sequence[str],
     against: str | None,
     samples: int,
+    search: bool,
     evidence_by: By,
     html: Path | None,
     as_json: bool,
@@ -41,7 +42,7 @@ def run(
     if not every and corpus is None:
         raise BertZhError("Nothing to explain: give a text, --file with one a line, or --rate")
     nlp = load_pipeline(pipeline)
-    options: dict[str, Any] = {"samples": samples, "component": component}
+    options: dict[str, Any] = {"samples": samples, "search": search, "component": component}
     found = explain(nlp, every, labels or None, against=against, evidence_by=evidence_by, **options)
     told = [Told(one, contrast(nlp, one, component), rate(nlp, [one], component)) for one in found]
     summary = summarise(nlp, corpus, most=most, **options) if corpus else None

@@ -38,6 +38,7 @@ def explain(
     *,
     against: str | None = None,
     samples: int = 0,
+    search: bool = False,
     component: str | None = None,
     evidence_by: By = "similarity",
 ) -> list[Explanation]:
@@ -55,6 +56,7 @@ def explain(
             or the best one.
         against: Explain why not this label: the differences to it.
         samples: Permutations of the words, for Shapley values in any engine; about 25 do.
+        search: Search for the order of the words, see `Share.order`, in about twice the time.
         component: Name of the text classifier, if there are several.
         evidence_by: Whether the nearest texts of the pipeline's index are the evidence, or those
             of most influence on the answer.
@@ -77,7 +79,7 @@ def explain(
     for label in [*(labels or []), *([against] if against is not None else [])]:
         classifier.row(label)
     find = make_find(classifier, evidence_by)
-    return [_explain(classifier, find, text, labels, against, samples) for text in texts]
+    return [_explain(classifier, find, text, labels, against, samples, search) for text in texts]
 
 
 def _explain(
@@ -87,6 +89,7 @@ def _explain(
     labels: Sequence[str] | None,
     against: str | None,
     samples: int,
+    search: bool,
 ) -> Explanation:
     whole = as_read(classifier.nlp, given)
     text = whole[:BUDGET]
@@ -107,7 +110,7 @@ def _explain(
             directions = directions - classifier.weights[classifier.row(against)]
         network = share_network(classifier, text, directions, samples)
     other = None if against is None else classifier.row(against)
-    effects, orders = find_effects(subsets, told_by, other, samples, alone)
+    effects, orders = find_effects(subsets, told_by, other, samples, alone, search)
     shares = _shares(
         classifier, text, (rows, told_by), against, scores[0], network, (effects, orders)
     )

@@ -41,8 +41,9 @@ class Share:
         effects: Of each word: what the label's log odds lose where it is taken away, and gain
             where it stands alone, in the mean; with `samples` its Shapley value. By both models
             together.
-        order: The words by their numbers, in the order in which they had best go for the score to
-            fall, or stay for it to hold; those that speak against the label are the last.
+        order: The words by their numbers: by effect, or with `search` in the order in which they
+            had best go for the score to fall, or stay for it to hold. Those that speak against
+            the label are the last.
         error: Of the network's characters: how far their sum is from `network`, relative to it
             (or to 0.1, where that is more).
     """

@@ -58,7 +58,12 @@ class Subsets:
 
 
 def find_effects(
-    subsets: Subsets, rows: Sequence[int], against: int | None, samples: int, alone: bool
+    subsets: Subsets,
+    rows: Sequence[int],
+    against: int | None,
+    samples: int,
+    alone: bool,
+    search: bool,
 ) -> tuple[Floats, list[list[int]]]:
     """What words do to labels' log odds, (labels asked for, words), and their order for each label.
 
@@ -74,7 +79,7 @@ def find_effects(
         return subsets.classifier.log_odds(logits)[:, rows]
 
     effects = value_words(say, len(subsets.words), samples)
-    steps = MOST_STEPS // len(rows)
+    steps = MOST_STEPS // len(rows) if search else 0
     orders = []
     for label, row in enumerate(effects):
 

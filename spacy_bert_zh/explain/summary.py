@@ -73,6 +73,7 @@ def summarise(
     *,
     most: int = 500,
     samples: int = 0,
+    search: bool = False,
     component: str | None = None,
 ) -> Summary:
     """Explain the texts of a corpus, rate that, and find the words that weigh most.
@@ -85,6 +86,7 @@ def summarise(
         corpus: A ``.spacy`` file, or a folder of them.
         most: Texts that are drawn, always the same.
         samples: See `explain`.
+        search: See `explain`.
         component: Name of the text classifier, if there are several.
 
     Raises:
@@ -94,7 +96,7 @@ def summarise(
     check_corpus(nlp, classifier.pipe, corpus)
     drawn = draw((doc.text for doc in read_shards(nlp, corpus)), most)
     texts = tqdm(drawn, "explain", unit=" texts", disable=None)
-    explanations = explain(nlp, texts, samples=samples, component=component)
+    explanations = explain(nlp, texts, samples=samples, search=search, component=component)
     if (rating := rate(nlp, explanations, component)) is None:
         raise BertZhError(f"The corpus {corpus} has no text of two words or more to rate")
     return Summary(corpus.resolve().name, len(drawn), rating, _heaviest(explanations))
