@@ -188,6 +188,6 @@ def notes(told: Told) -> list[str]:
         why = WHY[one.method].format(steps=one.steps)
         said.append(
             f"The characters' sum misses the BERT's share by up to {max(errors):.0%} of it: {why}; "
-            "--samples 25 shares all of it out."
+            "`explain --samples 25` shares all of it out."
         )
     return said
