@@ -166,7 +166,9 @@ def notes(told: Told) -> list[str]:
         said.append(
             f"Without the first words the score falls by {rating.comprehensiveness:.2f} "
             f"(at random {rating.random_comprehensiveness:.2f}), with them alone by "
-            f"{rating.sufficiency:.2f} (at random {rating.random_sufficiency:.2f})."
+            f"{rating.sufficiency:.2f} (at random {rating.random_sufficiency:.2f}). Where the text "
+            "is written a little otherwise, what characters add has a rank correlation of "
+            f"{rating.consistency:.2f} with this (at random {rating.random_consistency:.2f})."
         )
     for label, below in one.raised:
         said.append(

@@ -153,6 +153,9 @@ class Rating:
         sufficiency: How far it falls with those words alone; less is better.
         random_comprehensiveness: The same for words in a random order.
         random_sufficiency: The same for words in a random order.
+        consistency: Rank correlation (Spearman) of what characters add with what they add after a
+            change that means nothing to a reader, see `rating.harmless`; 1 is the same order.
+        random_consistency: The same for characters in a random order.
         error: The largest `Share.error`.
     """
 
@@ -161,4 +164,6 @@ class Rating:
     sufficiency: float
     random_comprehensiveness: float
     random_sufficiency: float
+    consistency: float
+    random_consistency: float
     error: float

@@ -73,6 +73,7 @@ def print_summary(summary: Summary) -> None:
     for name, own, chance in (
         ("comprehensiveness", rating.comprehensiveness, rating.random_comprehensiveness),
         ("sufficiency", rating.sufficiency, rating.random_sufficiency),
+        ("consistency", rating.consistency, rating.random_consistency),
     ):
         table.add_row(name, f"{own:.4f}", f"{chance:.4f}")
     console = Console(highlight=False, soft_wrap=True)

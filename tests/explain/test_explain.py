@@ -223,6 +223,7 @@ def test_a_good_order_is_rated_above_a_random_one(trained_one: Any, tmp_path: Pa
     assert found.texts == 10 and found.error <= 1e-2
     assert found.comprehensiveness > found.random_comprehensiveness
     assert found.sufficiency < found.random_sufficiency
+    assert abs(found.random_consistency) < 0.2 < 0.5 < found.consistency <= 1
     assert rate(nlp, explain(nlp, [""])) is None
 
 
