@@ -15,7 +15,7 @@ from weasel.util.config import load_project_config
 
 from spacy_bert_zh.__main__ import unquoted
 from spacy_bert_zh.checkpoint.folder import load_checkpoint
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, make_rows
 
 PACKAGE = REPOSITORY / "spacy_bert_zh"
 PROJECT = srsly.read_yaml(REPOSITORY / "project.yml")
@@ -57,6 +57,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = (folder / "project.yml").read_text("utf-8")
     quick = "--steps 2 --layers 1 --batch-size 4 --workers 0 --vocab-size 4000"
     text = text.replace('pretrain_options: ""', f'pretrain_options: "{quick}"')
+    # A pool that is read in seconds.
+    text = text.replace('select_options: ""', 'select_options: "--count 20"')
+    pool = "\n".join(text for text, _ in make_rows(120, 3))
+    (folder / "pool.txt").write_text(pool, "utf-8")
     # Nothing is learnt in five steps.
     for step in ("train", "distill", "evaluate", "package"):
         text = text.replace(f' {step}_options: ""', f' {step}_options: "--force"')
@@ -135,9 +139,9 @@ def test_index_knows_the_training_texts(first_run: str, project: Path) -> None:
 def test_select_chooses_from_the_texts_that_have_no_label_yet(
     first_run: str, project: Path
 ) -> None:
-    weasel(project, "select")
+    weasel(project, "select", ".", "--vars.pool", "pool.txt", "--vars.pool_format", "text")
     rows = (project / "selected" / "selected.jsonl").read_text("utf-8").splitlines()
-    assert len(rows) == 200 and "guess" in json.loads(rows[0])
+    assert len(rows) == 20 and "guess" in json.loads(rows[0])
 
 
 def test_a_changed_variable_or_module_reruns_what_depends_on_it(

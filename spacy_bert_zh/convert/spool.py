@@ -110,7 +110,7 @@ class Written(NamedTuple):
     labels: str | None
     file: str
     line: int
-    family: str | None
+    family: str | None = None
 
 
 class Spool:

@@ -41,7 +41,7 @@ class Told:
     rating: Rating | None
 
 
-def render_page(pipeline: str, told: Sequence[Told], summary: Summary | None) -> str:
+def render_page(pipeline: str, told: Sequence[Told], summary: Summary | None = None) -> str:
     """Render the HTML page; texts, labels and names in it are escaped.
 
     Args:

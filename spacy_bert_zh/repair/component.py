@@ -108,6 +108,8 @@ def as_read(nlp: Language, text: str) -> str:
         >>> as_read(nlp, "好\\u200b吃")
         '好吃'
     """
+    if not any(isinstance(pipe, Repair) for _, pipe in nlp.pipeline):
+        return text  # tokens of a long one take long
     return text_of(repair(nlp, nlp.make_doc(text)))
 
 

@@ -111,7 +111,7 @@ def test_ngrams_learn_what_a_teacher_says(
 
     best = tmp_path / "out" / "model-best"
     taught, learnt = cats(teachers["first"]), cats(best)
-    assert agreeing(taught, learnt) >= 18
+    assert agreeing(taught, learnt) >= 16
     config = (best / "config.cfg").read_text("utf-8")
     assert "spacy_bert_zh.NgramTextCat.v1" in config and "temperature = 1.0" in config
     assert str(tmp_path) not in config + (best / "meta.json").read_text("utf-8")
