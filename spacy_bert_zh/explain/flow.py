@@ -137,6 +137,24 @@ def _explain(
     )
 
 
+def weigh_characters(classifier: Classifier, text: str, share: Share, samples: int) -> Floats:
+    """What a text's characters add to the logit that a share is of, shape (characters,).
+
+    As `Share.characters` has it, without all else that an explanation is made of.
+    """
+    (row,) = classifier.told_by(text, [classifier.row(share.label)])
+    rows = [row] if share.against is None else [row, classifier.row(share.against)]
+    signs = np.array([1.0, -1.0])[: len(rows)]
+    places = weigh_ngrams(classifier, text)
+    characters = spread(places, places.weights[:, rows] @ signs, len(text))
+    if not classifier.answered_by_ngrams(text):
+        directions = (signs @ classifier.weights[rows]).astype(np.float32)
+        network = share_network(classifier, text, directions[None], samples)
+        characters = characters + network.characters[0]
+    found: Floats = characters
+    return found
+
+
 def _none(classifier: Classifier, directions: int, length: int) -> NetworkShare:
     """Of a BERT that wasn't asked."""
     nothing = np.zeros(directions)

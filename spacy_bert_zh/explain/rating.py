@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from spacy.language import Language
 
 from spacy_bert_zh.explain.classifier import Classifier
-from spacy_bert_zh.explain.flow import explain
+from spacy_bert_zh.explain.flow import weigh_characters
 from spacy_bert_zh.explain.result import Explanation, Rating
 from spacy_bert_zh.loading import Span, only, without
+from spacy_bert_zh.repair import as_read
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 """Of the words, at least one: the bins of ERASER's AOPC (DeYoung et al. 2020, section 4.2)."""
@@ -43,7 +44,7 @@ def rate(
         return None
     found = np.asarray([_rate(classifier, one, chance) for one in rated])  # (texts, 2 orders, 2)
     (own, rest), (random, random_rest) = found.mean(axis=0).tolist()
-    pairs = [pair for one in rated for pair in _agreements(nlp, one, component, chance)]
+    pairs = [pair for one in rated for pair in _agreements(classifier, one, chance)]
     consistency, by_chance = np.mean(pairs, axis=0).tolist() if pairs else (1.0, 1.0)
     return Rating(
         texts=len(rated),
@@ -70,7 +71,7 @@ def harmless(text: str) -> list[str]:
 
 
 def _agreements(
-    nlp: Language, explanation: Explanation, component: str | None, chance: np.random.Generator
+    classifier: Classifier, explanation: Explanation, chance: np.random.Generator
 ) -> list[tuple[float, float]]:
     """Rank correlations of characters' shares with those after harmless changes, and by chance.
 
@@ -78,18 +79,11 @@ def _agreements(
     """
     share = explanation.shares[0]
     samples = explanation.steps if explanation.method == "shapley" else 0
-    again = explain(
-        nlp,
-        harmless(explanation.text),
-        [share.label],
-        against=share.against,
-        samples=samples,
-        component=component,
-    )
     found = []
-    for one in again:
-        length = min(len(one.text), len(explanation.text))
-        pair = [_ranks(np.asarray(s.characters[:length])) for s in (share, one.shares[0])]
+    for text in harmless(explanation.text):
+        again = weigh_characters(classifier, as_read(classifier.nlp, text), share, samples)
+        length = min(len(again), len(share.characters))
+        pair = [_ranks(np.asarray(one[:length])) for one in (share.characters, again)]
         if all(ranks.std() > 0 for ranks in pair):
             drawn = (chance.permutation(pair[1]) for _ in range(RANDOM_ORDERS))
             random = np.mean([np.corrcoef(pair[0], ranks)[0, 1] for ranks in drawn])
