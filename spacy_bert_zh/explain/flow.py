@@ -158,7 +158,7 @@ def weigh_characters(classifier: Classifier, text: str, share: Share, samples: i
 def _none(classifier: Classifier, directions: int, length: int) -> NetworkShare:
     """Of a BERT that wasn't asked."""
     nothing = np.zeros(directions)
-    return NetworkShare(nothing, nothing, np.zeros((directions, length)), "none", 0)
+    return NetworkShare(nothing, nothing, np.zeros((directions, length)), "none", 0, nothing)
 
 
 def _shares(
@@ -198,6 +198,7 @@ def _shares(
                 effects=tuple(words[0][i].tolist()),
                 order=tuple(words[1][i]),
                 error=float(network.error[i]),
+                together=float(network.together[i]),
             )
         )
     return tuple(shares)

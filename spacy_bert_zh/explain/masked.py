@@ -22,7 +22,7 @@ SETS = 256
 
 
 class Masked:
-    """One BERT's view of a text.
+    """One BERT's view of a text; each different set of its parts is read once for good.
 
     Args:
         classifier: Of the pipeline.
@@ -45,6 +45,7 @@ class Masked:
         self.parts = np.arange(len(self.places)) * self.count // max(len(self.places), 1)
         with classifier.zone():
             self.encoded = shim.encode([classifier.nlp.make_doc(text)], False)
+        self._known: dict[bytes, Floats] = {}
 
     @cached_property
     def _mask(self) -> int:
@@ -90,9 +91,12 @@ class Masked:
         sets = np.zeros((len(kept), self.count), dtype=bool)
         for row, some in enumerate(kept):
             sets[row, list(some)] = True
-        return np.concatenate(
-            [self._read(sets[at : at + SETS]) for at in range(0, len(sets), SETS)]
-        )
+        keys = [row.tobytes() for row in sets]
+        rows = {key: row for row, key in enumerate(keys) if key not in self._known}
+        for at in range(0, len(rows), SETS):
+            new = list(rows)[at : at + SETS]
+            self._known.update(zip(new, self._read(sets[[rows[key] for key in new]]), strict=True))
+        return np.stack([self._known[key] for key in keys])
 
     def _read(self, sets: NDArray[np.bool_]) -> Floats:
         seen = sets[:, self.parts]  # (sets, pieces)

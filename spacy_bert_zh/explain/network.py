@@ -29,6 +29,8 @@ class NetworkShare:
         characters: That, spread over the text; shape (directions, characters).
         method: "gradients", "occlusion" or "shapley".
         steps: Points of the integral, or permutations.
+        shared: What no piece has for itself, being said by several together: it is spread evenly
+            over them; shape (directions,).
     """
 
     start: Floats
@@ -36,11 +38,17 @@ class NetworkShare:
     characters: Floats
     method: str
     steps: int
+    shared: Floats
+
+    @property
+    def together(self) -> Floats:
+        """How much of the change is shared, see `Share.together`; (directions,)."""
+        return _relative(self.shared, self.change)
 
     @property
     def error(self) -> Floats:
         """How far the characters' sum is from the change, see `Share.error`; (directions,)."""
-        return _missed(self.characters, self.change)
+        return _relative(self.characters.sum(1) - self.change, self.change)
 
 
 def share_network(
@@ -59,14 +67,15 @@ def share_network(
     shares = []
     for shim, part in classifier.parts(directions):
         masked = Masked(classifier, shim, text)
-        start, full = masked.vectors([[], range(masked.count)]) @ part.astype(np.float64).T
-        found, method, steps = (
-            _by_gradients(masked, part, full - start)
+        start, full = _ends(masked, part)
+        change = full - start
+        found, method, steps, shared = (
+            _by_gradients(masked, part, change)
             if gradients
-            else _by_masks(masked, part, samples)
+            else _by_masks(masked, part, change, samples)
         )
         characters = masked.spread(found, len(text))
-        shares.append(NetworkShare(start, full - start, characters, method, steps))
+        shares.append(NetworkShare(start, change, characters, method, steps, shared))
     return _add(shares)
 
 
@@ -78,17 +87,23 @@ def read_end(classifier: Classifier, text: str) -> int:
 
 def _add(shares: Sequence[NetworkShare]) -> NetworkShare:
     """What several BERTs say together."""
-    start, change, characters = (
+    start, change, characters, shared = (
         np.sum([getattr(share, name) for share in shares], axis=0)
-        for name in ("start", "change", "characters")
+        for name in ("start", "change", "characters", "shared")
     )
     steps = max(share.steps for share in shares)
-    return NetworkShare(start, change, characters, shares[0].method, steps)
+    return NetworkShare(start, change, characters, shares[0].method, steps, shared)
+
+
+def _ends(masked: Masked, directions: NDArray[np.float32]) -> Floats:
+    """What is said of the baseline, and of the text; shape (2, directions)."""
+    found: Floats = masked.vectors([[], range(masked.count)]) @ directions.astype(np.float64).T
+    return found
 
 
 def _by_gradients(
     masked: Masked, directions: NDArray[np.float32], change: Floats
-) -> tuple[Floats, str, int]:
+) -> tuple[Floats, str, int, Floats]:
     """Integrated gradients of pieces, (directions, pieces), in as many steps as it takes."""
     from spacy_bert_zh.backbones.torch.gradients import integrate
 
@@ -100,27 +115,34 @@ def _by_gradients(
             integrate(shim.network, batch, other.ids, directions, steps) for batch, other in pairs
         ]
         pieces = masked.gather(found)
-        if _missed(pieces, change).max(initial=0) <= EXACT:
+        if _relative(pieces.sum(1) - change, change).max(initial=0) <= EXACT:
             break
-    return pieces, "gradients", steps
+    return pieces, "gradients", steps, np.zeros_like(change)
 
 
 def _by_masks(
-    masked: Masked, directions: NDArray[np.float32], samples: int
-) -> tuple[Floats, str, int]:
-    """What pieces, (directions, pieces), change by standing there rather than [MASK]."""
+    masked: Masked, directions: NDArray[np.float32], change: Floats, samples: int
+) -> tuple[Floats, str, int, Floats]:
+    """What pieces, (directions, pieces), say by standing there rather than [MASK].
+
+    Without samples the least square value that weighs the sets of one part, and of all but one,
+    alike (Ruiz et al. 1998, "The family of least square values for transferable utility games"):
+    of all values that add up to the change, those whose sums come nearest to what such sets say.
+    """
 
     def say(kept: Kept) -> Floats:
         said: Floats = masked.vectors(kept) @ directions.astype(np.float64).T
         return said
 
     found = value_words(say, masked.count, samples)
+    shared = change - found.sum(1)
+    found = found + shared[:, None] / max(masked.count, 1)
     sizes = np.bincount(masked.parts, minlength=masked.count)
     method = "shapley" if samples else "occlusion"
-    return (found / sizes)[:, masked.parts], method, samples
+    return (found / sizes)[:, masked.parts], method, samples, shared
 
 
-def _missed(found: Floats, change: Floats) -> Floats:
-    """How far sums, of (directions, places), are from a change, relative to it; (directions,)."""
-    relative: Floats = np.abs(found.sum(1) - change) / np.maximum(np.abs(change), SMALL)
+def _relative(amount: Floats, change: Floats) -> Floats:
+    """How large amounts are beside changes; shape (directions,)."""
+    relative: Floats = np.abs(amount) / np.maximum(np.abs(change), SMALL)
     return relative

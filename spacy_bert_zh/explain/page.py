@@ -136,14 +136,6 @@ def heaviest(share: Share, count: int) -> list[int]:
     return [number for number in share.order if number in kept]
 
 
-WHY = {
-    "gradients": "the integral isn't exact after {steps} steps",
-    "occlusion": "pieces that play together don't add up",
-    "shapley": "numbers are rounded",
-}
-"""Why a sum may miss its share, by method."""
-
-
 def notes(told: Told) -> list[str]:
     """What else there is to say, in sentences."""
     one, text = told.explanation, told.explanation.text
@@ -185,11 +177,14 @@ def notes(told: Told) -> list[str]:
             f"The texts of its index have {one.voters:.0%} of the say in the scores; the logits "
             "are the classifier's own."
         )
-    errors = [share.error for share in one.shares]
-    if max(errors) > 0.01:
-        why = WHY[one.method].format(steps=one.steps)
+    if (error := max(share.error for share in one.shares)) > 0.01:
         said.append(
-            f"The characters' sum misses the BERT's share by up to {max(errors):.0%} of it: {why}; "
-            "`explain --samples 25` shares all of it out."
+            f"The characters' sum misses the BERT's share by up to {error:.0%} of it: the integral "
+            f"isn't exact after {one.steps} steps; `explain --samples 25` shares all of it out."
+        )
+    if (together := max(share.together for share in one.shares)) > 0.1:
+        said.append(
+            f"Up to {together:.0%} of the BERT's share is what pieces say only together, and "
+            "spread evenly; `explain --samples 25` shares it out by piece."
         )
     return said

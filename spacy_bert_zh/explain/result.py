@@ -46,6 +46,9 @@ class Share:
             the label are the last.
         error: Of the network's characters: how far their sum is from `network`, relative to it
             (or to 0.1, where that is more).
+        together: How much of `network`, relative to it in the same way, no piece has for itself:
+            what several say only together, spread evenly over the text's pieces. Gradients and
+            Shapley values have shared it out already.
     """
 
     label: str
@@ -61,6 +64,7 @@ class Share:
     effects: tuple[float, ...]
     order: tuple[int, ...]
     error: float
+    together: float
 
     @property
     def characters(self) -> tuple[float, ...]:

@@ -42,3 +42,17 @@ def trained_one(still: Path) -> Callable[[str, str], Language]:
         return made[key]
 
     return get
+
+
+def as_onnx(nlp: Language, folder: Path) -> Language:
+    """The same pipeline by ONNX Runtime."""
+    nlp.to_disk(folder)
+    config = nlp.config.copy()
+    model = config["components"]["bert_textcat"]["model"]
+    kept = ("max_length", "stride", "max_windows", "pooling")
+    model["backbone"] = {
+        "@architectures": "spacy_bert_zh.OnnxBackbone.v1",
+        **{key: model["backbone"][key] for key in kept},
+    }
+    config.to_disk(folder / "config.cfg")
+    return spacy.load(folder)

@@ -23,6 +23,7 @@ from spacy_bert_zh.explain.flow import BUDGET
 from spacy_bert_zh.explain.subsets import ALONE, TRIED
 from spacy_bert_zh.textcat import Cascade, plain_weights
 from tests.conftest import FACTORIES, make_examples, pipe_of
+from tests.explain.conftest import as_onnx
 
 Build = Callable[..., Language]
 TEXT = "这家店味道很差，老板服务冷淡，米饭好吃，奶茶太慢。"
@@ -179,24 +180,16 @@ def test_an_effect_is_what_the_pipeline_says_without_a_word(
 def test_other_engines_take_words_away(trained_one: Any, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     torchs = trained_one("BertTextCatEnsemble.v3")
-    torchs.to_disk(tmp_path)
-    architecture = "components.bert_textcat.model.backbone"
-    config = torchs.config.copy()
-    backbone = config["components"]["bert_textcat"]["model"]["backbone"]
-    known = {key: backbone[key] for key in ("max_length", "stride", "max_windows", "pooling")}
-    config["components"]["bert_textcat"]["model"]["backbone"] = {
-        "@architectures": "spacy_bert_zh.OnnxBackbone.v1",
-        **known,
-    }
-    config.to_disk(tmp_path / "config.cfg")
-    nlp = spacy.load(tmp_path)
-    assert architecture
+    nlp = as_onnx(torchs, tmp_path)
     (ours,) = explain(torchs, [TEXT])
     (plain,), (shapley,) = explain(nlp, [TEXT]), explain(nlp, [TEXT], samples=5)
     (same,) = explain(torchs, [TEXT], samples=5)
     assert (ours.method, plain.method, shapley.method) == ("gradients", "occlusion", "shapley")
     assert plain.shares[0].logit == pytest.approx(ours.shares[0].logit, abs=1e-3)
-    assert shapley.shares[0].error < 1e-6
+    for found in (plain, shapley):
+        assert found.shares[0].error < 1e-6
+        assert sum(found.shares[0].network_characters) == pytest.approx(found.shares[0].network)
+    assert shapley.shares[0].together < 1e-6 < plain.shares[0].together
     assert shapley.shares[0].characters == pytest.approx(same.shares[0].characters, abs=1e-3)
 
 
