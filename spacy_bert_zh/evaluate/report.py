@@ -45,7 +45,7 @@ def describe_nodes(metrics: dict[str, Any]) -> list[dict[str, Any]]:
     """The labels of a tree from top to bottom, each followed by those below it.
 
     Returns:
-        Each with its ``label`` and ``depth``, how many labels lie ``below`` it and the ``weakest`` of
+        Each with its ``label`` and ``depth``, how many labels lie ``below`` it, the ``weakest`` of
         these by F1 (of those that texts have, if any), and how many labels' lists it ``ends``.
     """
     nodes = metrics["tree"]["nodes"] if "tree" in metrics else []

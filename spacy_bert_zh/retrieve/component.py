@@ -19,6 +19,7 @@ from spacy_bert_zh.errors import BertZhError, wants_memory
 from spacy_bert_zh.retrieve.contrast import contrast
 from spacy_bert_zh.retrieve.measures import first_places
 from spacy_bert_zh.textcat.component import default_backbone
+from spacy_bert_zh.textcat.doc_vectors import set_vector
 from spacy_bert_zh.textcat.space import unit
 from spacy_bert_zh.untrusted import check_msgpack, check_msgpack_file, one_line
 
@@ -26,9 +27,6 @@ PAIR = "pair"
 """Where in a reference's ``user_data`` the text stands that belongs to its own."""
 
 BATCH = 256
-
-if not Doc.has_extension("bert_vector"):
-    Doc.set_extension("bert_vector", default=None)
 
 
 class BertRetriever(TrainablePipe):
@@ -84,11 +82,7 @@ class BertRetriever(TrainablePipe):
     def set_annotations(self, docs: Iterable[Doc], scores: Floats2d) -> None:
         """Write each document's vector into ``doc._.bert_vector``, as a NumPy array."""
         for doc, row in zip(docs, to_numpy(scores), strict=True):
-            doc._.bert_vector = row
-            if self.as_vector:
-                doc.user_hooks["vector"] = _vector
-                doc.user_hooks["has_vector"] = _has_vector
-                doc.user_hooks["similarity"] = _similarity
+            set_vector(doc, row, self.as_vector)
 
     def update(
         self,
@@ -192,20 +186,6 @@ def pairs_of(examples: list[Example]) -> list[str]:
             )
         pairs.append(pair)
     return pairs
-
-
-def _vector(doc: Doc) -> Any:
-    return doc._.bert_vector
-
-
-def _has_vector(doc: Doc) -> bool:
-    return doc._.bert_vector is not None
-
-
-def _similarity(doc: Doc, other: Any) -> float:
-    first, second = np.asarray(doc.vector), np.asarray(other.vector)
-    lengths = np.linalg.norm(first) * np.linalg.norm(second)
-    return float(first @ second / lengths) if lengths else 0.0
 
 
 @Language.factory(
