@@ -21,8 +21,9 @@ def set_vector(doc: Doc, vector: Vectors, as_vector: bool) -> None:
     """
     doc._.bert_vector = vector
     if as_vector:
-        hooks = {"vector": _vector, "has_vector": _has_vector, "similarity": _similarity}
-        doc.user_hooks |= hooks
+        doc.user_hooks["vector"] = _vector
+        doc.user_hooks["has_vector"] = _has_vector
+        doc.user_hooks["similarity"] = _similarity
 
 
 def _vector(doc: Doc) -> Any:
