@@ -19,7 +19,7 @@ from spacy_bert_zh.evaluate import find_vectors
 from spacy_bert_zh.explain import explain
 from spacy_bert_zh.explain.page import Told, render_page
 from spacy_bert_zh.export import export
-from spacy_bert_zh.index import Options, index
+from spacy_bert_zh.index import Options, add_examples, forget_examples, index
 from spacy_bert_zh.index.changing import add, read_entries
 from spacy_bert_zh.serve.why import WhyQuestion, make_why
 from spacy_bert_zh.textcat import Entry, Mixing, Neighbours
@@ -253,6 +253,20 @@ def test_a_text_that_is_there_is_not_added_again(given_files: Path) -> None:
     assert facts["texts"] == len(pipe_of(once).neighbours)
     assert facts["twice"] == 64
     assert pipe_of(once).neighbours.entries == pipe_of(twice).neighbours.entries
+
+
+def test_a_loaded_pipeline_is_told(given_files: Path) -> None:
+    nlp = spacy.load(given_files / "pipeline")
+    add_examples(nlp, ["好吃", "难吃", "太慢"], [["pos"], "neg", "neg"])
+    assert add_examples(nlp, ["难吃", "a b c"], ["neg", "字母"]) == 1
+    assert nlp("a b c").cats["字母"] > 0.5
+    with pytest.raises(BertZhError, match=r"doesn't hold .*没有"):
+        forget_examples(nlp, ["难吃", "没有"])
+    assert len(pipe_of(nlp).neighbours) == 4
+    forget_examples(nlp, ["难吃"])
+    assert [one.text for one in pipe_of(nlp).neighbours.entries] == ["好吃", "太慢", "a b c"]
+    with pytest.raises(BertZhError, match="1 texts with 2 labels"):
+        add_examples(nlp, ["好吃"], ["pos", "neg"])
 
 
 def test_a_new_label_needs_others_beside_it(given_files: Path, tmp_path: Path) -> None:
