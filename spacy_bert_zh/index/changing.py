@@ -141,6 +141,7 @@ def add_examples(
         BertZhError: As `index` does, or there are not as many labels as texts.
 
     Examples:
+        >>> import spacy
         >>> nlp = spacy.load("training/model-best")
         >>> add_examples(nlp, ["配送太慢", "味道不错"], ["neg", "pos"])
         2
