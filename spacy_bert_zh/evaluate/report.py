@@ -16,6 +16,8 @@ from spacy_bert_zh.plots import bars, confusion_heatmap, square, to_svg
 
 PAIRS = 12
 EXAMPLES = 3  # texts for each confused pair
+OPEN_NODES = 100
+"""A tree of more labels is folded up to its tops."""
 
 
 def render_report(
@@ -35,7 +37,32 @@ def render_report(
     template = make_environment("spacy_bert_zh.evaluate").get_template("report.html")
     picture = Markup(draw_history(history)) if history else None
     answers = describe_answers(metrics, predictions, reasons)
+    answers |= {"nodes": describe_nodes(metrics), "open_nodes": OPEN_NODES}
     return template.render(metrics=metrics, history_plot=picture, **answers)
+
+
+def describe_nodes(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """The labels of a tree from top to bottom, each followed by those below it.
+
+    Returns:
+        Each with its ``label`` and ``depth``, how many labels lie ``below`` it, the ``weakest`` of
+        these by F1 (of those that texts have, if any), and how many labels' lists it ``ends``.
+    """
+    nodes = metrics["tree"]["nodes"] if "tree" in metrics else []
+    depths = [*(node["depth"] for node in nodes), 0]
+    found = []
+    for place, node in enumerate(nodes):
+        end = place + 1
+        while end < len(nodes) and depths[end] > node["depth"]:
+            end += 1
+        below = [one["label"] for one in nodes[place + 1 : end]]
+        classes = {label: metrics["classes"][label] for label in below}
+        weakest = min(
+            below, key=lambda one: (not classes[one]["support"], classes[one]["f1"]), default=None
+        )
+        ends = max(0, node["depth"] - depths[place + 1])
+        found.append({**node, "below": len(below), "weakest": weakest, "ends": ends})
+    return found
 
 
 def describe_answers(

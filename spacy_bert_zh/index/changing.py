@@ -12,10 +12,11 @@ from spacy.tokens import Doc
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import find_vectors, read_shards
-from spacy_bert_zh.loading import is_exclusive
+from spacy_bert_zh.loading import find_textcat, is_exclusive
 from spacy_bert_zh.reading import Options, Reject, Row, Source, get_format
 from spacy_bert_zh.textcat import BertTextCat, Entry, Mixing, Neighbours, draw
 from spacy_bert_zh.textcat.neighbours import MOST
+from spacy_bert_zh.trust.fit import own
 from spacy_bert_zh.trust.novelty import fit_gaussians
 from spacy_bert_zh.untrusted import read_text, shorten_text
 
@@ -117,6 +118,49 @@ def add(nlp: Language, pipe: BertTextCat, entries: Sequence[Entry]) -> int:
         pipe.add_label(label)
     pipe.neighbours = _telling(known.extended(entries, vectors))
     return len(entries)
+
+
+def add_examples(
+    nlp: Language,
+    texts: Sequence[str],
+    labels: Sequence[str | Sequence[str]],
+    component: str | None = None,
+) -> int:
+    """Let a loaded pipeline know labelled texts by heart, as `index` does one in a folder.
+
+    Args:
+        nlp: The pipeline, changed in place; save it with ``nlp.to_disk``.
+        texts: The texts.
+        labels: The label of each, or several; others than the pipeline has are added.
+        component: Name of the text classifier, if the pipeline has several.
+
+    Returns:
+        How many texts were taken; one with the same labels is taken once.
+
+    Raises:
+        BertZhError: As `index` does, or there are not as many labels as texts.
+
+    Examples:
+        >>> import spacy
+        >>> nlp = spacy.load("training/model-best")
+        >>> add_examples(nlp, ["配送太慢", "味道不错"], ["neg", "pos"])
+        2
+    """
+    if len(texts) != len(labels):
+        raise BertZhError(f"{len(texts):,} texts with {len(labels):,} labels: give one to each")
+    several = ([one] if isinstance(one, str) else list(one) for one in labels)
+    pairs = zip(texts, several, strict=True)
+    entries = [Entry(text=text, labels=given) for text, given in pairs]
+    return add(nlp, own(find_textcat(nlp, component)), entries)
+
+
+def forget_examples(nlp: Language, texts: Sequence[str], component: str | None = None) -> None:
+    """Take texts out of the index of a loaded pipeline, see `add_examples`.
+
+    Raises:
+        BertZhError: It has no index, or doesn't hold one of them; it then stays as it is.
+    """
+    forget(own(find_textcat(nlp, component)), texts)
 
 
 def _not_there(entries: Sequence[Entry], known: Neighbours | None) -> list[Entry]:

@@ -21,6 +21,8 @@ SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 TEMPERATURES = (0.02, 0.05, 0.1, 0.2)
 FEWEST = 20
 """Texts from which a weight is found."""
+SURE = 2.0
+"""By so many standard errors neighbours must make the texts likelier to have a say."""
 
 
 def weigh(nlp: Language, pipe: BertTextCat, dev: Path) -> dict[str, Any]:
@@ -49,7 +51,7 @@ def weigh(nlp: Language, pipe: BertTextCat, dev: Path) -> dict[str, Any]:
     best = pipe.neighbours = choose(pipe, scores, found, claims, gold)
     mixed = best.mix(scores, best.votes(found, pipe.labels), claims, pipe.labels, exclusive)
     return {
-        "loss": [_loss(one, gold, exclusive) for one in (scores, mixed)],
+        "loss": [round(float(_losses(one, gold, exclusive).mean()), 6) for one in (scores, mixed)],
         "accuracy": [_accuracy(one, gold, exclusive) for one in (scores, mixed)],
     }
 
@@ -59,6 +61,9 @@ def choose(
 ) -> Neighbours:
     """The index with the share and temperature of least negative log likelihood.
 
+    Neighbours have no say (a share of 1) unless the classifier alone is surely worse: by `SURE`
+    standard errors over the texts, and no more often right.
+
     Args:
         pipe: The classifier, with its index.
         scores: What it says alone; shape (texts, labels).
@@ -67,19 +72,26 @@ def choose(
         gold: What is right; shape (texts, labels).
     """
     assert pipe.neighbours is not None
-    best: tuple[float, Neighbours] | None = None
     exclusive = is_exclusive(pipe)
-    for share, temperature in product(SHARES, TEMPERATURES):
-        update = {"share": share, "temperature": temperature}
-        mixing = pipe.neighbours.mixing.model_copy(update=update)
-        tried = replace(pipe.neighbours, mixing=mixing)
-        votes = tried.votes(found, pipe.labels)
-        mixed = tried.mix(scores, votes, claims, pipe.labels, exclusive)
-        loss = _loss(mixed, gold, exclusive)
-        if best is None or loss < best[0]:
-            best = loss, tried
-    assert best is not None
-    return best[1]
+    tried = [
+        replace(pipe.neighbours, mixing=pipe.neighbours.mixing.model_copy(update=update))
+        for update in (
+            {"share": share, "temperature": temperature}
+            for share, temperature in product(SHARES, TEMPERATURES)
+        )
+    ]
+    plain, *_ = mixed = [
+        one.mix(scores, one.votes(found, pipe.labels), claims, pipe.labels, exclusive)
+        for one in tried
+    ]
+    alone, least = _losses(plain, gold, exclusive), _accuracy(plain, gold, exclusive)
+    best, gained = tried[0], 0.0
+    for one, answers in zip(tried, mixed, strict=True):
+        gains = alone - _losses(answers, gold, exclusive)
+        sure = gains.mean() > SURE * gains.std() / len(gains) ** 0.5
+        if sure and gains.mean() > gained and _accuracy(answers, gold, exclusive) >= least:
+            best, gained = one, float(gains.mean())
+    return best
 
 
 def _ask(nlp: Language, pipe: BertTextCat, dev: Path) -> tuple[Any, Any, NDArray[np.bool_]]:
@@ -94,12 +106,13 @@ def _ask(nlp: Language, pipe: BertTextCat, dev: Path) -> tuple[Any, Any, NDArray
     return scores, vectors, gold
 
 
-def _loss(scores: Any, gold: NDArray[np.bool_], exclusive: bool) -> float:
+def _losses(scores: Any, gold: NDArray[np.bool_], exclusive: bool) -> NDArray[np.float64]:
+    """The negative log likelihood of each text; shape (texts,)."""
     sure = np.log(np.clip(scores, 1e-7, 1.0))
     losses = -(sure * gold).sum(axis=1)
     if not exclusive:
         losses -= (np.log(np.clip(1.0 - scores, 1e-7, 1.0)) * ~gold).sum(axis=1)
-    return round(float(losses.mean()), 6)
+    return np.asarray(losses, dtype=np.float64)
 
 
 def _accuracy(scores: Any, gold: NDArray[np.bool_], exclusive: bool) -> float:

@@ -16,26 +16,20 @@ from thinc.api import Model, Optimizer, set_dropout_rate, to_numpy
 from thinc.types import Floats2d
 
 from spacy_bert_zh.errors import BertZhError, wants_memory
-from spacy_bert_zh.retrieve.contrast import contrast
-from spacy_bert_zh.retrieve.measures import first_places
+from spacy_bert_zh.retrieve.objectives import OBJECTIVES
 from spacy_bert_zh.textcat.component import default_backbone
+from spacy_bert_zh.textcat.doc_vectors import set_vector
 from spacy_bert_zh.textcat.space import unit
 from spacy_bert_zh.untrusted import check_msgpack, check_msgpack_file, one_line
 
-PAIR = "pair"
-"""Where in a reference's ``user_data`` the text stands that belongs to its own."""
-
 BATCH = 256
-
-if not Doc.has_extension("bert_vector"):
-    Doc.set_extension("bert_vector", default=None)
 
 
 class BertRetriever(TrainablePipe):
     """Sets ``doc._.bert_vector``, by which texts of one meaning are near each other.
 
-    It learns from pairs, such as a question and another wording of it: each text of a batch has
-    to find its own among all others of the batch (see `contrast`).
+    It learns from pairs, such as a question and another wording of it, from graded pairs or from
+    labels: see `infonce`, `cosent` and `supcon` in `spacy_bert_zh.retrieve.contrast`.
 
     Args:
         vocab: The shared vocabulary.
@@ -43,9 +37,10 @@ class BertRetriever(TrainablePipe):
         name: Name in the pipeline.
         temperature: By which cosines are divided in training.
         as_vector: Whether ``doc.vector`` and ``doc.similarity`` are by this vector.
+        loss: What it learns by: ``infonce``, ``cosent`` or ``supcon``.
 
     Raises:
-        BertZhError: The temperature is out of range.
+        BertZhError: The temperature is out of range, or there is no such loss.
     """
 
     def __init__(
@@ -56,14 +51,18 @@ class BertRetriever(TrainablePipe):
         *,
         temperature: float = 0.05,
         as_vector: bool = False,
+        loss: str = "infonce",
     ) -> None:
         if not 0.0 < temperature <= 1.0:
             raise BertZhError(f"temperature = {temperature} must be in (0, 1]")
+        if loss not in OBJECTIVES:
+            raise BertZhError(f"loss = {loss!r} must be one of {', '.join(OBJECTIVES)}")
         if not model.has_ref("backbone"):
             model.set_ref("backbone", model)  # where whoever wants vectors looks for one
         self.vocab, self.model, self.name = vocab, model, name
         self.cfg: dict[str, Any] = {}
         self.temperature, self.as_vector = temperature, as_vector
+        self.objective = OBJECTIVES[loss]
 
     def initialize(
         self, get_examples: Callable[[], Iterable[Example]], *, nlp: Language | None = None
@@ -71,9 +70,9 @@ class BertRetriever(TrainablePipe):
         """Take over the weights that the config names.
 
         Raises:
-            BertZhError: An example of the corpus has no pair.
+            BertZhError: An example of the corpus lacks what is learnt from.
         """
-        pairs_of(list(islice(get_examples(), 10)))
+        self.objective.further(list(islice(get_examples(), 10)))
         self.model.initialize()
 
     def predict(self, docs: Iterable[Doc]) -> Floats2d:
@@ -84,11 +83,7 @@ class BertRetriever(TrainablePipe):
     def set_annotations(self, docs: Iterable[Doc], scores: Floats2d) -> None:
         """Write each document's vector into ``doc._.bert_vector``, as a NumPy array."""
         for doc, row in zip(docs, to_numpy(scores), strict=True):
-            doc._.bert_vector = row
-            if self.as_vector:
-                doc.user_hooks["vector"] = _vector
-                doc.user_hooks["has_vector"] = _has_vector
-                doc.user_hooks["similarity"] = _similarity
+            set_vector(doc, row, self.as_vector)
 
     def update(
         self,
@@ -98,21 +93,21 @@ class BertRetriever(TrainablePipe):
         sgd: Optimizer | None = None,
         losses: dict[str, float] | None = None,
     ) -> dict[str, float]:
-        """Learn from a batch of pairs.
+        """Learn from a batch.
 
         Raises:
-            BertZhError: An example has no pair.
+            BertZhError: An example lacks what is learnt from.
         """
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
         examples = list(examples)
         validate_examples(examples, "update")
-        texts = [example.predicted.text for example in examples]
-        pairs = pairs_of(examples)
+        further = map(self._as_doc, self.objective.further(examples))
         set_dropout_rate(self.model, drop)
-        docs = [*(example.predicted for example in examples), *map(self._as_doc, pairs)]
+        docs = [*(example.predicted for example in examples), *further]
         vectors, backprop = self.model.begin_update(docs)
-        loss, gradient = contrast(vectors, texts, pairs, self.temperature, self.model.ops.xp)
+        xp = self.model.ops.xp
+        loss, gradient = self.objective.loss(vectors, examples, self.temperature, xp)
         backprop(gradient)
         if sgd is not None:
             self.finish_update(sgd)
@@ -120,14 +115,14 @@ class BertRetriever(TrainablePipe):
         return losses
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, float]:
-        """How often each text's own is the nearest of all, and the mean of 1 / its place."""
+        """How well the vectors fit; see the objectives' `score`."""
         examples = list(examples)
-        queries = np.stack([example.predicted._.bert_vector for example in examples])
-        texts = pairs_of(examples)
-        known = {text: place for place, text in enumerate(dict.fromkeys(texts))}
-        found = np.concatenate(list(self._vectors(list(known))))
-        places = first_places(queries @ found.T, np.asarray([known[text] for text in texts]))
-        return {"pairs_top1": float((places == 1).mean()), "pairs_mrr": float((1 / places).mean())}
+        vectors = np.stack([example.predicted._.bert_vector for example in examples])
+        return self.objective.score(vectors, examples, self._embed)
+
+    def _embed(self, texts: list[str]) -> Any:
+        """Vectors of texts; shape (texts, width)."""
+        return np.concatenate(list(self._vectors(texts)))
 
     def _vectors(self, texts: list[str]) -> Iterator[Any]:
         for start in range(0, len(texts), BATCH):
@@ -176,38 +171,6 @@ def _restored(what: str) -> Iterator[None]:
         raise BertZhError(f"The component {what} can't be read: {one_line(error)}") from error
 
 
-def pairs_of(examples: list[Example]) -> list[str]:
-    """The texts that belong to those of examples.
-
-    Raises:
-        BertZhError: One has none.
-    """
-    pairs = []
-    for example in examples:
-        pair = example.reference.user_data.get(PAIR)
-        if not isinstance(pair, str):
-            raise BertZhError(
-                f"'{example.reference.text[:40]}' has no pair to learn from: read the corpus by "
-                "spacy_bert_zh.pairs.v1, as configs/pairs.cfg does"
-            )
-        pairs.append(pair)
-    return pairs
-
-
-def _vector(doc: Doc) -> Any:
-    return doc._.bert_vector
-
-
-def _has_vector(doc: Doc) -> bool:
-    return doc._.bert_vector is not None
-
-
-def _similarity(doc: Doc, other: Any) -> float:
-    first, second = np.asarray(doc.vector), np.asarray(other.vector)
-    lengths = np.linalg.norm(first) * np.linalg.norm(second)
-    return float(first @ second / lengths) if lengths else 0.0
-
-
 @Language.factory(
     "bert_retriever",
     assigns=["doc._.bert_vector"],
@@ -215,8 +178,12 @@ def _similarity(doc: Doc, other: Any) -> float:
         "model": default_backbone(),
         "temperature": 0.05,
         "as_vector": False,
+        "loss": "infonce",
     },
-    default_score_weights={"pairs_top1": 1.0, "pairs_mrr": None},
+    default_score_weights={
+        "pairs_score": 1.0,
+        **dict.fromkeys(("pairs_top1", "pairs_mrr", "pairs_spearman")),
+    },
 )
 def make_bert_retriever(
     nlp: Language,
@@ -224,6 +191,9 @@ def make_bert_retriever(
     model: Model[list[Doc], Floats2d],
     temperature: float,
     as_vector: bool,
+    loss: str,
 ) -> BertRetriever:
     """Build the component; see `BertRetriever`."""
-    return BertRetriever(nlp.vocab, model, name, temperature=temperature, as_vector=as_vector)
+    return BertRetriever(
+        nlp.vocab, model, name, temperature=temperature, as_vector=as_vector, loss=loss
+    )

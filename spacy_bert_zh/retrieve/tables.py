@@ -1,5 +1,6 @@
 """Tables of questions and answers, of texts and of pairs, in any form that tables come in."""
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,6 +44,21 @@ class Line:
         if not isinstance(value, str):
             raise BertZhError(f"{self.source}: '{column}' holds {value!r:.40}, and not a text")
         return value.strip()
+
+    def number(self, column: str) -> float:
+        """The number in a column.
+
+        Raises:
+            BertZhError: There is none.
+        """
+        value = self.columns.get(column)
+        try:
+            found = float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            found = math.nan
+        if isinstance(value, bool) or not math.isfinite(found):
+            raise BertZhError(f"{self.source}: '{column}' holds {value!r:.40}, and not a number")
+        return found
 
     def several(self, column: str) -> list[str]:
         """The texts in a column: a list of them, or between bars or line breaks."""

@@ -17,10 +17,12 @@ from spacy_bert_zh.textcat.architectures import begin_apart, learns_apart
 from spacy_bert_zh.textcat.cascade import Cascade, answer, check_cascade
 from spacy_bert_zh.textcat.class_weights import ClassWeights
 from spacy_bert_zh.textcat.decision import Rules, decide, given_of
+from spacy_bert_zh.textcat.doc_vectors import set_vector
 from spacy_bert_zh.textcat.head import distances, draw, start
 from spacy_bert_zh.textcat.loss import Loss
 from spacy_bert_zh.textcat.neighbours import NEIGHBOURS, SHOWN, Neighbours
 from spacy_bert_zh.textcat.practice import Backprop, Practice, disagreement, learn
+from spacy_bert_zh.textcat.space import unit
 
 log = logging.getLogger(__name__)
 
@@ -44,14 +46,18 @@ class BertTextCat(Loss):
 
     Attributes:
         practice: How it learns; never saved, the config says it.
+        as_vector: Whether ``doc.vector`` and ``doc.similarity`` are by the BERT's vector, which
+            ``doc._.bert_vector`` then has as well; never saved, the config says it.
     """
 
     practice = Practice()
+    as_vector = False
 
     def configure(self, class_weights: ClassWeights | str, label_smoothing: float) -> None:
         """Check the settings, see `Configurable.configure`."""
         super().configure(class_weights, label_smoothing)
         self._readings, self._distances, self._near = _Found(), _Found(), _Found()
+        self._vectors = _Found()
         self._neighbours: Neighbours | None = None
         self._checked: tuple[Any, Rules | None] = None, None
 
@@ -212,6 +218,11 @@ class BertTextCat(Loss):
         if self.neighbours is not None and reached.vectors is not None:
             scores = self._consistent(self._mix(self.neighbours, scores, read, reached.vectors))
         self._readings.update(zip(read, read.readings, strict=False))
+        if self.as_vector:
+            vectors = reached.vectors
+            if reached is not read:  # n-grams that answered alone gave none
+                vectors = self.model.get_ref("backbone").predict(read)
+            self._vectors.update(zip(read, unit(to_numpy(vectors)), strict=True))
         if self._rules() and reached.vectors is not None:
             found = distances(self.model.get_ref("output_layer"), reached.vectors)
             if found is not None:
@@ -259,6 +270,8 @@ class BertTextCat(Loss):
         for doc, row, chosen in zip(docs, values.tolist(), given, strict=True):
             doc.cats.update(zip(labels, row, strict=True))
             said = dict(self._readings.pop(doc, ()))
+            if (vector := self._vectors.pop(doc, None)) is not None:
+                set_vector(doc, vector, True)
             if near := self._near.pop(doc, None):
                 said[NEIGHBOURS] = [one.as_dict() for one in near]
             if rules and row:

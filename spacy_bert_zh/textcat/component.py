@@ -188,6 +188,7 @@ def default_config(exclusive_classes: bool, threshold: float, scorer: str) -> di
         "r_drop": 0.0,
         "adversarial": None,
         "adversarial_epsilon": 0.1,
+        "as_vector": False,
     }
 
 
@@ -216,8 +217,13 @@ def component_factory(component: type[Component]) -> Callable[..., Component]:
         r_drop: float,
         adversarial: str | None,
         adversarial_epsilon: float,
+        as_vector: bool,
     ) -> Component:
         check_writable(class_weights)
+        if as_vector and not model.has_ref("backbone"):
+            raise BertZhError(
+                f"as_vector = true: '{name}' has no BERT of ours that would give a vector"
+            )
         made = component(
             nlp.vocab,
             model,
@@ -228,6 +234,7 @@ def component_factory(component: type[Component]) -> Callable[..., Component]:
             label_smoothing=label_smoothing,
         )
         made.practice = Practice(r_drop, cast(Any, adversarial), adversarial_epsilon)
+        made.as_vector = as_vector
         return made
 
     return make

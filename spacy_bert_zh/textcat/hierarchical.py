@@ -168,6 +168,7 @@ def make_bert_textcat_hierarchical(
     r_drop: float,
     adversarial: str | None,
     adversarial_epsilon: float,
+    as_vector: bool,
     paths: str,
 ) -> BertHierarchicalTextCategorizer:
     """Make a classifier for labels that are a tree; settings as in `configs/trees.cfg`.
@@ -177,7 +178,8 @@ def make_bert_textcat_hierarchical(
     """
     if paths not in ("several", "one"):
         raise BertZhError(f"paths = {paths!r} must be 'several' or 'one'")
-    settings = (class_weights, label_smoothing, r_drop, adversarial, adversarial_epsilon)
+    practice = (r_drop, adversarial, adversarial_epsilon)
+    settings = (class_weights, label_smoothing, *practice, as_vector)
     made = _make(nlp, name, model, threshold, scorer, *settings)
     made.paths = cast(Paths, paths)
     return made

@@ -12,6 +12,7 @@ from spacy.training import Corpus
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import Predictions, evaluate
 from spacy_bert_zh.evaluate.metrics import measure
+from spacy_bert_zh.evaluate.report import OPEN_NODES, describe_nodes, render_report
 from spacy_bert_zh.evaluate.trees import measure_tree
 from tests.conftest import run_cli, teach
 
@@ -60,6 +61,51 @@ def test_figures_are_those_one_would_count() -> None:
     ]
     low, high = found["intervals"]["hierarchical_f1"]
     assert 0 <= low < 0.8 < high <= 1
+
+
+def test_labels_fold_under_those_above_them() -> None:
+    classes = {
+        label: {"f1": f1, "support": support}
+        for label, f1, support in (("a", 0.9, 9), ("b", 0.8, 5), ("c", 0.0, 0), ("d", 0.7, 2))
+    }
+    levels = (("a", 0), ("b", 1), ("c", 2), ("d", 0))
+    tree = {"nodes": [{"label": label, "depth": depth} for label, depth in levels]}
+    found = describe_nodes({"tree": tree, "classes": classes})
+    assert [(one["below"], one["weakest"], one["ends"]) for one in found] == [
+        (2, "b", 0),  # no text has c
+        (1, "c", 0),
+        (0, None, 2),
+        (0, None, 0),
+    ]
+
+
+@pytest.mark.parametrize("leaves", [OPEN_NODES - 20, OPEN_NODES + 200])
+def test_small_trees_are_open_and_large_ones_folded(leaves: int) -> None:
+    labels = ["体育", *(f"体育/{number}" for number in range(leaves))]
+    gold = np.eye(leaves + 1, dtype=int)
+    gold[:, 0] = 1
+    given = said([], [])
+    predictions = replace(
+        given,
+        labels=labels,
+        gold=gold,
+        predicted=gold,
+        scores=gold.astype(float),
+        known=gold >= 0,
+        excerpts=["好"] * len(gold),
+        lengths=np.ones(len(gold), int),
+    )
+    metrics = {**measure(predictions), "corpus": {"name": "dev", "texts": len(gold)}}
+    told = ("name", "version", "component", "factory", "reads", "thresholds")
+    metrics["pipeline"] = {**dict.fromkeys(told), "exclusive": False, "labels": labels}
+    metrics["pipeline"] |= {"threshold": 0.5, "own_threshold": 0.5}
+    parents = dict.fromkeys(labels[1:], "体育")
+    metrics["tree"] = measure_tree(predictions, parents, metrics["classes"])
+    page = render_report(metrics, predictions)
+    tree = page[page.index('<div class="tree">') : page.index("<h2>Classes</h2>")]
+    assert tree.count("<details") == tree.count("</details>") == 1
+    assert ("<details open>" in tree) == (leaves < OPEN_NODES)
+    assert all(f">{label}<" in tree for label in labels)
 
 
 def test_a_taxonomy_of_other_labels_is_refused() -> None:

@@ -19,7 +19,7 @@ from spacy_bert_zh.evaluate import find_vectors
 from spacy_bert_zh.explain import explain
 from spacy_bert_zh.explain.page import Told, render_page
 from spacy_bert_zh.export import export
-from spacy_bert_zh.index import Options, index
+from spacy_bert_zh.index import Options, add_examples, forget_examples, index
 from spacy_bert_zh.index.changing import add, read_entries
 from spacy_bert_zh.serve.why import WhyQuestion, make_why
 from spacy_bert_zh.textcat import Entry, Mixing, Neighbours
@@ -180,15 +180,22 @@ def test_decisions_are_fitted_to_the_scores_with_neighbours(given_files: Path) -
     assert all(key in doc._.bert_textcat[pipe_of(nlp).name] for doc in nlp.pipe(texts))
 
 
-def test_other_engines_have_it(given_files: Path) -> None:
-    pytest.importorskip("onnx", reason="the extra [onnx-export] is not installed")
-    train, dev = given_files / "train.spacy", given_files / "dev.spacy"
-    index(given_files / "pipeline", given_files / "out", Options(add=train, dev=dev))
-    export(given_files / "out", given_files / "onnx", "onnx")
-    ours, theirs = (spacy.load(given_files / name) for name in ("out", "onnx"))
-    texts = [example.reference.text for example in make_examples(ours, 40, seed=4)]
+@pytest.mark.parametrize(
+    ("engine", "package", "extra"),
+    [("onnx", "onnx", "onnx-export"), ("tensorflow", "tensorflow", "tensorflow")],
+)
+def test_other_engines_have_it(engine: Any, package: str, extra: str, given_files: Path) -> None:
+    pytest.importorskip(package, reason=f"the extra [{extra}] is not installed")
+    train, dev, new = (given_files / name for name in ("train.spacy", "dev.spacy", "new.jsonl"))
+    rows = [{"text": text, "label": "字母"} for text in ("a b", "b a c", "c d")]
+    new.write_text("\n".join(map(json.dumps, rows)) + "\n", "utf-8")
+    index(given_files / "pipeline", given_files / "first", Options(add=train, dev=dev))
+    index(given_files / "first", given_files / "out", Options(add=new))
+    export(given_files / "out", given_files / "other", engine)
+    ours, theirs = (spacy.load(given_files / name) for name in ("out", "other"))
+    texts = [example.reference.text for example in make_examples(ours, 40, seed=4)] + ["a b c"]
     np.testing.assert_allclose(cats(theirs, texts), cats(ours, texts), atol=1e-5)
-    assert len(pipe_of(theirs).neighbours) == 63
+    assert len(pipe_of(theirs).neighbours) == 66 and "字母" in pipe_of(theirs).labels
 
 
 def test_training_makes_an_index_void(given_files: Path, caplog: Any) -> None:
@@ -246,6 +253,20 @@ def test_a_text_that_is_there_is_not_added_again(given_files: Path) -> None:
     assert facts["texts"] == len(pipe_of(once).neighbours)
     assert facts["twice"] == 64
     assert pipe_of(once).neighbours.entries == pipe_of(twice).neighbours.entries
+
+
+def test_a_loaded_pipeline_is_told(given_files: Path) -> None:
+    nlp = spacy.load(given_files / "pipeline")
+    add_examples(nlp, ["好吃", "难吃", "太慢"], [["pos"], "neg", "neg"])
+    assert add_examples(nlp, ["难吃", "a b c"], ["neg", "字母"]) == 1
+    assert nlp("a b c").cats["字母"] > 0.5
+    with pytest.raises(BertZhError, match=r"doesn't hold .*没有"):
+        forget_examples(nlp, ["难吃", "没有"])
+    assert len(pipe_of(nlp).neighbours) == 4
+    forget_examples(nlp, ["难吃"])
+    assert [one.text for one in pipe_of(nlp).neighbours.entries] == ["好吃", "太慢", "a b c"]
+    with pytest.raises(BertZhError, match="1 texts with 2 labels"):
+        add_examples(nlp, ["好吃"], ["pos", "neg"])
 
 
 def test_a_new_label_needs_others_beside_it(given_files: Path, tmp_path: Path) -> None:

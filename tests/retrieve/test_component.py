@@ -13,7 +13,7 @@ from spacy.training import Example
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.loading import load_pipeline
-from spacy_bert_zh.retrieve.contrast import contrast
+from spacy_bert_zh.retrieve.contrast import cosent, infonce, supcon
 from spacy_bert_zh.retrieve.pairs import build_pairs_v1
 from spacy_bert_zh.train import train
 from tests.conftest import REPOSITORY, TORCH
@@ -42,7 +42,7 @@ def test_the_loss_is_cross_entropy_in_both_directions() -> None:
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(12, 5)).astype(np.float32)
     texts, pairs = list("abcdea"), list("uvwxyz")
-    loss, gradient = contrast(rows, texts, pairs, 0.2, np)
+    loss, gradient = infonce(rows, texts, pairs, 0.2, np)
 
     vectors = torch.tensor(rows, requires_grad=True)
     units = torch.nn.functional.normalize(vectors)
@@ -55,6 +55,86 @@ def test_the_loss_is_cross_entropy_in_both_directions() -> None:
     expected.backward()
     assert loss == pytest.approx(expected.item(), rel=1e-5)
     np.testing.assert_allclose(gradient, vectors.grad, atol=1e-6)
+
+
+def test_the_loss_of_labels_is_that_of_khosla() -> None:
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(6, 5)).astype(np.float32)
+    labels, texts = np.asarray([0, 0, 1, 0, 1, 2]), list("abcdef")
+    loss, gradient = supcon(rows, texts, labels[:, None] == labels[None, :], 0.2, np)
+
+    vectors = torch.tensor(rows, requires_grad=True)
+    units = torch.nn.functional.normalize(vectors)
+    terms = []
+    for one in range(5):  # the last has none of its label
+        others = [other for other in range(6) if other != one]
+        logits = units[one] @ units[others].T / 0.2
+        own = [n for n, other in enumerate(others) if labels[other] == labels[one]]
+        terms.append(-torch.log_softmax(logits, 0)[own].mean())
+    expected = torch.stack(terms).mean()
+    expected.backward()
+    assert loss == pytest.approx(expected.item(), rel=1e-5)
+    np.testing.assert_allclose(gradient, vectors.grad, atol=1e-6)
+
+
+def test_what_can_not_be_told_apart_teaches_nothing() -> None:
+    rows = np.random.default_rng(3).normal(size=(4, 5)).astype(np.float32)
+    for alike in (np.ones((4, 4), bool), np.eye(4, dtype=bool)):
+        loss, gradient = supcon(rows, ["同"] * 4, alike, 0.2, np)
+        assert loss == 0.0 and not gradient.any()
+    loss, gradient = cosent(rows, [0.5, 0.5], 0.2, np)
+    assert loss == 0.0 and not gradient.any()
+
+
+def test_the_loss_of_graded_pairs_is_that_of_cosent() -> None:
+    rng = np.random.default_rng(2)
+    rows, grades = rng.normal(size=(10, 5)).astype(np.float32), [3, 1, 2, 1, 0]
+    loss, gradient = cosent(rows, grades, 0.1, np)
+
+    vectors = torch.tensor(rows, requires_grad=True)
+    units = torch.nn.functional.normalize(vectors)
+    cosines = (units[:5] * units[5:]).sum(1)
+    terms = [
+        torch.exp((cosines[less] - cosines[more]) / 0.1)
+        for more in range(5)
+        for less in range(5)
+        if grades[more] > grades[less]
+    ]
+    expected = torch.log(1 + torch.stack(terms).sum())
+    expected.backward()
+    assert loss == pytest.approx(expected.item(), rel=1e-4)
+    np.testing.assert_allclose(gradient, vectors.grad, atol=1e-5)
+
+
+def test_labels_are_learnt(make: Callable[..., Language], corpus: Path) -> None:
+    nlp = make(loss="supcon")
+    given = list(build_pairs_v1(corpus / "train", limit=120)(nlp))
+    optimizer = nlp.initialize(lambda: given)
+    optimizer.learn_rate = 0.01
+    before = nlp.evaluate(given)
+    for _ in range(3):
+        for start in range(0, len(given), 40):
+            nlp.update(given[start : start + 40], sgd=optimizer)
+    after = nlp.evaluate(given)
+    assert after["pairs_mrr"] > before["pairs_mrr"]
+    assert after["pairs_score"] == after["pairs_top1"] > 0.9
+
+
+def test_grades_are_learnt(make: Callable[..., Language], tmp_path: Path) -> None:
+    nlp = make(loss="cosent")
+    rows = [{"question": text, "answer": pair, "grade": "0.9"} for text, pair in PAIRS]
+    rows += [
+        {"question": text, "answer": other, "grade": 0}
+        for (text, _), (_, other) in zip(PAIRS, PAIRS[7:] + PAIRS[:7], strict=True)
+    ]
+    table = write(tmp_path / "graded.jsonl", rows)
+    given = list(build_pairs_v1(table, grade="grade")(nlp))
+    optimizer = nlp.initialize(lambda: given)
+    optimizer.learn_rate = 0.01
+    before = nlp.evaluate(given)["pairs_spearman"]
+    for _ in range(6):
+        nlp.update(given, sgd=optimizer)
+    assert nlp.evaluate(given)["pairs_spearman"] > before + 0.1
 
 
 def test_pairs_are_learnt(make: Callable[..., Language], tmp_path: Path) -> None:
@@ -125,6 +205,15 @@ def test_what_can_not_be_learnt_from(make: Callable[..., Language], tmp_path: Pa
         nlp.initialize(lambda: alone)
     with pytest.raises(BertZhError, match="temperature = 0"):
         make(temperature=0.0)
+    with pytest.raises(BertZhError, match="loss = 'triplet' must be one of infonce, supcon"):
+        make(loss="triplet")
+    with pytest.raises(BertZhError, match="'好吃' has no label to learn from"):
+        make(loss="supcon").initialize(lambda: alone)
+    graded = make(loss="cosent")
+    with pytest.raises(BertZhError, match="has no grade to learn from"):
+        graded.initialize(lambda: examples(graded, tmp_path))
+    with pytest.raises(BertZhError, match=r"pairs.jsonl:1: 'answer' holds '.*', and not a number"):
+        list(build_pairs_v1(tmp_path / "pairs.jsonl", grade="answer")(nlp))
     with pytest.raises(BertZhError, match="No table of pairs"):
         build_pairs_v1(tmp_path / "nothing.csv")
     table = tmp_path / "table.csv"
