@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from spacy_bert_zh.audit.dynamics import EPOCHS, Dynamics, follow
 from spacy_bert_zh.audit.oddities import nearness, shortcuts
 from spacy_bert_zh.audit.options import Options
-from spacy_bert_zh.audit.scores import make_features, score_rows
+from spacy_bert_zh.audit.scores import judge, make_features
 from spacy_bert_zh.audit.wrong import agreement, estimate_wrong, rank
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import read_shards
@@ -48,8 +48,7 @@ def look(rows: Rows, fixes: Fixes | None, options: Options) -> Found:
     if options.model:
         scores = read_complete(options.model, rows)
     else:
-        groups = group(len(rows.texts), pairs)
-        scores = score_rows(rows, features, groups, options.folds, options.seed)
+        scores = judge(rows, features, group(len(rows.texts), pairs), options)
     sure, better = rank(rows.gold, scores, rows.exclusive)
     decided = np.array([bool(fixes and fixes.of(text)) for text in rows.texts])
     estimate, confused = estimate_wrong(rows, scores)
@@ -67,6 +66,7 @@ def look(rows: Rows, fixes: Fixes | None, options: Options) -> Found:
             "decided": int(decided.sum()),
         },
         "model": options.model.resolve().name if options.model else None,
+        "vectors": options.vectors,
         "agreed": agreement(rows.gold, scores, rows.exclusive),
         "estimated_wrong": estimate,
         "confused": confused,

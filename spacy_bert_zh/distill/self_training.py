@@ -34,6 +34,7 @@ from spacy_bert_zh.reading import Options
 from spacy_bert_zh.train import corpus_paths, hold, train
 
 TEACHER = "teacher"
+STEPS = ("training.optimizer.learn_rate.total_steps", "training.max_steps")
 
 # Chosen on NLPCC-2017, 16 labels a class: see docs/training.md.
 SHARPNESS = 2.0
@@ -64,7 +65,7 @@ def self_train(
         unlabelled: File or folder of texts; those of the config's corpora are left out.
         options: How to read them; None takes lines of text.
         use_gpu: GPU id; -1 is the CPU.
-        overrides: Config values by dotted name; numbers of steps hold for both trainings.
+        overrides: Config values by dotted name; a number of steps is that of the second training.
         resume: Go on with a run that was cut off.
         force: Be content with a pipeline that learnt nothing.
         minutes: About how long both trainings may take at most; 0 doesn't limit.
@@ -90,9 +91,8 @@ def self_train(
     if not _is(teacher, run):
         remove(teacher / RUN)
         msg.divider("Learning from labels")
-        train(
-            config_path, teacher, overrides=overrides, resume=resume, minutes=minutes / 4, **given
-        )
+        own = {setting: value for setting, value in overrides.items() if setting not in STEPS}
+        train(config_path, teacher, overrides=own, resume=resume, minutes=minutes / 4, **given)
         with whole(teacher / RUN) as part:
             part.write_text(run, "utf-8")
     choose_device(use_gpu)

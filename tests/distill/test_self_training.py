@@ -28,7 +28,7 @@ def given(corpus: Path, checkpoint: Path) -> dict[str, Any]:
         "paths.labels": str(corpus / "labels.json"),
         "paths.weights": str(checkpoint),
         "components.bert_textcat.model.backbone.max_length": 48,
-        "training.max_steps": 40,
+        "training.optimizer.learn_rate.total_steps": 40,
         "training.optimizer.learn_rate.initial_rate": 5e-3,
     }
 
