@@ -69,6 +69,26 @@ def test_the_map_tells_wrong_rows_from_others(tmp_path: Path) -> None:
     assert "<svg" in page and "Ambiguous rows" in page
 
 
+def test_vectors_have_a_say(tmp_path: Path) -> None:
+    given, wrong = spoilt()
+    corpus = make(tmp_path, given[:150])
+    plain, both = (
+        audit(corpus, tmp_path / name, Options(vectors=vectors))
+        for name, vectors in (("plain", False), ("both", True))
+    )
+    assert both["vectors"] and not plain["vectors"]
+    sure = [
+        [row["sure"] for row in read(tmp_path / name / "audit.jsonl")] for name in ("plain", "both")
+    ]
+    assert sure[0] != sure[1]
+    few = wrong & {text for text, _ in given[:150]}
+    first = read(tmp_path / "both" / "audit.jsonl")[: len(few)]
+    assert len({row["text"] for row in first} & few) >= 0.8 * len(few)
+    assert "a BERT's vectors" in (tmp_path / "both" / "audit.html").read_text("utf-8")
+    with pytest.raises(BertZhError, match="--vectors goes with n-grams"):
+        Options(vectors=True, model=tmp_path)
+
+
 def test_decisions_change_the_corpus_and_are_not_asked_again(tmp_path: Path) -> None:
     given, _ = spoilt()
     audit(make(tmp_path, given), tmp_path / "out")
