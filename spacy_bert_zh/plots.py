@@ -231,7 +231,7 @@ def density(points: Sequence[tuple[float, float]], x: str, y: str) -> Figure:
     axes.set_title(y, loc="left", fontsize=FONT_SIZE)
     axes.spines[["top", "right"]].set_visible(False)
     bar = figure.colorbar(cells, ax=axes, format=EngFormatter(sep=""))
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.set_title("rows", loc="left", fontsize=FONT_SIZE)
     return figure
 

@@ -86,7 +86,8 @@ def self_train(
         check_apart(made, read)
     with hold(output, read):
         pass  # nobody waits for the teacher to be refused then
-    began, given = time.monotonic(), {"use_gpu": use_gpu, "force": force}
+    began = time.monotonic()
+    given: dict[str, Any] = {"use_gpu": use_gpu, "force": force}
     run = fingerprint((config_path.read_text("utf-8"), overrides), [texts, dev])
     if not _is(teacher, run):
         remove(teacher / RUN)
