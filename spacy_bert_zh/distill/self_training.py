@@ -27,6 +27,7 @@ from spacy_bert_zh.distill.scores import (
     read_unlabelled,
     stating,
 )
+from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import read_shards
 from spacy_bert_zh.files import check_apart, fingerprint, remove, whole, workshop
 from spacy_bert_zh.loading import use_gpu as choose_device
@@ -36,7 +37,7 @@ from spacy_bert_zh.train import corpus_paths, hold, train
 TEACHER = "teacher"
 STEPS = ("training.optimizer.learn_rate.total_steps", "training.max_steps")
 
-# Chosen on NLPCC-2017, 16 labels a class: see docs/training.md.
+# Chosen on NLPCC-2017, 16 labels a class: see docs/unlabelled.md.
 SHARPNESS = 2.0
 LABELLED = 1 / 6
 """Share of the labelled texts in what is learnt: few of them are repeated."""
@@ -106,6 +107,8 @@ def self_train(
     ):
         msg.divider("Learning from texts without labels")
         count = keep_scores(loaded, pool, shards)
+        if not count:
+            raise BertZhError(f"--unlabelled {unlabelled} has no text that the corpora don't have")
         times = _repeat(texts, count, shards)
         msg.info(f"{count:,} texts with pseudo-labels in {scores}, those with labels {times} times")
         note = {"texts": count, "sharpness": SHARPNESS, "labelled_times": times}
