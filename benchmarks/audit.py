@@ -1,9 +1,11 @@
 """Whether `audit` finds wrong labels, where a tenth are changed to a class confused with theirs.
 
     python benchmarks/audit.py CORPUS/train CORPUS/dev
+    python benchmarks/audit.py CORPUS/train CORPUS/dev --vectors
 
 The classes are drawn from an out-of-fold confusion matrix of the clean labels, in proportion. What
-is regained is the accuracy on dev of a linear SVM, once the likeliest rows have their labels back.
+is regained is the accuracy on dev of a linear SVM, once the likeliest rows have their labels back;
+beside it what it would be, had as many changed labels come back that were drawn by chance.
 """
 
 import time
@@ -17,7 +19,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import average_precision_score
 from sklearn.svm import LinearSVC
 
-from spacy_bert_zh.audit.scores import make_features, score_rows
+from spacy_bert_zh.audit import Options
+from spacy_bert_zh.audit.scores import judge, make_features
 from spacy_bert_zh.audit.wrong import rank
 from spacy_bert_zh.folds import Rows, near_groups, read_rows
 
@@ -30,6 +33,7 @@ def main(
     share: Annotated[float, typer.Option(help="Of the labels that are changed.")] = 0.1,
     reviewed: Annotated[float, typer.Option(help="Of the rows, the likeliest first.")] = 0.12,
     limit: Annotated[int, typer.Option(help="Rows at most; 0 takes all.")] = 0,
+    vectors: Annotated[bool, typer.Option(help="Score by the BERT's vectors, too.")] = False,
     seed: int = 0,
 ) -> None:
     """Print a table in Markdown."""
@@ -38,27 +42,30 @@ def main(
         clean = replace(clean, texts=clean.texts[:limit], gold=clean.gold[:limit])
     dirty, changed = _spoil(clean, share, seed)
     began = time.monotonic()
-    sure, _ = _rank(dirty)
+    sure, _ = _rank(dirty, vectors)
     seconds = time.monotonic() - began
     first = np.argsort(-sure)[: int(reviewed * len(sure))]
     mended = dirty.gold.copy()
     mended[first] = clean.gold[first]
-    before, spoilt, after = (
-        _accuracy(clean, gold, judged) for gold in (clean.gold, dirty.gold, mended)
+    found = changed[first].sum()
+    drawn = np.random.default_rng(seed).permutation(np.flatnonzero(changed))[:found]
+    lucky = dirty.gold.copy()
+    lucky[drawn] = clean.gold[drawn]
+    before, spoilt, after, by_chance = (
+        _accuracy(clean, gold, judged) for gold in (clean.gold, dirty.gold, mended, lucky)
     )
     print(f"{len(sure):,} rows, {changed.sum():,} labels changed\n\n| | |\n| --- | ---: |")
     print(f"| area under precision-recall | {average_precision_score(changed, sure):.3f} |")
-    print(
-        f"| of these among the first {reviewed:.0%} | {changed[first].sum() / changed.sum():.1%} |"
-    )
+    print(f"| of these among the first {reviewed:.0%} | {found / changed.sum():.1%} |")
     print(f"| accuracy clean, spoilt, mended | {before:.4f}, {spoilt:.4f}, {after:.4f} |")
     print(f"| regained | {(after - spoilt) / (before - spoilt):.1%} |")
+    print(f"| … by as many changed labels | {(by_chance - spoilt) / (before - spoilt):.1%} |")
     print(f"| seconds for duplicates, folds and scores | {seconds:.0f} |", flush=True)
 
 
-def _rank(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+def _rank(rows: Rows, vectors: bool = False) -> tuple[np.ndarray, np.ndarray]:
     groups = near_groups(rows.texts)
-    scores = score_rows(rows, make_features(rows.texts), groups, FOLDS, 0)
+    scores = judge(rows, make_features(rows.texts), groups, Options(vectors=vectors, folds=FOLDS))
     return rank(rows.gold, scores, rows.exclusive)[0], scores
 
 

@@ -18,7 +18,7 @@ from spacy_bert_zh.errors import missing_extra
 try:
     import matplotlib
     from matplotlib.axes import Axes
-    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter
 except ImportError:
@@ -200,6 +200,39 @@ def square(points: Sequence[tuple[float, float]], x: str, y: str, diagonal: bool
     axes.set_xlabel(x)
     axes.set_title(y, loc="left", fontsize=FONT_SIZE)
     axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+@matplotlib.rc_context(STYLE)
+def density(points: Sequence[tuple[float, float]], x: str, y: str) -> Figure:
+    """Draw how many points stand where, in hexagons: as many bytes for a million as for a hundred.
+
+    Args:
+        points: From 0 on across, from 0 to 1 upwards.
+        x: What the horizontal axis measures.
+        y: What the vertical axis measures.
+    """
+    figure, axes = _axes(5, 3.6, left=0.6, bottom=0.5, right=0.9)
+    across, upwards = zip(*points, strict=True)
+    end = np.ceil(10 * max(across) + 0.1) / 10
+    cells = axes.hexbin(
+        across,
+        upwards,
+        gridsize=(40, 16),
+        extent=(0, end, 0, 1),
+        mincnt=1,
+        norm=LogNorm(vmin=0.5, vmax=max(len(points) / 20, 10)),  # 1 is not yet the page's colour
+        cmap=_colours(),
+        linewidths=0.1,
+    )
+    axes.set_xlim(0, end)
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_xlabel(x)
+    axes.set_title(y, loc="left", fontsize=FONT_SIZE)
+    axes.spines[["top", "right"]].set_visible(False)
+    bar = figure.colorbar(cells, ax=axes, format=EngFormatter(sep=""))
+    bar.outline.set_visible(False)
+    bar.ax.set_title("rows", loc="left", fontsize=FONT_SIZE)
     return figure
 
 

@@ -1,14 +1,15 @@
 """What is odd about a corpus: everything that an audit tells."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spacy_bert_zh.audit.dynamics import EPOCHS, Dynamics, follow
 from spacy_bert_zh.audit.oddities import nearness, shortcuts
 from spacy_bert_zh.audit.options import Options
-from spacy_bert_zh.audit.scores import make_features, score_rows
+from spacy_bert_zh.audit.scores import judge, make_features
 from spacy_bert_zh.audit.wrong import agreement, estimate_wrong, rank
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import read_shards
@@ -20,27 +21,43 @@ FEW = 10
 """A label with fewer rows can hardly be learnt."""
 ACCIDENT = 3
 """With fewer than these and others having a hundred times as many, it is hardly meant."""
+SHOWN = 50
+"""Hard and ambiguous rows among the findings; the map has all."""
 FAR = 0.05
 """A text whose nearest others are less alike than this is like none."""
 
 
-def look(
-    rows: Rows, fixes: Fixes | None, options: Options
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """All findings, and the rows that may be wrong, the likeliest first."""
+class Found(NamedTuple):
+    """What an audit has found.
+
+    Attributes:
+        findings: The content of ``audit.json``.
+        wrong: Rows that may be wrong, the likeliest first.
+        learning: All rows, with where they stand on the map.
+    """
+
+    findings: dict[str, Any]
+    wrong: list[dict[str, Any]]
+    learning: list[dict[str, Any]]
+
+
+def look(rows: Rows, fixes: Fixes | None, options: Options) -> Found:
+    """Look through a corpus for all that is odd about it."""
     pairs = near_pairs(rows.texts)
     features = make_features(rows.texts)
     if options.model:
         scores = read_complete(options.model, rows)
     else:
-        groups = group(len(rows.texts), pairs)
-        scores = score_rows(rows, features, groups, options.folds, options.seed)
+        scores = judge(rows, features, group(len(rows.texts), pairs), options)
     sure, better = rank(rows.gold, scores, rows.exclusive)
     decided = np.array([bool(fixes and fixes.of(text)) for text in rows.texts])
     estimate, confused = estimate_wrong(rows, scores)
     twins = _contradictory(rows, pairs, decided)
     near = nearness(features)
     far = [int(i) for i in np.argsort(near, kind="stable") if near[i] < FAR and not decided[i]]
+    dynamics = follow(rows, features, options.seed)
+    learning = _learning(rows, dynamics)
+    undecided = [row for row, is_decided in zip(learning, decided, strict=True) if not is_decided]
     found = {
         "corpus": {
             "rows": len(rows.texts),
@@ -49,6 +66,7 @@ def look(
             "decided": int(decided.sum()),
         },
         "model": options.model.resolve().name if options.model else None,
+        "vectors": options.vectors,
         "agreed": agreement(rows.gold, scores, rows.exclusive),
         "estimated_wrong": estimate,
         "confused": confused,
@@ -57,9 +75,14 @@ def look(
         "outliers": [{**_row(rows, i), "near": float(near[i])} for i in far],
         "leaks": _leaks(rows, options.dev) if options.dev else None,
         "shortcuts": shortcuts(rows),
+        "learning": {
+            "epochs": EPOCHS,
+            "hard": sorted(undecided, key=lambda row: row["confidence"])[:SHOWN],
+            "ambiguous": sorted(undecided, key=lambda row: -row["variability"])[:SHOWN],
+        },
     }
     twin_rows = {pair[f"row_{side}"] for pair in twins for side in ("a", "b")}
-    return found, _wrong(rows, sure, better, decided, twin_rows)
+    return Found(found, _wrong(rows, sure, better, decided, twin_rows), learning)
 
 
 def _wrong(
@@ -81,6 +104,17 @@ def _wrong(
             row = {"text": rows.texts[i], "action": None, **given, "why": "; ".join(why)}
             found.append({**row, "sure": round(float(sure[i]), 4), **_place(rows, i)})
     return found
+
+
+def _learning(rows: Rows, dynamics: Dynamics) -> list[dict[str, Any]]:
+    return [
+        {
+            **_row(rows, i),
+            "confidence": round(float(dynamics.confidence[i]), 4),
+            "variability": round(float(dynamics.variability[i]), 4),
+        }
+        for i in range(len(rows.texts))
+    ]
 
 
 def _row(rows: Rows, i: int) -> dict[str, Any]:

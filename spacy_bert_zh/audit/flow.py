@@ -42,14 +42,15 @@ def audit(corpus: Path, output: Path, options: Options | None = None) -> dict[st
     with owned(output, "audit", inputs) as folder:
         fixes = Fixes(options.fixes) if options.fixes else None
         rows = read_rows(corpus, options.folds)
-        found, wrong = look(rows, fixes, options)
+        found, wrong, learning = look(rows, fixes, options)
         found = {"corpus": {"name": _name(corpus), **found.pop("corpus")}, **found}
         folder.mkdir()
-        lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in wrong)
-        (folder / "audit.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
+        for name, listed in (("audit.jsonl", wrong), ("map.jsonl", learning)):
+            lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in listed)
+            (folder / name).write_text("".join(f"{line}\n" for line in lines), "utf-8")
         text = json.dumps(found, ensure_ascii=False, indent=2, allow_nan=False)
         (folder / "audit.json").write_text(text + "\n", "utf-8")
-        (folder / "audit.html").write_text(render_page(found, wrong), "utf-8")
+        (folder / "audit.html").write_text(render_page(found, wrong, learning), "utf-8")
     return found
 
 

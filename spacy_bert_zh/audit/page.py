@@ -12,17 +12,28 @@ WEAK = 0.7
 EXCERPT = 160
 
 
-def render_page(found: dict[str, Any], wrong: list[dict[str, Any]]) -> str:
+def render_page(
+    found: dict[str, Any], wrong: list[dict[str, Any]], learning: list[dict[str, Any]]
+) -> str:
     """Render the HTML page; texts, labels and names in it are escaped.
 
     Args:
         found: The content of ``audit.json``.
         wrong: The lines of ``audit.jsonl``.
+        learning: The lines of ``map.jsonl``.
     """
+    from markupsafe import Markup
+
+    from spacy_bert_zh.plots import density, to_svg
+
+    points = [(row["variability"], row["confidence"]) for row in learning]
+    picture = to_svg(density(points, "variability of the label's score", "confidence: its mean"))
     environment = make_environment("spacy_bert_zh.audit")
     environment.filters |= {"names": _names, "excerpt": _excerpt}
     template = environment.get_template("audit.html")
-    return template.render(found=found, wrong=wrong, most=MOST, judge=judge(found))
+    return template.render(
+        found=found, wrong=wrong, most=MOST, judge=judge(found), picture=Markup(picture)
+    )
 
 
 def lines(found: dict[str, Any]) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """``distill``: teachers say what they think of texts, once; a student learns to say the same."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -14,12 +13,15 @@ from wasabi import msg
 
 from spacy_bert_zh.distill.objective import make_objective
 from spacy_bert_zh.distill.scores import (
+    RUN,
+    SCORES,
     SHARD,
     Teachers,
     keep_scores,
     load_teachers,
     read_corpus,
     read_unlabelled,
+    stating,
 )
 from spacy_bert_zh.distill.students import (
     Student,
@@ -28,12 +30,10 @@ from spacy_bert_zh.distill.students import (
     student_of,
 )
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.files import check_apart, fingerprint, remove, scratch, whole, workshop
+from spacy_bert_zh.files import check_apart, fingerprint, scratch, workshop
 from spacy_bert_zh.loading import use_gpu as choose_device
 from spacy_bert_zh.reading import Options
 from spacy_bert_zh.train import hold, train
-
-SCORES, RUN = "scores", "run"
 
 
 def distill(
@@ -110,7 +110,7 @@ def distill(
     with (
         workshop(scores, "distill", RUN, f"*{FILE_TYPE}") as shards,
         scratch(scores) as room,
-        _stating(shards, run) as asked_before,
+        stating(shards, run) as asked_before,
     ):
         made = make_student(student, loaded, room)
         msg.info(f"{keep_scores(loaded, texts, shards):,} texts with their scores in {scores}")
@@ -141,23 +141,6 @@ def _split(corpus: Path, name: str) -> Path:
 def _place(path: Path) -> Path:
     """Where a pipeline is that may be an installed one."""
     return get_package_path(str(path)) if is_package(str(path)) else path
-
-
-@contextmanager
-def _stating(shards: Path, run: str) -> Iterator[bool]:
-    """Have the folder hold scores of this run alone; yields whether it did before."""
-    stated = shards / RUN
-    same = stated.exists() and stated.read_text("utf-8") == run
-    if not same:
-        for path in shards.glob(f"*{FILE_TYPE}"):
-            remove(path)
-        with whole(stated) as path:
-            path.write_text(run, "utf-8")
-    try:
-        yield same
-    finally:
-        if not any(shards.glob(f"*{FILE_TYPE}")):
-            remove(stated)
 
 
 def _prepare(

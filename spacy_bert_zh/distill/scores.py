@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
@@ -14,10 +16,10 @@ from spacy.util import minibatch
 from tqdm import tqdm
 from wasabi import msg
 
-from spacy_bert_zh.distill.objective import GOLD
+from spacy_bert_zh.distill.objective import GOLD, soften
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import read_shards
-from spacy_bert_zh.files import whole
+from spacy_bert_zh.files import remove, whole
 from spacy_bert_zh.loading import (
     Answer,
     answer_all,
@@ -29,6 +31,8 @@ from spacy_bert_zh.loading import (
 )
 from spacy_bert_zh.reading import STDIN, Options, Row, Source, fault, get_format
 
+SCORES, RUN = "scores", "run"
+"""The folder for what teachers say, and the file in it that tells which run it is of."""
 SHARD = 5_000
 """Texts of a shard."""
 
@@ -48,11 +52,13 @@ class Teachers:
         pipelines: Each with one text classifier.
         labels: Of all of them, in the order of the first.
         exclusive: Whether the labels exclude each other.
+        sharpness: What the logits of the mean are multiplied by.
     """
 
     pipelines: list[Language]
     labels: list[str]
     exclusive: bool
+    sharpness: float = 1.0
 
     def ask(self, texts: Sequence[str]) -> list[dict[str, float] | None]:
         """The mean of the scores of each text, by label; None where a teacher has no answer."""
@@ -62,8 +68,12 @@ class Teachers:
     def _mean(self, said: Sequence[Answer | None]) -> dict[str, float] | None:
         rows = [answer.scores for answer in said if answer is not None]
         mean = {label: sum(row[label] for row in rows) / len(said) for label in self.labels}
-        whole = len(rows) == len(said) and all(map(math.isfinite, mean.values()))
-        return mean if whole else None
+        if len(rows) < len(said) or not all(map(math.isfinite, mean.values())):
+            return None
+        if self.sharpness == 1.0:
+            return mean
+        sharp = soften(np.array([[*mean.values()]]), 1.0 / self.sharpness, self.exclusive)
+        return dict(zip(self.labels, sharp[0].tolist(), strict=True))
 
 
 def load_teachers(names: Sequence[str], component: str | None) -> Teachers:
@@ -128,8 +138,8 @@ def read_corpus(corpus: Path, teachers: Teachers) -> Iterator[Text]:
         raise BertZhError(f"{corpus} holds no text: make a corpus with 'convert'")
 
 
-def read_unlabelled(source: Path, options: Options, dev: Path) -> Iterator[Text]:
-    """Texts without labels, but for those of the dev corpus, which would no longer tell anything.
+def read_unlabelled(source: Path, options: Options, *known: Path) -> Iterator[Text]:
+    """Texts without labels, but for those of corpora, such as dev, that would tell nothing then.
 
     Raises:
         BertZhError: There is no file of the format.
@@ -139,11 +149,14 @@ def read_unlabelled(source: Path, options: Options, dev: Path) -> Iterator[Text]
         raise BertZhError("--unlabelled -: what was read can't be read again: name a file")
     if not files:
         raise BertZhError(f"No file of the format {options.format} in {source}")
-    return _read_files(files, source, options, dev)
+    return _read_files(files, source, options, known)
 
 
-def _read_files(files: list[Path], source: Path, options: Options, dev: Path) -> Iterator[Text]:
-    held_out = {doc.text for doc in read_shards(spacy.blank("zh"), dev)}
+def _read_files(
+    files: list[Path], source: Path, options: Options, known: Sequence[Path]
+) -> Iterator[Text]:
+    nlp = spacy.blank("zh")
+    held_out = {doc.text for corpus in known for doc in read_shards(nlp, corpus)}
     left, same = 0, 0
     read = get_format(options.format).read
     for file in files:
@@ -156,7 +169,8 @@ def _read_files(files: list[Path], source: Path, options: Options, dev: Path) ->
                 yield Text(row.text, None)
     if left or same:
         msg.info(
-            f"{source}: {left:,} rows without a usable text and {same:,} texts of {dev} left out"
+            f"{source}: {left:,} rows without a usable text and {same:,} texts of "
+            f"{', '.join(map(str, known))} left out"
         )
 
 
@@ -203,3 +217,20 @@ def _annotate(nlp: Language, teachers: Teachers, texts: Sequence[Text]) -> Itera
         if text.gold is not None:
             doc.user_data[GOLD] = text.gold
         yield doc
+
+
+@contextmanager
+def stating(shards: Path, run: str) -> Iterator[bool]:
+    """Have a folder hold scores of this run alone; yields whether it did before."""
+    stated = shards / RUN
+    same = stated.exists() and stated.read_text("utf-8") == run
+    if not same:
+        for path in shards.glob(f"*{FILE_TYPE}"):
+            remove(path)
+        with whole(stated) as path:
+            path.write_text(run, "utf-8")
+    try:
+        yield same
+    finally:
+        if not any(shards.glob(f"*{FILE_TYPE}")):
+            remove(stated)

@@ -49,6 +49,30 @@ def load_training_config(path: Path, overrides: dict[str, Any]) -> Config:
     return config
 
 
+def corpus_paths(path: Path, overrides: dict[str, Any]) -> dict[str, Path]:
+    """Where the corpora of a config lie, by the dotted names of the settings that say it.
+
+    Args:
+        path: The config.
+        overrides: What the user says about it, by dotted name.
+
+    Returns:
+        Of what is learnt from, then of what is evaluated on.
+
+    Raises:
+        BertZhError: The config is no good, or reads one of them by other means than a path.
+    """
+    config = load_training_config(path, overrides).interpolate()
+    found = {}
+    for setting in ("train_corpus", "dev_corpus"):
+        name = config["training"][setting]
+        corpus = config["corpora"].get(name.partition(".")[2], {})
+        if "path" not in corpus:
+            raise BertZhError(f"{path}: {name}, the training.{setting}, has no path")
+        found[f"{name}.path"] = Path(corpus["path"])
+    return found
+
+
 def _check_keys(config: Config) -> None:
     """Name a setting that spaCy doesn't have, where it would quietly pass it over."""
     for section, schema in _SCHEMAS.items():

@@ -53,6 +53,42 @@ def test_it_finds_wrong_rows_with_place_and_better_label(tmp_path: Path) -> None
     assert "Rows that are likely wrong" in page and "<script>" not in page
 
 
+def test_the_map_tells_wrong_rows_from_others(tmp_path: Path) -> None:
+    given, wrong = spoilt()
+    found = audit(make(tmp_path, [*given, (ATTACK, "pos")]), tmp_path / "out")
+    learnt = read(tmp_path / "out" / "map.jsonl")
+    assert sorted(row["line"] for row in learnt) == list(range(1, len(given) + 2))
+    assert all(0 <= row["confidence"] <= 1 and 0 <= row["variability"] <= 0.5 for row in learnt)
+    hardest = sorted(learnt, key=lambda row: row["confidence"])[: len(wrong)]
+    assert len({row["text"] for row in hardest} & wrong) >= 0.8 * len(wrong)
+    listed = found["learning"]
+    assert listed["hard"][0] == hardest[0]
+    spread = [row["variability"] for row in listed["ambiguous"]]
+    assert spread == sorted(spread, reverse=True)
+    page = (tmp_path / "out" / "audit.html").read_text("utf-8")
+    assert "<svg" in page and "Ambiguous rows" in page
+
+
+def test_vectors_have_a_say(tmp_path: Path) -> None:
+    given, wrong = spoilt()
+    corpus = make(tmp_path, given[:150])
+    plain, both = (
+        audit(corpus, tmp_path / name, Options(vectors=vectors))
+        for name, vectors in (("plain", False), ("both", True))
+    )
+    assert both["vectors"] and not plain["vectors"]
+    sure = [
+        [row["sure"] for row in read(tmp_path / name / "audit.jsonl")] for name in ("plain", "both")
+    ]
+    assert sure[0] != sure[1]
+    few = wrong & {text for text, _ in given[:150]}
+    first = read(tmp_path / "both" / "audit.jsonl")[: len(few)]
+    assert len({row["text"] for row in first} & few) >= 0.8 * len(few)
+    assert "a BERT's vectors" in (tmp_path / "both" / "audit.html").read_text("utf-8")
+    with pytest.raises(BertZhError, match="--vectors goes with n-grams"):
+        Options(vectors=True, model=tmp_path)
+
+
 def test_decisions_change_the_corpus_and_are_not_asked_again(tmp_path: Path) -> None:
     given, _ = spoilt()
     audit(make(tmp_path, given), tmp_path / "out")
@@ -69,6 +105,8 @@ def test_decisions_change_the_corpus_and_are_not_asked_again(tmp_path: Path) -> 
     assert given[changed["line"] - 1][0].startswith(changed["text"])
     audit(corpus, tmp_path / "again", Options(fixes=fixes))
     again = {row["text"] for row in read(tmp_path / "again" / "audit.jsonl")}
+    learning = json.loads((tmp_path / "again" / "audit.json").read_text("utf-8"))["learning"]
+    again |= {row["text"] for row in learning["hard"] + learning["ambiguous"]}
     assert not again & {line["text"] for line in lines}
 
 
@@ -93,6 +131,7 @@ def test_several_labels(tmp_path: Path) -> None:
     corpus = make(tmp_path, given)  # type: ignore[arg-type]
     found = audit(corpus, tmp_path / "out")
     assert not found["corpus"]["exclusive"]
+    assert all(isinstance(r["given"], list) for r in read(tmp_path / "out" / "map.jsonl"))
     assert all(isinstance(r["label"], list) for r in read(tmp_path / "out" / "audit.jsonl"))
 
 
