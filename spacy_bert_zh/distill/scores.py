@@ -1,6 +1,7 @@
 """What teachers say of texts: asked once, kept as shards of documents."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ from spacy_bert_zh.loading import (
     textcats,
     warm_up,
 )
-from spacy_bert_zh.reading import STDIN, Options, Row, Source, fault, get_format
+from spacy_bert_zh.reading import STDIN, Options, get_format
+from spacy_bert_zh.reading.texts import read_clean
 
 SCORES, RUN = "scores", "run"
 """The folder for what teachers say, and the file in it that tells which run it is of."""
@@ -149,24 +151,18 @@ def read_unlabelled(source: Path, options: Options, *known: Path) -> Iterator[Te
         raise BertZhError("--unlabelled -: what was read can't be read again: name a file")
     if not files:
         raise BertZhError(f"No file of the format {options.format} in {source}")
-    return _read_files(files, source, options, known)
+    return _read_others(source, options, known)
 
 
-def _read_files(
-    files: list[Path], source: Path, options: Options, known: Sequence[Path]
-) -> Iterator[Text]:
-    nlp = spacy.blank("zh")
+def _read_others(source: Path, options: Options, known: Sequence[Path]) -> Iterator[Text]:
+    nlp, counts, same = spacy.blank("zh"), Counter[str](), 0
     held_out = {doc.text for corpus in known for doc in read_shards(nlp, corpus)}
-    left, same = 0, 0
-    read = get_format(options.format).read
-    for file in files:
-        for row in read(Source(file, source, options.encoding), options):
-            if not isinstance(row, Row) or fault(row.text, None):
-                left += 1
-            elif row.text in held_out:
-                same += 1
-            else:
-                yield Text(row.text, None)
+    for text, _, _ in read_clean(source, options, counts):
+        if text in held_out:
+            same += 1
+        else:
+            yield Text(text, None)
+    left = sum(count for what, count in counts.items() if what.startswith("rejected"))
     if left or same:
         msg.info(
             f"{source}: {left:,} rows without a usable text and {same:,} texts of "
