@@ -26,7 +26,7 @@ from spacy_bert_zh.checkpoint.shapes import (
 from spacy_bert_zh.checkpoint.structure import Structure, plain, structure
 from spacy_bert_zh.checkpoint.tensors import Tensor, check_finite, list_tensors
 from spacy_bert_zh.checkpoint.tokenizer import load_tokenizer, read_tokenizer
-from spacy_bert_zh.checkpoint.trim import trim
+from spacy_bert_zh.checkpoint.trim import cut_positions, trim, trim_to
 
 __all__ = [
     "SPECIAL",
@@ -35,6 +35,7 @@ __all__ = [
     "Tensor",
     "check_finite",
     "check_shapes",
+    "cut_positions",
     "embedded_width",
     "expected_shapes",
     "find_settings",
@@ -52,6 +53,7 @@ __all__ = [
     "save_checkpoint",
     "structure",
     "trim",
+    "trim_to",
     "unpack",
     "write_lines",
     "write_tokenizer",
