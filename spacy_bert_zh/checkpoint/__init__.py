@@ -9,6 +9,7 @@ from spacy_bert_zh.checkpoint.folder import (
     pack,
     unpack,
 )
+from spacy_bert_zh.checkpoint.prune import prune, whole_heads
 from spacy_bert_zh.checkpoint.saving import (
     SPECIAL,
     pieces_of,
@@ -17,6 +18,7 @@ from spacy_bert_zh.checkpoint.saving import (
     write_tokenizer,
 )
 from spacy_bert_zh.checkpoint.shapes import (
+    attended_width,
     check_shapes,
     embedded_width,
     expected_shapes,
@@ -33,6 +35,7 @@ __all__ = [
     "Checkpoint",
     "Structure",
     "Tensor",
+    "attended_width",
     "check_finite",
     "check_shapes",
     "cut_positions",
@@ -48,6 +51,7 @@ __all__ = [
     "pack",
     "pieces_of",
     "plain",
+    "prune",
     "read_tokenizer",
     "relative_projections",
     "save_checkpoint",
@@ -55,6 +59,7 @@ __all__ = [
     "trim",
     "trim_to",
     "unpack",
+    "whole_heads",
     "write_lines",
     "write_tokenizer",
 ]

@@ -13,8 +13,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
-
 from spacy_bert_zh.checkpoint.folder import Checkpoint
 from spacy_bert_zh.checkpoint.tokenizer import parse_tokenizer
 from spacy_bert_zh.errors import BertZhError

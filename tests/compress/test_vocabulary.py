@@ -1,4 +1,4 @@
-"""A smaller vocabulary: the same scores to the bit, and fewer pieces; what is cut into characters."""
+"""A smaller vocabulary: the same scores to the bit; what is cut into characters."""
 
 from pathlib import Path
 from typing import Any
