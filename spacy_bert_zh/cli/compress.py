@@ -34,8 +34,18 @@ def compress(
     from spacy_bert_zh.compress import compress_to
 
     if budget:
-        given = {"agree": agree, "loss": loss, "minutes": minutes, "component": component}
-        compress_to(pipeline, output, dev, budget, train=train, **given, say=typer.echo)
+        compress_to(
+            pipeline,
+            output,
+            dev,
+            budget,
+            train=train,
+            agree=agree,
+            loss=loss,
+            minutes=minutes,
+            component=component,
+            say=typer.echo,
+        )
         typer.echo(f"✔ {output / 'pipeline'}, {output / 'report.html'}")
         return
     found = run(pipeline, output, dev, agree=agree or 0.995, loss=loss, component=component)

@@ -55,7 +55,7 @@ def weigh_ngrams(classifier: Classifier, text: str) -> Places:
     place = np.searchsorted(known, every)
     counts = np.bincount(place, minlength=len(known))
     # (hash values of the text, labels)
-    table = to_numpy(table_of(linear)[known]).astype(np.float64)
+    table = to_numpy(table_of(linear, known)).astype(np.float64)
     table *= (classifier.rate * damped / counts)[:, None]
     return Places(np.concatenate(starts), np.concatenate(ends), table[place])
 

@@ -172,9 +172,9 @@ def _forward(
     return logits, backprop
 
 
-def table_of(model: Model[list[Doc], Floats2d]) -> Floats2d:
-    """The table of a linear model in float32, shape (hash values, labels)."""
-    W = cast(Floats2d, model.get_param("W"))
+def table_of(model: Model[list[Doc], Floats2d], rows: Any = slice(None)) -> Floats2d:
+    """The table of a linear model in float32, or some rows of it; shape (hash values, labels)."""
+    W = cast(Floats2d, model.get_param("W")[rows])
     return W * model.get_param(SCALE) if model.has_param(SCALE) else W
 
 
