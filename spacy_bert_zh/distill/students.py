@@ -78,11 +78,15 @@ def make_student(student: str, teachers: Teachers, folder: Path) -> Student:
     return Student(Path(student), config.get("paths", {}).keys(), {}, _nothing)
 
 
-def _begin_as(nlp: Language, teachers: Teachers, folder: Path, layers: int = 0) -> Student:
+def _begin_as(
+    nlp: Language, teachers: Teachers, folder: Path, layers: int | None = None
+) -> Student:
     """A student that begins as a trained pipeline, or with so many layers of its first BERT."""
     model: Any = find_textcat(nlp, None)
     checkpoint = take_apart(model).networks[0].checkpoint
-    save_checkpoint(take_layers(checkpoint, layers) if layers else checkpoint, folder / "student")
+    if layers is not None:
+        checkpoint = take_layers(checkpoint, layers)
+    save_checkpoint(checkpoint, folder / "student")
     component = nlp.config.interpolate()["components"][model.name]
     backbone = next(iter(sections_of(component["model"]["backbone"]).values()))
     component["model"]["backbone"] = backbone  # a committee's first
