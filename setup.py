@@ -90,6 +90,7 @@ setup(
             "attack/templates/*.html",
             "audit/templates/*.html",
             "compare/templates/*.html",
+            "compress/templates/*.html",
             "crossval/templates/*.html",
             "curve/templates/*.html",
             "distill/student.cfg",

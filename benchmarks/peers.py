@@ -154,6 +154,12 @@ def classify_with_spacy(nlp: Any) -> Classify:
         for _ in nlp.pipe(texts):
             pass
 
+    def reached(texts: list[str]) -> float:
+        """The share of texts that reach the network of a cascade."""
+        said = [str(doc._.bert_textcat) for doc in nlp.pipe(texts)]
+        return sum("'answered_by': 'ngrams'" not in one for one in said) / len(said)
+
+    classify.reached = reached  # type: ignore[attr-defined]
     return classify
 
 
@@ -242,7 +248,7 @@ def train_with_trainer(tokenizer: Any, model: Any, texts: list[str]) -> None:
 
 
 def build(peer: str, checkpoint: str, device: str, labels: int) -> tuple[Classify, Any]:
-    """The functions that classify and train."""
+    """The functions that classify and train; ``name=FOLDER`` is a trained pipeline."""
     spacy_loaders = {
         "ours": load_ours,
         "bf16": load_bf16,
@@ -253,6 +259,11 @@ def build(peer: str, checkpoint: str, device: str, labels: int) -> tuple[Classif
         "stock": load_stock,
         "bow": load_bow,
     }
+    if "=" in peer:
+        from spacy_bert_zh.loading import load_pipeline
+
+        nlp = load_pipeline(peer.partition("=")[2])
+        return classify_with_spacy(nlp), lambda texts: train_with_spacy(nlp, texts)
     if peer in spacy_loaders:
         nlp = spacy_loaders[peer](checkpoint, device, labels)
         return classify_with_spacy(nlp), lambda texts: train_with_spacy(nlp, texts)
@@ -270,6 +281,8 @@ def answer(classify: Classify, train: Any, request: dict[str, Any], device: str)
     import psutil
 
     texts: list[str] = json.loads(Path(request["texts"]).read_text("utf-8"))
+    if request["do"] == "reached":
+        return {"reached": classify.reached(texts)}  # type: ignore[attr-defined]
     times = []
     for call in _calls(classify, train, request["do"], texts):
         begin = time.perf_counter()

@@ -38,6 +38,8 @@ CLASSIFIERS = "ours,bf16,stock,transformers,pipeline,bow"
 TRAINERS = "ours,bf16,stock,transformers"
 LATENCY = "ours,stock,pipeline,forward"
 GROWTH = (2_000, 200_000)
+AMOUNTS, LONGEST = (1_000, 10_000, 100_000, 1_000_000), 600
+"""Texts of `amounts`; none that would take longer than so many seconds."""
 READINGS = 4
 
 app = typer.Typer()
@@ -80,7 +82,7 @@ def start(name: str, checkpoint: Path, device: str, threads: int) -> Peer:
     process = subprocess.Popen(
         words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     )
-    peer = Peer(name, process, 0.0)
+    peer = Peer(name.partition("=")[0], process, 0.0)
     peer.load = peer._read()["load"]
     return peer
 
@@ -95,9 +97,12 @@ def main(
     threads: Annotated[int, typer.Option(help="Of each process.")] = 1,
     repeats: Annotated[int, typer.Option(help="Turns.")] = 5,
     only: Annotated[
-        str, typer.Option(help="Parts: texts, single, training, growth.")
+        str, typer.Option(help="Parts: texts, single, training, growth, amounts.")
     ] = "texts,single",
-    peers: Annotated[str, typer.Option(help="Instead of all that a part has.")] = "",
+    peers: Annotated[
+        str,
+        typer.Option(help="Instead of all that a part has; cascade=FOLDER is a trained pipeline."),
+    ] = "",
 ) -> None:
     """Measure, print the table, and write results/<machine>.json."""
     target = HERE / "results" / f"{machine(device)}.json"
@@ -256,6 +261,31 @@ def growth(setting: Any, inputs: Any, repeats: int, names: list[str]) -> dict[st
     return {"resident": found}
 
 
+def amounts(setting: Any, inputs: Any, repeats: int, names: list[str]) -> dict[str, Any]:
+    """Texts a second as the texts become more, and the share that reaches a cascade's network.
+
+    The same headlines again and again with a number: no text is read twice.
+    """
+    headlines = json.loads(inputs["headlines"].read_text("utf-8"))
+    path = inputs["headlines"].with_name("amounts.json")
+    found: dict[str, Any] = {}
+    for name in names or ["ours"]:
+        peer = start(name, **setting)
+        rates, seconds = dict[str, float](), 0.0
+        if "=" in name:
+            found[f"{peer.name}, reached"] = peer.ask("reached", inputs["headlines"])["reached"]
+        for last, amount in zip((1, *AMOUNTS), AMOUNTS, strict=False):
+            if seconds / last * amount > LONGEST:
+                break
+            texts = [f"{headlines[i % len(headlines)]} {i}" for i in range(amount)]
+            path.write_text(json.dumps(texts, ensure_ascii=False), "utf-8")
+            (seconds,) = peer.ask("classify", path)["seconds"]
+            rates[f"{amount:,}"] = round(amount / seconds, 1)
+        stop([peer])
+        found[peer.name] = rates
+    return {"amounts": found}
+
+
 def stop(peers: list[Peer]) -> None:
     """End the processes."""
     for peer in peers:
@@ -264,7 +294,13 @@ def stop(peers: list[Peer]) -> None:
         peer.process.wait()
 
 
-PARTS = {"texts": texts, "single": single, "training": training, "growth": growth}
+PARTS = {
+    "texts": texts,
+    "single": single,
+    "training": training,
+    "growth": growth,
+    "amounts": amounts,
+}
 
 
 if __name__ == "__main__":

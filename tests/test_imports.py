@@ -162,6 +162,7 @@ for trains in ("search", "crossval", "curve"):
 for trains in ("pretrain", "train"):
     BELOW[trains].add("ranks")  # in several processes
 BELOW["distill"].add("train")  # it ends in a training
+BELOW["compress"] |= {"distill", "export"}  # by which it makes networks smaller
 BELOW["attack"].add("pretrain")  # whose head knows words for words
 BELOW["label"].add("serve")  # its page has the same server
 BELOW["serve"] |= {"explain", "retrieve"}  # it answers with these, too

@@ -9,6 +9,7 @@ from spacy_bert_zh.checkpoint.folder import (
     pack,
     unpack,
 )
+from spacy_bert_zh.checkpoint.prune import prune, whole_heads
 from spacy_bert_zh.checkpoint.saving import (
     SPECIAL,
     pieces_of,
@@ -17,6 +18,7 @@ from spacy_bert_zh.checkpoint.saving import (
     write_tokenizer,
 )
 from spacy_bert_zh.checkpoint.shapes import (
+    attended_width,
     check_shapes,
     embedded_width,
     expected_shapes,
@@ -26,15 +28,17 @@ from spacy_bert_zh.checkpoint.shapes import (
 from spacy_bert_zh.checkpoint.structure import Structure, plain, structure
 from spacy_bert_zh.checkpoint.tensors import Tensor, check_finite, list_tensors
 from spacy_bert_zh.checkpoint.tokenizer import load_tokenizer, read_tokenizer
-from spacy_bert_zh.checkpoint.trim import trim
+from spacy_bert_zh.checkpoint.trim import cut_positions, trim, trim_to
 
 __all__ = [
     "SPECIAL",
     "Checkpoint",
     "Structure",
     "Tensor",
+    "attended_width",
     "check_finite",
     "check_shapes",
+    "cut_positions",
     "embedded_width",
     "expected_shapes",
     "find_settings",
@@ -47,12 +51,15 @@ __all__ = [
     "pack",
     "pieces_of",
     "plain",
+    "prune",
     "read_tokenizer",
     "relative_projections",
     "save_checkpoint",
     "structure",
     "trim",
+    "trim_to",
     "unpack",
+    "whole_heads",
     "write_lines",
     "write_tokenizer",
 ]

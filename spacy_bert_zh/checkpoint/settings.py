@@ -26,9 +26,12 @@ class Sizes(Strict):
     # What stands in front of each text.
     prefix: Annotated[str, StringConstraints(max_length=1_000)] | None = None
 
+    # Of a head, where heads were left out: else the hidden size is divided among them.
+    head_dim: Size | None = None
+
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
-        if self.hidden_size % self.num_attention_heads:
+        if self.head_dim is None and self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size = {self.hidden_size} is no multiple of num_attention_heads = "
                 f"{self.num_attention_heads}"

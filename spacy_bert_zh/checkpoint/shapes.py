@@ -62,6 +62,12 @@ def embedded_width(config: dict[str, Any]) -> int:
     return int(config.get("embedding_size") or config["hidden_size"])
 
 
+def attended_width(config: dict[str, Any]) -> int:
+    """What all heads together are wide: the hidden size, unless some were left out."""
+    head = config.get("head_dim")
+    return int(head * config["num_attention_heads"] if head else config["hidden_size"])
+
+
 def expected_shapes(config: dict[str, Any], pooler: bool = False) -> dict[str, Shape]:
     """Names and shapes of the weights that a network has, as in `transformers.BertModel`.
 
@@ -75,7 +81,7 @@ def expected_shapes(config: dict[str, Any], pooler: bool = False) -> dict[str, S
     if other := structure(config):
         return _other_shapes(config, other)
     width, inner = config["hidden_size"], config["intermediate_size"]
-    embedded = embedded_width(config)
+    embedded, attended = embedded_width(config), attended_width(config)
     tables = {
         "word": config["vocab_size"],
         "token_type": config["type_vocab_size"],
@@ -88,8 +94,9 @@ def expected_shapes(config: dict[str, Any], pooler: bool = False) -> dict[str, S
         linear["embeddings_project"] = (width, embedded)
     for layer in (f"encoder.layer.{n}" for n in range(config["num_hidden_layers"])):
         norms |= {f"{layer}.{part}.LayerNorm": width for part in ("attention.output", "output")}
-        for part in ("self.query", "self.key", "self.value", "output.dense"):
-            linear[f"{layer}.attention.{part}"] = (width, width)
+        for part in ("query", "key", "value"):
+            linear[f"{layer}.attention.self.{part}"] = (attended, width)
+        linear[f"{layer}.attention.output.dense"] = (width, attended)
         linear[f"{layer}.intermediate.dense"] = (inner, width)
         linear[f"{layer}.output.dense"] = (width, inner)
     if pooler:

@@ -6,13 +6,12 @@ network. Rows that no text asks for can go; those that stay are not changed.
 
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
-
-from tokenizers import Tokenizer
 
 from spacy_bert_zh.checkpoint.folder import Checkpoint
 from spacy_bert_zh.checkpoint.tokenizer import parse_tokenizer
@@ -33,6 +32,7 @@ _BYTE = re.compile("<0x[0-9A-F]{2}>")
 _LINES = 1_000  # cut into pieces at once
 
 _WORDS, _BIAS = "embeddings.word_embeddings.weight", "cls.predictions.bias"
+_POSITIONS = "embeddings.position_embeddings.weight"
 
 
 def trim(checkpoint: Checkpoint, rule: str) -> Checkpoint:
@@ -55,19 +55,61 @@ def trim(checkpoint: Checkpoint, rule: str) -> Checkpoint:
     Raises:
         BertZhError: There is no such file, or the tokenizer is of another kind.
     """
-    parts = json.loads(checkpoint.tokenizer.to_str())
+    parts = _parts(checkpoint)
+    pieces = checkpoint.tokenizer.get_vocab()
+    if rule == ZH:
+        wanted = {id for piece, id in pieces.items() if not _FOREIGN.search(piece)}
+    else:
+        used, _ = _count(checkpoint, _lines(Path(rule)))
+        wanted = used.keys() | _single(parts["model"]).keys()
+    return _keep(checkpoint, parts, wanted)
+
+
+def trim_to(checkpoint: Checkpoint, texts: Iterable[str], least: int = 1) -> Checkpoint:
+    """A checkpoint with the pieces alone that texts use, and their single characters.
+
+    With `least` = 1 the texts keep their pieces, and so their vectors to the bit. Beyond it words
+    that are rarer are cut into shorter pieces, down to characters; those that are as rare become
+    [UNK].
+
+    Args:
+        checkpoint: Config, tokenizer and weights.
+        texts: As the network reads them, without the prefix.
+        least: How often a piece, or a character, must occur.
+
+    Raises:
+        BertZhError: The tokenizer is of another kind, see `trim`.
+    """
+    parts = _parts(checkpoint)
+    used, characters = _count(checkpoint, texts)
+    wanted = {id for id, count in used.items() if count >= least}
+    wanted |= {id for id, sign in _single(parts["model"]).items() if characters[sign] >= least}
+    return _keep(checkpoint, parts, wanted)
+
+
+def cut_positions(checkpoint: Checkpoint, length: int) -> Checkpoint:
+    """A checkpoint without the positions that no window of so many pieces reaches."""
+    config, weights = {**checkpoint.config, "max_position_embeddings": length}, checkpoint.weights
+    if _POSITIONS in weights:
+        weights = {**weights, _POSITIONS: weights[_POSITIONS][:length]}
+    return replace(checkpoint, config=config, weights=weights)
+
+
+def _parts(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The tokenizer's ``tokenizer.json``, if pieces can be left out of it."""
+    parts: dict[str, Any] = json.loads(checkpoint.tokenizer.to_str())
     if parts["model"]["type"] not in ("WordPiece", "Unigram"):
         raise BertZhError(
             f"Backbone: trim can't cut a tokenizer of the kind {parts['model']['type']}, whose "
             "pieces are made of one another: only WordPiece and Unigram (trim = null)"
         )
-    pieces = checkpoint.tokenizer.get_vocab()
-    wanted = _needed(parts, checkpoint) | (
-        {id for piece, id in pieces.items() if not _FOREIGN.search(piece)}
-        if rule == ZH
-        else _used(checkpoint.tokenizer, Path(rule)) | _single(parts["model"])
-    )
-    kept = sorted(wanted)  # ids that added pieces have beyond the model's stay at the end
+    return parts
+
+
+def _keep(checkpoint: Checkpoint, parts: dict[str, Any], wanted: set[int]) -> Checkpoint:
+    """The same with these pieces, and those that can't be done without."""
+    # Ids that added pieces have beyond the model's stay at the end.
+    kept = sorted(_needed(parts, checkpoint) | wanted)
     new = {old: id for id, old in enumerate(kept)}
     tokenizer = parse_tokenizer(json.dumps(_with_ids(parts, new)), "The trimmed tokenizer.json")
     weights = {
@@ -96,32 +138,42 @@ def _needed(parts: dict[str, Any], checkpoint: Checkpoint) -> set[int]:
     return needed
 
 
-def _used(tokenizer: Tokenizer, path: Path) -> set[int]:
-    """Ids of the pieces of a file's lines."""
-    used: set[int] = set()
+def _count(checkpoint: Checkpoint, texts: Iterable[str]) -> tuple[Counter[int], Counter[str]]:
+    """How often texts use the ids of pieces, and characters as the tokenizer sees them."""
+    tokenizer, rest = checkpoint.tokenizer, iter(texts)
+    used, characters = Counter[int](), Counter[str]()
+    while some := [checkpoint.prefix + text for text in islice(rest, _LINES)]:
+        for encoding in tokenizer.encode_batch_fast(some, add_special_tokens=False):
+            used.update(encoding.ids)
+        for text in some:
+            characters.update(
+                tokenizer.normalizer.normalize_str(text) if tokenizer.normalizer else text
+            )
+    return used, characters
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a file."""
     try:
         with path.open(encoding="utf-8") as file:
-            while lines := list(islice(file, _LINES)):
-                texts = [line.rstrip("\r\n") for line in lines]
-                for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False):
-                    used.update(encoding.ids)
+            yield from (line.rstrip("\r\n") for line in file)
     except (OSError, ValueError) as error:  # a name no file can have, or no UTF-8
         raise BertZhError(
             f'Backbone: trim = {shorten(str(path))} is neither "zh" nor a text file in UTF-8: '
             f"{error}"
         ) from error
-    return used
 
 
-def _single(model: dict[str, Any]) -> set[int]:
-    """Ids of single characters, also where they begin a word or continue one."""
+def _single(model: dict[str, Any]) -> dict[int, str]:
+    """Single characters by their ids, also where they begin a word or continue one."""
     if model["type"] == "WordPiece":
         entries: Iterator[tuple[str, int]] = iter(model["vocab"].items())
         mark = model["continuing_subword_prefix"]
     else:
         entries = ((piece, id) for id, (piece, _) in enumerate(model["vocab"]))
         mark = "▁"
-    return {id for piece, id in entries if len(piece.removeprefix(mark)) <= 1}
+    bare = ((id, piece.removeprefix(mark)) for piece, id in entries)
+    return {id: piece for id, piece in bare if len(piece) <= 1}
 
 
 def _with_ids(parts: dict[str, Any], new: dict[int, int]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ def distill(
     output: Annotated[Path, typer.Argument(help="Folder for the pipelines.")],
     corpus: Annotated[Path, typer.Option(help="Folder that `convert` made.")],
     student: Annotated[
-        str, typer.Option(help="ngrams, layers=N (of the teacher's BERT), or the file of a config.")
+        str, typer.Option(help="ngrams, layers=N (of the teacher's BERT), a pipeline, or a config.")
     ] = "ngrams",
     temperature: Annotated[
         float, typer.Option(help="Divides the logits of both before they are compared.", min=1)

@@ -4,19 +4,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from spacy.language import Language
-from spacy.util import minibatch
-
-from spacy_bert_zh.compress.fitting import fit_cascade
+from spacy_bert_zh.compress.cascading import set_cascade
 from spacy_bert_zh.errors import BertZhError, missing_extra
-from spacy_bert_zh.evaluate import predict, read_as_classified
+from spacy_bert_zh.evaluate import predict
 from spacy_bert_zh.files import owned
 from spacy_bert_zh.loading import find_textcat, load_pipeline, portable
-from spacy_bert_zh.textcat.cascade import check_cascade, halves, margins
+from spacy_bert_zh.textcat.cascade import check_cascade
 from spacy_bert_zh.trust.fit import refit
-
-BATCH = 256
 
 
 def compress(
@@ -54,13 +48,7 @@ def compress(
         check_cascade(pipe.model, pipe.name)
         pipe.cascade = None
         before = predict(nlp, pipe, dev)
-        linear, full = _halves(nlp, pipe, dev)
-        pipe.cascade = fit_cascade(linear, full, agree)
-        if pipe.cascade is None:
-            raise BertZhError(
-                f"The n-grams of '{pipe.name}' are never sure enough on {dev} for --agree {agree:g}"
-                ": ask for less, or give more texts"
-            )
+        texts, reach = set_cascade(nlp, pipe, dev, agree)
         after = predict(nlp, pipe, dev)
         right, now_right = (
             float((one.predicted == one.gold).all(axis=1).mean()) for one in (before, after)
@@ -71,9 +59,9 @@ def compress(
                 f"--loss {loss:g}: take a higher --agree"
             )
         found = {
-            "texts": len(linear),
+            "texts": texts,
             "asked_agreement": agree,
-            "reach_network": float((margins(linear) < pipe.cascade.margin).mean()),
+            "reach_network": reach,
             "accuracy_before": right,
             "accuracy": now_right,
             "agreement": float((before.predicted == after.predicted).all(axis=1).mean()),
@@ -85,11 +73,3 @@ def compress(
             print(f"Calibrated anew on {dev}")
         portable(nlp).to_disk(made)
     return found
-
-
-def _halves(nlp: Language, pipe: Any, dev: Path) -> tuple[Any, Any]:
-    parts = [
-        halves(pipe.model, list(docs)) for docs in minibatch(read_as_classified(nlp, dev), BATCH)
-    ]
-    linear, full = zip(*parts, strict=True)
-    return np.concatenate(linear), np.concatenate(full)

@@ -41,6 +41,7 @@ def distill(
     output: Path,
     corpus: Path,
     *,
+    dev: Path | None = None,
     unlabelled: Path | None = None,
     options: Options | None = None,
     student: str = "ngrams",
@@ -68,7 +69,9 @@ def distill(
         unlabelled: File or folder of further texts to learn from.
         options: How to read those; None takes lines of text.
         student: "ngrams" (a linear model of n-grams alone), "layers=N" (so many layers of the
-            first teacher's BERT, with its head and n-grams), or the path of a config.
+            first teacher's BERT, with its head and n-grams), the folder of a pipeline that learns
+            on, or the path of a config.
+        dev: Texts to measure on; `corpus` is then the folder of those to learn from.
         temperature: Logits are divided by it before student and teachers are compared: the higher,
             the more it counts how the teachers rank the labels that they don't give.
         gold_share: Share of the gold label in the loss of a text that has one.
@@ -95,7 +98,9 @@ def distill(
             "or more, and a share between 0 and 1"
         )
     options = options or Options("text", unlabelled=True)
-    train_texts, dev_texts = (_split(corpus, name) for name in ("train", "dev"))
+    train_texts, dev_texts = (
+        (corpus, dev) if dev else (_split(corpus, "train"), _split(corpus, "dev"))
+    )
     read = [*map(Path, teachers), corpus, *([unlabelled] if unlabelled else [])]
     scores = output / SCORES
     check_apart(scores, read)

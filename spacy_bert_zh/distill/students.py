@@ -14,7 +14,7 @@ from thinc.api import Config, Model
 from spacy_bert_zh.checkpoint import Checkpoint, save_checkpoint, structure
 from spacy_bert_zh.distill.scores import Teachers
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.loading import find_textcat, is_exclusive, take_apart
+from spacy_bert_zh.loading import find_textcat, is_exclusive, load_pipeline, take_apart
 from spacy_bert_zh.pieces import sections_of
 from spacy_bert_zh.textcat import BertTextCat
 from spacy_bert_zh.train import readable_errors
@@ -46,10 +46,10 @@ def check_student(student: str) -> None:
     Raises:
         BertZhError: It is none.
     """
-    if student != NGRAMS and not _LAYERS.fullmatch(student) and not Path(student).is_file():
+    if student != NGRAMS and not _LAYERS.fullmatch(student) and not Path(student).exists():
         raise BertZhError(
-            f"--student {student}: give {NGRAMS}, layers=N, or the file of a config, such as "
-            "configs/ensemble.cfg"
+            f"--student {student}: give {NGRAMS}, layers=N, the folder of a pipeline, or the file "
+            "of a config, such as configs/ensemble.cfg"
         )
 
 
@@ -57,36 +57,46 @@ def make_student(student: str, teachers: Teachers, folder: Path) -> Student:
     """Find out what a student is made of.
 
     Args:
-        student: "ngrams", "layers=N", or the path of a config.
+        student: "ngrams", "layers=N", the folder of a pipeline, or the path of a config.
         teachers: Its teachers; layers are those of the first one.
         folder: For its config and its checkpoint.
 
     Raises:
         BertZhError: The first teacher has fewer layers, or no BERT to take them from.
     """
-    if student == NGRAMS or _LAYERS.fullmatch(student):
+    is_pipeline = Path(student).is_dir()
+    if is_pipeline or student == NGRAMS or _LAYERS.fullmatch(student):
         _check_flat(student, teachers)
     if student == NGRAMS:
         return _fill(teachers, _ngrams(teachers.exclusive), folder)
+    if is_pipeline:
+        return _begin_as(load_pipeline(student), teachers, folder)
     if match := _LAYERS.fullmatch(student):
-        nlp = teachers.pipelines[0]
-        teacher: Any = find_textcat(nlp, None)
-        network = take_apart(teacher).networks[0]
-        checkpoint = take_layers(network.checkpoint, int(match[1]))
-        save_checkpoint(checkpoint, folder / "student")
-        component = nlp.config.interpolate()["components"][teacher.name]
-        backbone = next(iter(sections_of(component["model"]["backbone"]).values()))
-        component["model"]["backbone"] = backbone  # a committee's first
-        backbone["name"] = str(folder / "student")
-        made = _fill(teachers, component, folder)
-        length = f"components.{component['factory']}.model.backbone.max_length"
-        return made._replace(
-            overrides={length: backbone["max_length"]},  # it would be fitted to the texts
-            inherit=lambda pipe: _inherit(pipe, teacher),
-        )
+        return _begin_as(teachers.pipelines[0], teachers, folder, int(match[1]))
     with readable_errors(Path(student)):
         config = load_config(Path(student), interpolate=False)
     return Student(Path(student), config.get("paths", {}).keys(), {}, _nothing)
+
+
+def _begin_as(
+    nlp: Language, teachers: Teachers, folder: Path, layers: int | None = None
+) -> Student:
+    """A student that begins as a trained pipeline, or with so many layers of its first BERT."""
+    model: Any = find_textcat(nlp, None)
+    checkpoint = take_apart(model).networks[0].checkpoint
+    if layers is not None:
+        checkpoint = take_layers(checkpoint, layers)
+    save_checkpoint(checkpoint, folder / "student")
+    component = nlp.config.interpolate()["components"][model.name]
+    backbone = next(iter(sections_of(component["model"]["backbone"]).values()))
+    component["model"]["backbone"] = backbone  # a committee's first
+    backbone["name"] = str(folder / "student")
+    made = _fill(teachers, component, folder)
+    length = f"components.{component['factory']}.model.backbone.max_length"
+    return made._replace(
+        overrides={length: backbone["max_length"]},  # it would be fitted to the texts
+        inherit=lambda pipe: inherit(pipe, model),
+    )
 
 
 def _check_flat(student: str, teachers: Teachers) -> None:
@@ -161,8 +171,8 @@ def _fill(teachers: Teachers, component: dict[str, Any], folder: Path) -> Studen
     return Student(folder / TEMPLATE.name, config["paths"].keys(), {}, _nothing)
 
 
-def _inherit(pipe: BertTextCat, teacher: Any) -> None:
-    """Take over the teacher's head and n-grams: all that is not in its BERT.
+def inherit(pipe: BertTextCat, teacher: Any) -> None:
+    """Take over another's head and n-grams: all that is not in its BERT.
 
     The head of a committee reads vectors of several BERTs, so only its n-grams are taken.
     """

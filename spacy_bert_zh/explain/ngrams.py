@@ -10,7 +10,7 @@ from thinc.api import to_numpy
 from spacy_bert_zh.explain.classifier import Classifier
 from spacy_bert_zh.explain.result import Ngram
 from spacy_bert_zh.loading import Span
-from spacy_bert_zh.textcat import ngram_features, ngram_rows
+from spacy_bert_zh.textcat import ngram_features, ngram_rows, table_of
 
 TOP = 20
 """N-grams that are named."""
@@ -55,7 +55,7 @@ def weigh_ngrams(classifier: Classifier, text: str) -> Places:
     place = np.searchsorted(known, every)
     counts = np.bincount(place, minlength=len(known))
     # (hash values of the text, labels)
-    table = to_numpy(linear.get_param("W")[known]).astype(np.float64)
+    table = to_numpy(table_of(linear, known)).astype(np.float64)
     table *= (classifier.rate * damped / counts)[:, None]
     return Places(np.concatenate(starts), np.concatenate(ends), table[place])
 

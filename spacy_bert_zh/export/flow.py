@@ -5,7 +5,7 @@ from pathlib import Path
 from spacy.language import Language
 from spacy.pipeline import TextCategorizer
 
-from spacy_bert_zh.checkpoint import save_checkpoint
+from spacy_bert_zh.checkpoint import save_checkpoint, whole_heads
 from spacy_bert_zh.errors import BertZhError, missing_extra
 from spacy_bert_zh.files import owned
 from spacy_bert_zh.loading import Parts, find_textcat, load_pipeline, portable, take_apart
@@ -85,7 +85,7 @@ def export(
             if format == "savedmodel" and pipe.cfg.get("cascade"):
                 print("The SavedModel has no cascade: its network reads all texts")
             if format == "checkpoint":
-                save_checkpoint(parts.checkpoint, made)
+                save_checkpoint(whole_heads(parts.checkpoint), made)
             else:
                 _export_graph(parts, made, format, strings)
     return output

@@ -18,6 +18,7 @@ from spacy_bert_zh.evaluate import predict, read_as_classified
 from spacy_bert_zh.export.gate import Comparison, check, compare
 from spacy_bert_zh.loading import Network, Parts, find_textcat
 from spacy_bert_zh.pieces import PieceEncoder, pad
+from spacy_bert_zh.textcat import quantize_table
 
 CALIBRATION_TEXTS = 512
 """Texts of the corpus that scales are found from, and sensitive layers."""
@@ -92,6 +93,8 @@ def shrink(
                 for graph, some, keep in zip(exact, samples, kept, strict=True)
             ]
         exported = onnx_saving.exchange(nlp, pipe.name, parts, graphs)
+        if quantized and parts.ngrams is not None:
+            quantize_table(find_textcat(exported, pipe.name).model.layers[2])
         keep = tuple(chain.from_iterable(kept))
         if dev is None or before is None:
             return Small(exported, graphs)

@@ -17,7 +17,7 @@ from thinc.api import to_numpy
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError, wants_memory
 from spacy_bert_zh.loading.folders import check_folder
-from spacy_bert_zh.textcat import given_of, plain_weights, shims_of
+from spacy_bert_zh.textcat import given_of, plain_weights, shims_of, table_of
 from spacy_bert_zh.untrusted import one_line
 
 
@@ -250,7 +250,7 @@ def take_apart(pipe: TextCategorizer) -> Parts:
     linear = model.layers[2] if model.name == "bert_textcat_ensemble" else None
     table = None
     if linear is not None:
-        table = model.attrs["linear_rate"] * to_numpy(linear.get_param("W"))
+        table = model.attrs["linear_rate"] * to_numpy(table_of(linear))
     weights, bias = map(to_numpy, plain_weights(head))
     tree = getattr(pipe, "tree", None)
     return Parts(

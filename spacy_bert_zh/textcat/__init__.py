@@ -32,6 +32,8 @@ from spacy_bert_zh.textcat.ngrams import (
     build_ngram_text_cat_v1,
     ngram_features,
     ngram_rows,
+    quantize_table,
+    table_of,
 )
 from spacy_bert_zh.textcat.taxonomy import Taxonomy, read_taxonomy, split_labels
 from spacy_bert_zh.textcat.tree import Tree
@@ -71,11 +73,13 @@ __all__ = [
     "ngram_features",
     "ngram_rows",
     "plain_weights",
+    "quantize_table",
     "rank",
     "read_taxonomy",
     "remember_known",
     "rescale",
     "shims_of",
     "split_labels",
+    "table_of",
     "thresholds_of",
 ]

@@ -14,6 +14,7 @@ from thinc.types import Floats1d, Floats2d
 
 from spacy_bert_zh.textcat.attributes import Factor, Size
 from spacy_bert_zh.textcat.head import activate, build_head, resized_head
+from spacy_bert_zh.textcat.ngrams import rescale_table
 
 
 def build_bert_text_cat_v1(
@@ -210,8 +211,7 @@ def rescale(model: Model[list[Doc], Floats2d], slopes: Any, shifts: Any) -> None
     if not alone:
         biased.set_param("W", biased.get_param("W") * slopes[:, None])
     if alone or model.name == "bert_textcat_ensemble":
-        linear_model = model.layers[-1]
-        linear_model.set_param("W", linear_model.get_param("W") * slopes)
+        rescale_table(model.layers[-1], slopes)
 
 
 def _init_ensemble(model: Model[list[Doc], Floats2d], X: Any = None, Y: Any = None) -> None:

@@ -22,6 +22,7 @@ from spacy_bert_zh.textcat.decision import Rules, Score
 from spacy_bert_zh.textcat.index_files import FILES, from_parts, read_parts, to_parts
 from spacy_bert_zh.textcat.neighbours import NEIGHBOURS, Mixing, Neighbours
 from spacy_bert_zh.textcat.networks import shims_of
+from spacy_bert_zh.textcat.ngrams import SCALE
 from spacy_bert_zh.textcat.taxonomy import Taxonomy
 from spacy_bert_zh.untrusted import (
     Strict,
@@ -217,7 +218,8 @@ def _check_weights(model: Model[Any, Any], labels: list[str]) -> None:
         for name in node.param_names:
             if node.has_param(name):
                 values = to_numpy(node.get_param(name))
-                if values.dtype != "float32":
+                small = node.name == "ngram_linear" and name == "W" and node.has_param(SCALE)
+                if values.dtype != ("int8" if small else "float32"):
                     raise BertZhError(f"its weights {node.name}.{name} are {values.dtype}")
                 check_finite(f"{node.name}.{name}", values, "its model")
     if "ngrams" in model.ref_names and model.has_param("b"):
@@ -243,6 +245,8 @@ def _check_ngrams(model: Model[Any, Any], labels: list[str]) -> None:
     for node in model.walk():
         if node.name == "ngram_linear":
             _check_shape(node, "W", (node.get_dim("nI"), len(labels)))
+            if node.has_param(SCALE):
+                _check_shape(node, SCALE, (len(labels),))
 
 
 def _check_shape(node: Model[Any, Any], name: str, shape: tuple[int, ...]) -> None:

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from thinc.api import Adam
 
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.textcat.ngrams import build_ngram_linear_v1, ngram_features
+from spacy_bert_zh.textcat.ngrams import (
+    build_ngram_linear_v1,
+    ngram_features,
+    quantize_table,
+    rescale_table,
+    table_of,
+)
+from tests.conftest import make_rows
 
 LENGTH = 2**40  # so many rows that nothing collides; no table is made here
 
@@ -64,3 +71,29 @@ def test_learns_by_characters_and_grows() -> None:
 def test_impossible_sizes_are_refused() -> None:
     with pytest.raises(BertZhError, match="ngram_size = 0"):
         build_ngram_linear_v1(ngram_size=0)
+
+
+def test_a_table_in_eight_bits_says_nearly_the_same() -> None:
+    model = build_ngram_linear_v1(length=512)
+    nlp = spacy.blank("zh")
+    docs = [nlp.make_doc(text) for text, _ in make_rows(40)]
+    model.initialize(X=docs, Y=np.zeros((len(docs), 3), dtype="float32"))
+    draw = np.random.default_rng(0)
+    model.set_param("W", draw.normal(size=(512, 3)).astype("float32") * [1.0, 5.0, 0.0])
+    model.set_param("W", model.get_param("W").astype("float32"))
+    exact, size = model.predict(docs), len(model.to_bytes())
+    quantize_table(model)
+    assert len(model.to_bytes()) < size / 3
+    small = model.predict(docs)
+    assert (abs(small - exact).max(axis=0) <= 0.2 * abs(exact).max(axis=0)).all()
+    again = build_ngram_linear_v1(length=512).from_bytes(model.to_bytes())
+    np.testing.assert_array_equal(again.predict(docs), small)
+    np.testing.assert_array_equal(table_of(again, [3, 5]), table_of(again)[[3, 5]])
+    rescale_table(again, np.asarray([2.0, 1.0, 1.0], dtype="float32"))
+    np.testing.assert_allclose(again.predict(docs), small * [2, 1, 1], rtol=1e-5)
+    # It learns as floats.
+    logits, backprop = model.begin_update(docs)
+    np.testing.assert_allclose(logits, small, rtol=1e-4, atol=1e-5)
+    backprop(np.ones_like(logits))
+    model.finish_update(Adam(0.01))
+    assert model.get_param("W").dtype == "float32" and not model.has_param("scale")

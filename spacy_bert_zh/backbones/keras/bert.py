@@ -14,7 +14,7 @@ from keras import ops
 
 from spacy_bert_zh.backbones.keras.packing import Packing, Padded
 from spacy_bert_zh.backbones.settings import Pooling
-from spacy_bert_zh.checkpoint import embedded_width
+from spacy_bert_zh.checkpoint import attended_width, embedded_width
 from spacy_bert_zh.errors import BertZhError
 
 _ACTIVATIONS = {
@@ -63,19 +63,20 @@ class SelfAttention(keras.layers.Layer):
 
     def __init__(self, config: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        width, dtype = config["hidden_size"], kwargs.get("dtype")
+        width, dtype = attended_width(config), kwargs.get("dtype")
         self.heads = config["num_attention_heads"]
         self.query = dense(width, config, "query", dtype)
         self.key = dense(width, config, "key", dtype)
         self.value = dense(width, config, "value", dtype)
-        self.output_dense = dense(width, config, "output", dtype)
+        self.output_dense = dense(config["hidden_size"], config, "output", dtype)
         self.rate = config["attention_probs_dropout_prob"]
         self.dropout = keras.layers.Dropout(self.rate, dtype=dtype)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Make the four matrices; (windows, length, width)."""
-        for part in (self.query, self.key, self.value, self.output_dense):
+        for part in (self.query, self.key, self.value):
             part.build(input_shape)
+        self.output_dense.build((*input_shape[:-1], self.query.units))
         self.built = True
 
     def call(
@@ -193,7 +194,7 @@ class Bert(keras.Model):
     ) -> None:
         super().__init__(dtype=dtype, **kwargs)
         config = {**DEFAULTS, **config}
-        if config["hidden_size"] % config["num_attention_heads"]:
+        if not config.get("head_dim") and config["hidden_size"] % config["num_attention_heads"]:
             raise BertZhError(
                 f"config.json: hidden_size = {config['hidden_size']} is no multiple of "
                 f"num_attention_heads = {config['num_attention_heads']}"

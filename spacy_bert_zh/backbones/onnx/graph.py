@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import spacy_bert_zh
 from spacy_bert_zh.backbones.settings import Pooling
-from spacy_bert_zh.checkpoint import Checkpoint, embedded_width
+from spacy_bert_zh.checkpoint import Checkpoint, attended_width, embedded_width
 from spacy_bert_zh.errors import BertZhError
 
 OPSET = 20
@@ -84,7 +84,7 @@ class Builder:
         self.config, self.weights = checkpoint.config, checkpoint.weights
         self.pooling, self.precision = pooling, precision
         self.heads = int(self.config.get("num_attention_heads", 12))
-        self.width = int(self.config["hidden_size"])
+        self.width, self.attended = int(self.config["hidden_size"]), attended_width(self.config)
         self.graph = Graph(half=precision == "fp16", gemm=precision == "int8-static")
 
     def build(self) -> Any:
@@ -179,14 +179,14 @@ class Builder:
         scores = graph.add("Add", graph.add("MatMul", query, key), self.hidden)
         found = graph.add("MatMul", graph.add("Softmax", scores, axis=-1), value)
         found = graph.add("Transpose", found, perm=[0, 2, 1, 3])
-        found = graph.add("Reshape", found, graph.integers(-1, self.width))
+        found = graph.add("Reshape", found, graph.integers(-1, self.attended))
         return found if first_only else graph.add("Gather", found, self.places)
 
     def _project(self, name: str, rows: str, *parts: str) -> str:
         """Queries, keys and values by one product; the queries divided by √d."""
         weights, biases = [], []
         for part in parts:
-            scale = np.float32((self.width // self.heads) ** -0.5 if part == "query" else 1.0)
+            scale = np.float32((self.attended // self.heads) ** -0.5 if part == "query" else 1.0)
             weights.append(self.weights[f"{name}.attention.self.{part}.weight"] * scale)
             biases.append(self.weights[f"{name}.attention.self.{part}.bias"] * scale)
         label = f"{name}.attention.{'_'.join(parts)}"
@@ -199,7 +199,7 @@ class Builder:
             # Where there is no piece, some other stands: the mask hides it.
             rows = graph.add("Gather", rows, self.rows)
         windows = graph.add("Slice", self.shape, graph.integers(0), graph.integers(1))
-        rest = graph.integers(-1, count, self.heads, self.width // self.heads)
+        rest = graph.integers(-1, count, self.heads, self.attended // self.heads)
         shape = graph.add("Concat", windows, rest, axis=0)
         split = graph.add("Reshape", rows, shape)
         split = graph.add("Transpose", split, perm=[2, 0, 3, 1, 4])

@@ -16,8 +16,8 @@ from thinc.api import Config
 from tokenizers import Tokenizer
 
 from spacy_bert_zh.backbones.onnx.graph import Graph
-from spacy_bert_zh.checkpoint import write_tokenizer
-from spacy_bert_zh.loading import Network, Parts, find_textcat, shims_of
+from spacy_bert_zh.checkpoint import cut_positions, write_tokenizer
+from spacy_bert_zh.loading import Parts, find_textcat, shims_of
 from spacy_bert_zh.pieces import sections_of
 
 ARCHITECTURE = "spacy_bert_zh.OnnxBackbone.v1"
@@ -26,16 +26,11 @@ SETTINGS = ("max_length", "stride", "max_windows", "pooling", "prefix")
 
 def shorten(parts: Parts) -> Parts:
     """The same without the positions that no window reaches."""
-    return replace(parts, networks=tuple(map(_shorten, parts.networks)))
-
-
-def _shorten(network: Network) -> Network:
-    length, name = network.settings["max_length"], "embeddings.position_embeddings.weight"
-    config = {**network.checkpoint.config, "max_position_embeddings": length}
-    weights = {**network.checkpoint.weights}
-    weights[name] = weights[name][:length]
-    shorter = replace(network.checkpoint, config=config, weights=weights)
-    return replace(network, checkpoint=shorter)
+    networks = (
+        replace(one, checkpoint=cut_positions(one.checkpoint, one.settings["max_length"]))
+        for one in parts.networks
+    )
+    return replace(parts, networks=tuple(networks))
 
 
 def exchange(nlp: Language, component: str, parts: Parts, graphs: Sequence[Any]) -> Language:

@@ -16,6 +16,7 @@ from spacy_bert_zh.backbones.torch.attention import Group, attend
 from spacy_bert_zh.backbones.torch.packed import linear
 from spacy_bert_zh.checkpoint import (
     Structure,
+    attended_width,
     embedded_width,
     plain,
     relative_projections,
@@ -138,15 +139,16 @@ class Layer(nn.Module):
         super().__init__()
         width, inner = config["hidden_size"], config["intermediate_size"]
         of_attention, of_inner, _ = parts.biases
+        attended = attended_width(config)
         self.structure, self.number = parts, number
         self.attention, self.intermediate, self.output = nn.Module(), nn.Module(), nn.Module()
         attention = self.attention.self = nn.Module()
         for part in ("query", "key", "value", *relative_projections(parts)):
-            setattr(attention, part, nn.Linear(width, width, bias=of_attention))
+            setattr(attention, part, nn.Linear(width, attended, bias=of_attention))
         attention.num_attention_heads = self.heads = config["num_attention_heads"]
         attention.dropout = nn.Dropout(parts.dropouts[1])
         self.attention.output = nn.Module()
-        self.attention.output.dense = nn.Linear(width, width, bias=of_attention)
+        self.attention.output.dense = nn.Linear(attended, width, bias=of_attention)
         # ModernBERT drops as much of what attention gives as of its weights.
         self.attention.output.dropout = nn.Dropout(parts.dropouts[1 if parts.modern else 2])
         gates = 2 if parts.modern else 1
@@ -221,7 +223,7 @@ class Layer(nn.Module):
             at = positions if firsts is None else torch.zeros_like(firsts)
             queries, keys = self._turn(queries, at), self._turn(keys, positions)
             values = self._turn(values, positions) if parts.turns_values else values
-        scale = ((1 + len(parts.parts)) * hidden.shape[1] // self.heads) ** -0.5
+        scale = ((1 + len(parts.parts)) * queries.shape[1] // self.heads) ** -0.5
         compared = self._project(relative) if relative is not None else {}
 
         def bias(query: torch.Tensor, key: torch.Tensor, group: Group) -> torch.Tensor | None:
