@@ -19,10 +19,10 @@ from sklearn.metrics import roc_auc_score
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import calibration_error, make_claims, predict, read_shards
 from spacy_bert_zh.loading import find_textcat, load_pipeline
-from spacy_bert_zh.textcat import distances, remember_known
+from spacy_bert_zh.textcat import remember_odds, strangeness
 from spacy_bert_zh.trust.abstention import find_score
-from spacy_bert_zh.trust.fit import vectors_of
-from spacy_bert_zh.trust.novelty import find_novelty, fit_gaussians
+from spacy_bert_zh.trust.fit import odds_of
+from spacy_bert_zh.trust.novelty import find_novelty
 from spacy_bert_zh.trust.scaling import fit_temperature
 from spacy_bert_zh.trust.sets import find_least
 
@@ -51,15 +51,12 @@ def main(
     _abstention(_cooled(said.scores, said.gold), said.gold, right, resamplings)
     if train is None:
         return
-    vectors, gold = vectors_of(pipe, read_shards(nlp, train))
-    gaussians = fit_gaussians(vectors, gold)
-    remember_known(pipe.model.get_ref("output_layer"), gaussians.centres, gaussians.whiten)
+    remember_odds(pipe.model, odds_of(nlp, train))
 
     def look(folder: Path) -> tuple[Array, Array]:
         docs = [nlp.make_doc(doc.text) for doc in read_shards(nlp, folder)]
         scores = np.concatenate([pipe.predict(docs[i : i + 256]) for i in range(0, len(docs), 256)])
-        far = distances(pipe.model.get_ref("output_layer"), vectors_of(pipe, iter(docs))[0])
-        return np.asarray(far), 1 - scores.max(1)
+        return np.asarray(strangeness(pipe.model, docs)), 1 - scores.max(1)
 
     usual = look(corpus)
     for folder in strange or ():
@@ -141,7 +138,7 @@ def _strange(
     name: str,
     halves: list[tuple[Array, Array]],
 ) -> None:
-    found: dict[str, list[float]] = {"distance alone": [], "unsureness alone": [], "both": []}
+    found: dict[str, list[float]] = {"n-grams alone": [], "unsureness alone": [], "both": []}
     for own, others in halves:
         novelty = find_novelty(usual[0][own], usual[1][own], 0.99)
         known = usual[0][others], usual[1][others]

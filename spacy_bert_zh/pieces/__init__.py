@@ -1,6 +1,7 @@
 """Texts → word pieces, windows and batches, without an engine."""
 
 from spacy_bert_zh.pieces.encoder import (
+    ASSETS,
     EMBEDDED,
     MAX_BATCH_PIECES,
     MAX_WINDOWS,
@@ -24,6 +25,7 @@ from spacy_bert_zh.pieces.windows import (
 )
 
 __all__ = [
+    "ASSETS",
     "EMBEDDED",
     "MAX_BATCH_PIECES",
     "MAX_WINDOWS",

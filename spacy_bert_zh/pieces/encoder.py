@@ -20,8 +20,9 @@ from tokenizers import Tokenizer
 from spacy_bert_zh.pieces.texts import text_of
 
 _HERE = Path(__file__).parent.parent
-_ASSETS = _HERE / "assets" if (_HERE / "assets").is_dir() else _HERE.parent / "assets"
-EMBEDDED = _ASSETS / "bert_small"
+ASSETS = _HERE / "assets" if (_HERE / "assets").is_dir() else _HERE.parent / "assets"
+"""What travels inside the package."""
+EMBEDDED = ASSETS / "bert_small"
 """The checkpoint folder that travels inside the package."""
 
 MAX_BATCH_PIECES = 8192
