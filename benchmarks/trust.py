@@ -1,11 +1,12 @@
 """Whether what `calibrate` promises holds: calibration, sets, abstention, strange texts.
 
-    python benchmarks/trust.py PIPELINE CORPUS/dev --train CORPUS/train --strange OTHER/dev
+    python benchmarks/trust.py PIPELINE CORPUS/dev --train CORPUS/train --strange OTHER/dev --cost
 
 The pipeline is one as `train` leaves it, the texts are such that it hasn't learnt from. They are
 halved at random: everything is fitted on one half and measured on the other. For abstention the
 texts are the population that corpora are drawn from, with replacement, so that what an answer is
-worth is known exactly.
+worth is known exactly. With --cost, the pipeline with all decisions and the same one without any
+take turns on the texts.
 """
 
 from pathlib import Path
@@ -15,19 +16,23 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
+from turns import take_turns
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import calibration_error, make_claims, predict, read_shards
 from spacy_bert_zh.loading import find_textcat, load_pipeline
 from spacy_bert_zh.textcat import remember_odds, strangeness
+from spacy_bert_zh.trust import Aims
 from spacy_bert_zh.trust.abstention import find_score
-from spacy_bert_zh.trust.fit import odds_of
+from spacy_bert_zh.trust.fit import fit, odds_of
+from spacy_bert_zh.trust.fit import own as checked
 from spacy_bert_zh.trust.novelty import find_novelty
 from spacy_bert_zh.trust.scaling import fit_temperature
 from spacy_bert_zh.trust.sets import find_least
 
 Array = NDArray[Any]
 COVERAGES = (0.9, 0.95, 0.99)
+TIMED = 2_000
 
 
 def main(
@@ -38,6 +43,7 @@ def main(
     right: Annotated[float, typer.Option(help="Share of the answers.")] = 0.99,
     splits: int = 20,
     resamplings: int = 200,
+    cost: Annotated[bool, typer.Option(help="Also what deciding takes.")] = False,
 ) -> None:
     """Print a table in Markdown."""
     nlp = load_pipeline(pipeline)
@@ -61,6 +67,8 @@ def main(
     usual = look(corpus)
     for folder in strange or ():
         _strange(usual, look(folder), str(folder.parent.name), halves)
+    if cost:
+        _cost(pipeline, corpus, train)
 
 
 def _halves(texts: int, seed: int) -> tuple[Array, Array]:
@@ -152,6 +160,15 @@ def _strange(
             values.append(float(roc_auc_score(truth, np.concatenate(pair))))
     for key, values in found.items():
         _row(f"against {name}, AUROC, {key}", values)
+
+
+def _cost(pipeline: Path, corpus: Path, train: Path) -> None:
+    plain, deciding = load_pipeline(pipeline), load_pipeline(pipeline)
+    fit(deciding, checked(find_textcat(deciding, None)), corpus, Aims(0.9, 0.95, 0.99), train)
+    texts = [doc.text for doc in read_shards(plain, corpus)][:TIMED]
+    seconds = take_turns({"plain": plain, "deciding": deciding}, texts)
+    pairs = zip(seconds["plain"], seconds["deciding"], strict=True)
+    _row("time of all decisions, share of classifying", [more / less - 1 for less, more in pairs])
 
 
 if __name__ == "__main__":
