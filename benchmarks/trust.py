@@ -21,7 +21,7 @@ from turns import take_turns
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import calibration_error, make_claims, predict, read_shards
 from spacy_bert_zh.loading import find_textcat, load_pipeline
-from spacy_bert_zh.textcat import remember_odds, strangeness
+from spacy_bert_zh.textcat import draw, remember_odds, strangeness
 from spacy_bert_zh.trust import Aims
 from spacy_bert_zh.trust.abstention import find_score
 from spacy_bert_zh.trust.fit import fit, odds_of
@@ -43,6 +43,7 @@ def main(
     right: Annotated[float, typer.Option(help="Share of the answers.")] = 0.99,
     splits: int = 20,
     resamplings: int = 200,
+    most: Annotated[int, typer.Option(help="Of each kind of strange texts, drawn.")] = 2_000,
     cost: Annotated[bool, typer.Option(help="Also what deciding takes.")] = False,
 ) -> None:
     """Print a table in Markdown."""
@@ -59,14 +60,12 @@ def main(
         return
     remember_odds(pipe.model, odds_of(nlp, train))
 
-    def look(folder: Path) -> tuple[Array, Array]:
-        docs = [nlp.make_doc(doc.text) for doc in read_shards(nlp, folder)]
-        scores = np.concatenate([pipe.predict(docs[i : i + 256]) for i in range(0, len(docs), 256)])
-        return np.asarray(strangeness(pipe.model, docs)), 1 - scores.max(1)
-
-    usual = look(corpus)
+    usual = strangeness(pipe.model, list(read_shards(nlp, corpus))), 1 - said.scores.max(1)
     for folder in strange or ():
-        _strange(usual, look(folder), str(folder.parent.name), halves)
+        docs = draw((nlp.make_doc(doc.text) for doc in read_shards(nlp, folder)), most)
+        scores = np.concatenate([pipe.predict(docs[i : i + 256]) for i in range(0, len(docs), 256)])
+        other = strangeness(pipe.model, docs), 1 - scores.max(1)
+        _strange(usual, other, str(folder.parent.name), halves)
     if cost:
         _cost(pipeline, corpus, train)
 
@@ -141,8 +140,8 @@ def _abstention(scores: Array, gold: Array, right: float, resamplings: int) -> N
 
 
 def _strange(
-    usual: tuple[Array, Array],
-    strange: tuple[Array, Array],
+    usual: tuple[Any, Array],
+    strange: tuple[Any, Array],
     name: str,
     halves: list[tuple[Array, Array]],
 ) -> None:

@@ -230,8 +230,8 @@ def test_the_command_says_what_it_found(trained: Trained, tmp_path: Path) -> Non
     [
         (Aims(right=1.5), r"--right 1\.5: give a share"),
         (Aims(coverage=0.0), "--coverage 0: give a share"),
-        (Aims(right=0.99), "takes 459 texts at least, all"),
-        (Aims(right=0.999), "takes 4,603 texts at least"),
+        (Aims(right=0.995), "takes 598 texts at least, all"),
+        (Aims(right=0.999), "takes 2,995 texts at least"),
         (Aims(coverage=0.999), "takes 999 texts at least"),
         (Aims(aim="f1"), "labels that don't exclude each other"),
         (Aims(known=0.95), r"--known 0\.95 is measured from the training texts: give --train"),

@@ -101,10 +101,10 @@ def test_answers_are_right_as_often_as_promised() -> None:
 
 
 def test_too_few_texts_are_told_how_many_it_takes() -> None:
-    assert fewest(0.99) == 459
-    with pytest.raises(BertZhError, match=r"takes 459 texts at least.*has 100"):
+    assert fewest(0.99) == 299
+    with pytest.raises(BertZhError, match=r"takes 299 texts at least.*has 100"):
         find_score(np.ones(100), np.ones(100, dtype=bool), 0.99)
-    with pytest.raises(BertZhError, match=r"even the 459 surest of 600 answers.*50\.1%"):
+    with pytest.raises(BertZhError, match=r"even the 299 surest of 600 answers.*50\.2%"):
         find_score(np.ones(600), np.arange(600) % 2 == 0, 0.99)
 
 
