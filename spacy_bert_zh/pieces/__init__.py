@@ -14,6 +14,7 @@ from spacy_bert_zh.pieces.encoder import (
     mean_over_windows,
     pad,
     shared_pieces,
+    texts_of,
     windows_of,
 )
 from spacy_bert_zh.pieces.texts import text_of
@@ -43,5 +44,6 @@ __all__ = [
     "sections_of",
     "shared_pieces",
     "text_of",
+    "texts_of",
     "windows_of",
 ]

@@ -188,6 +188,6 @@ def decide(
         said["unlike"] = round(share, 4)
     if rules.sets:
         least = min(rules.sets.score, max(scores))
-        pairs = sorted(zip(scores, labels, strict=True), key=lambda pair: -pair[0])
-        said["set"] = [label for score, label in pairs if score >= least]
+        pairs = [pair for pair in zip(scores, labels, strict=True) if pair[0] >= least]
+        said["set"] = [label for _, label in sorted(pairs, key=lambda pair: -pair[0])]
     return said

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from spacy.tokens import Doc
 from thinc.api import Model, to_numpy
 
-from spacy_bert_zh.pieces import ASSETS, text_of
+from spacy_bert_zh.pieces import ASSETS, texts_of
 from spacy_bert_zh.textcat.architectures import last_layer
 from spacy_bert_zh.textcat.ngrams import ngram_rows
 
@@ -37,7 +37,7 @@ def strangeness(model: Model[list[Doc], Any], docs: Sequence[Doc]) -> Array | No
     node = last_layer(model)
     if ODDS not in node.param_names:
         return None
-    return weigh(to_numpy(node.get_param(ODDS)), [text_of(doc) for doc in docs]).max(axis=1)
+    return weigh(to_numpy(node.get_param(ODDS)), texts_of(docs)).max(axis=1)
 
 
 def remember_odds(model: Model[list[Doc], Any], odds: Any) -> None:
