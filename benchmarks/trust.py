@@ -1,11 +1,12 @@
 """Whether what `calibrate` promises holds: calibration, sets, abstention, strange texts.
 
-    python benchmarks/trust.py PIPELINE CORPUS/dev --train CORPUS/train --strange OTHER/dev
+    python benchmarks/trust.py PIPELINE CORPUS/dev --train CORPUS/train --strange OTHER/dev --cost
 
 The pipeline is one as `train` leaves it, the texts are such that it hasn't learnt from. They are
 halved at random: everything is fitted on one half and measured on the other. For abstention the
 texts are the population that corpora are drawn from, with replacement, so that what an answer is
-worth is known exactly.
+worth is known exactly. With --cost, the pipeline with all decisions and the same one without any
+take turns on the texts.
 """
 
 from pathlib import Path
@@ -15,19 +16,23 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
+from turns import take_turns
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import calibration_error, make_claims, predict, read_shards
 from spacy_bert_zh.loading import find_textcat, load_pipeline
-from spacy_bert_zh.textcat import distances, remember_known
+from spacy_bert_zh.textcat import draw, remember_odds, strangeness
+from spacy_bert_zh.trust import Aims
 from spacy_bert_zh.trust.abstention import find_score
-from spacy_bert_zh.trust.fit import vectors_of
-from spacy_bert_zh.trust.novelty import find_novelty, fit_gaussians
+from spacy_bert_zh.trust.fit import fit, odds_of
+from spacy_bert_zh.trust.fit import own as checked
+from spacy_bert_zh.trust.novelty import find_novelty
 from spacy_bert_zh.trust.scaling import fit_temperature
 from spacy_bert_zh.trust.sets import find_least
 
 Array = NDArray[Any]
 COVERAGES = (0.9, 0.95, 0.99)
+TIMED = 2_000
 
 
 def main(
@@ -38,6 +43,8 @@ def main(
     right: Annotated[float, typer.Option(help="Share of the answers.")] = 0.99,
     splits: int = 20,
     resamplings: int = 200,
+    most: Annotated[int, typer.Option(help="Of each kind of strange texts, drawn.")] = 2_000,
+    cost: Annotated[bool, typer.Option(help="Also what deciding takes.")] = False,
 ) -> None:
     """Print a table in Markdown."""
     nlp = load_pipeline(pipeline)
@@ -51,19 +58,16 @@ def main(
     _abstention(_cooled(said.scores, said.gold), said.gold, right, resamplings)
     if train is None:
         return
-    vectors, gold = vectors_of(pipe, read_shards(nlp, train))
-    gaussians = fit_gaussians(vectors, gold)
-    remember_known(pipe.model.get_ref("output_layer"), gaussians.centres, gaussians.whiten)
+    remember_odds(pipe.model, odds_of(nlp, train))
 
-    def look(folder: Path) -> tuple[Array, Array]:
-        docs = [nlp.make_doc(doc.text) for doc in read_shards(nlp, folder)]
-        scores = np.concatenate([pipe.predict(docs[i : i + 256]) for i in range(0, len(docs), 256)])
-        far = distances(pipe.model.get_ref("output_layer"), vectors_of(pipe, iter(docs))[0])
-        return np.asarray(far), 1 - scores.max(1)
-
-    usual = look(corpus)
+    usual = strangeness(pipe.model, list(read_shards(nlp, corpus))), 1 - said.scores.max(1)
     for folder in strange or ():
-        _strange(usual, look(folder), str(folder.parent.name), halves)
+        docs = draw((nlp.make_doc(doc.text) for doc in read_shards(nlp, folder)), most)
+        scores = np.concatenate([pipe.predict(docs[i : i + 256]) for i in range(0, len(docs), 256)])
+        other = strangeness(pipe.model, docs), 1 - scores.max(1)
+        _strange(usual, other, str(folder.parent.name), halves)
+    if cost:
+        _cost(pipeline, corpus, train)
 
 
 def _halves(texts: int, seed: int) -> tuple[Array, Array]:
@@ -136,12 +140,12 @@ def _abstention(scores: Array, gold: Array, right: float, resamplings: int) -> N
 
 
 def _strange(
-    usual: tuple[Array, Array],
-    strange: tuple[Array, Array],
+    usual: tuple[Any, Array],
+    strange: tuple[Any, Array],
     name: str,
     halves: list[tuple[Array, Array]],
 ) -> None:
-    found: dict[str, list[float]] = {"distance alone": [], "unsureness alone": [], "both": []}
+    found: dict[str, list[float]] = {"n-grams alone": [], "unsureness alone": [], "both": []}
     for own, others in halves:
         novelty = find_novelty(usual[0][own], usual[1][own], 0.99)
         known = usual[0][others], usual[1][others]
@@ -155,6 +159,15 @@ def _strange(
             values.append(float(roc_auc_score(truth, np.concatenate(pair))))
     for key, values in found.items():
         _row(f"against {name}, AUROC, {key}", values)
+
+
+def _cost(pipeline: Path, corpus: Path, train: Path) -> None:
+    plain, deciding = load_pipeline(pipeline), load_pipeline(pipeline)
+    fit(deciding, checked(find_textcat(deciding, None)), corpus, Aims(0.9, 0.95, 0.99), train)
+    texts = [doc.text for doc in read_shards(plain, corpus)][:TIMED]
+    seconds = take_turns({"plain": plain, "deciding": deciding}, texts)
+    pairs = zip(seconds["plain"], seconds["deciding"], strict=True)
+    _row("time of all decisions, share of classifying", [more / less - 1 for less, more in pairs])
 
 
 if __name__ == "__main__":

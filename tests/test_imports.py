@@ -146,7 +146,7 @@ BELOW = {
     "repair": {"pieces", "reading"},
     "changes": {"reading"},
     "evaluate": {*BASE, "loading", "textcat", "backbones", "reading", "repair"},
-    "trust": {"loading", "textcat", "evaluate"},
+    "trust": {"pieces", "loading", "textcat", "evaluate"},
     "folds": {"files", "loading", "reading", "evaluate"},
 } | {
     command: {

@@ -16,8 +16,8 @@ from spacy_bert_zh.loading import find_textcat, is_exclusive
 from spacy_bert_zh.reading import Options, Reject, Row, Source, get_format
 from spacy_bert_zh.textcat import BertTextCat, Entry, Mixing, Neighbours, draw
 from spacy_bert_zh.textcat.neighbours import MOST
+from spacy_bert_zh.textcat.space import find_whitening
 from spacy_bert_zh.trust.fit import own
-from spacy_bert_zh.trust.novelty import fit_gaussians
 from spacy_bert_zh.untrusted import read_text, shorten_text
 
 
@@ -217,7 +217,7 @@ def _begin(vectors: Any, entries: Sequence[Entry], learnt: Sequence[str]) -> Nei
     whiten = np.eye(vectors.shape[1], dtype=np.float32)
     if gold.any() and len(entries) > 1:
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = fit_gaussians(vectors, gold).whiten
+            found = find_whitening(vectors, gold)
         # A text for each label tells nothing of how those of one label vary.
         whiten = found if np.isfinite(found).all() else whiten
     none = np.zeros((0, vectors.shape[1]), dtype=np.float16)

@@ -1,6 +1,7 @@
 """Texts → word pieces, windows and batches, without an engine."""
 
 from spacy_bert_zh.pieces.encoder import (
+    ASSETS,
     EMBEDDED,
     MAX_BATCH_PIECES,
     MAX_WINDOWS,
@@ -13,6 +14,7 @@ from spacy_bert_zh.pieces.encoder import (
     mean_over_windows,
     pad,
     shared_pieces,
+    texts_of,
     windows_of,
 )
 from spacy_bert_zh.pieces.texts import text_of
@@ -24,6 +26,7 @@ from spacy_bert_zh.pieces.windows import (
 )
 
 __all__ = [
+    "ASSETS",
     "EMBEDDED",
     "MAX_BATCH_PIECES",
     "MAX_WINDOWS",
@@ -41,5 +44,6 @@ __all__ = [
     "sections_of",
     "shared_pieces",
     "text_of",
+    "texts_of",
     "windows_of",
 ]

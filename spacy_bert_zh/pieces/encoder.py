@@ -20,8 +20,9 @@ from tokenizers import Tokenizer
 from spacy_bert_zh.pieces.texts import text_of
 
 _HERE = Path(__file__).parent.parent
-_ASSETS = _HERE / "assets" if (_HERE / "assets").is_dir() else _HERE.parent / "assets"
-EMBEDDED = _ASSETS / "bert_small"
+ASSETS = _HERE / "assets" if (_HERE / "assets").is_dir() else _HERE.parent / "assets"
+"""What travels inside the package."""
+EMBEDDED = ASSETS / "bert_small"
 """The checkpoint folder that travels inside the package."""
 
 MAX_BATCH_PIECES = 8192
@@ -81,6 +82,16 @@ class Documents(list[Doc]):
 
     readings: Sequence[Reading] = ()
     vectors: Any = None
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """What a classifier reads of each; spaCy puts a text together anew whenever it is asked."""
+        return [text_of(doc) for doc in self]
+
+
+def texts_of(docs: Sequence[Doc]) -> list[str]:
+    """What a classifier reads of documents."""
+    return docs.texts if isinstance(docs, Documents) else [text_of(doc) for doc in docs]
 
 
 @dataclass(frozen=True)
@@ -193,7 +204,7 @@ class PieceEncoder:
         """
         cls, sep = (self.tokenizer.token_to_id(piece) for piece in ("[CLS]", "[SEP]"))
         encodings = self.tokenizer.encode_batch_fast(
-            [self.prefix + text_of(doc) for doc in docs], add_special_tokens=False
+            [self.prefix + text for text in texts_of(docs)], add_special_tokens=False
         )
         rows: dict[Any, list[int]] = {}
         owned: list[tuple[Any, int]] = []

@@ -13,8 +13,7 @@ from spacy_bert_zh.retrieve.component import BertRetriever
 from spacy_bert_zh.retrieve.folder import find_encoder
 from spacy_bert_zh.retrieve.retriever import Encoder, Entry, Retriever
 from spacy_bert_zh.retrieve.words import Words
-from spacy_bert_zh.textcat.space import Space
-from spacy_bert_zh.trust.novelty import fit_gaussians
+from spacy_bert_zh.textcat.space import Space, find_whitening
 
 
 def make_retriever(
@@ -51,6 +50,6 @@ def _whiten(vectors: Any) -> Any:
     # Of a million, a tenth tells as much.
     vectors = vectors[:: 1 + len(vectors) // lists.EXACT]
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = fit_gaussians(vectors, np.ones((len(vectors), 1))).whiten
+        found = find_whitening(vectors, np.ones((len(vectors), 1)))
     # A single text, or the same one again and again, tells nothing of how texts vary.
     return found if np.isfinite(found).all() else np.eye(vectors.shape[1], dtype=np.float32)

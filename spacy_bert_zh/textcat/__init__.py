@@ -18,11 +18,12 @@ from spacy_bert_zh.textcat.decision import (
     Rules,
     Sets,
     confidence,
+    evidence,
     given_of,
     rank,
     thresholds_of,
 )
-from spacy_bert_zh.textcat.head import distances, draw, plain_weights, remember_known
+from spacy_bert_zh.textcat.head import draw, plain_weights
 from spacy_bert_zh.textcat.hierarchical import make_bert_textcat_hierarchical
 from spacy_bert_zh.textcat.loss import Objective
 from spacy_bert_zh.textcat.neighbours import NEIGHBOURS, Entry, Mixing, Near, Neighbours
@@ -37,6 +38,7 @@ from spacy_bert_zh.textcat.ngrams import (
 )
 from spacy_bert_zh.textcat.taxonomy import Taxonomy, read_taxonomy, split_labels
 from spacy_bert_zh.textcat.tree import Tree
+from spacy_bert_zh.textcat.unlike import find_odds, remember_odds, strangeness
 
 __all__ = [
     "DECISION",
@@ -63,8 +65,9 @@ __all__ = [
     "build_ngram_linear_v1",
     "build_ngram_text_cat_v1",
     "confidence",
-    "distances",
     "draw",
+    "evidence",
+    "find_odds",
     "given_of",
     "make_bert_textcat",
     "make_bert_textcat_hierarchical",
@@ -76,10 +79,11 @@ __all__ = [
     "quantize_table",
     "rank",
     "read_taxonomy",
-    "remember_known",
+    "remember_odds",
     "rescale",
     "shims_of",
     "split_labels",
+    "strangeness",
     "table_of",
     "thresholds_of",
 ]

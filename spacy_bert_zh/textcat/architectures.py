@@ -205,13 +205,17 @@ def rescale(model: Model[list[Doc], Floats2d], slopes: Any, shifts: Any) -> None
         shifts: What is then added; shape (labels,).
     """
     slopes, shifts = (model.ops.asarray1f(values) for values in (slopes, shifts))
-    alone = model.has_ref("ngrams")
-    biased = model if alone else model.get_ref("output_layer")
+    alone, biased = model.has_ref("ngrams"), last_layer(model)
     biased.set_param("b", biased.get_param("b") * slopes + shifts)
     if not alone:
         biased.set_param("W", biased.get_param("W") * slopes[:, None])
     if alone or model.name == "bert_textcat_ensemble":
         rescale_table(model.layers[-1], slopes)
+
+
+def last_layer(model: Model[list[Doc], Floats2d]) -> Model[Any, Any]:
+    """The layer of a classifier of ours that has its bias, and what a calibration remembers."""
+    return model if model.has_ref("ngrams") else model.get_ref("output_layer")
 
 
 def _init_ensemble(model: Model[list[Doc], Floats2d], X: Any = None, Y: Any = None) -> None:

@@ -18,11 +18,12 @@ from spacy_bert_zh.textcat.cascade import Cascade, answer, check_cascade
 from spacy_bert_zh.textcat.class_weights import ClassWeights
 from spacy_bert_zh.textcat.decision import Rules, decide, given_of
 from spacy_bert_zh.textcat.doc_vectors import set_vector
-from spacy_bert_zh.textcat.head import distances, draw, start
+from spacy_bert_zh.textcat.head import draw, start
 from spacy_bert_zh.textcat.loss import Loss
 from spacy_bert_zh.textcat.neighbours import NEIGHBOURS, SHOWN, Neighbours
 from spacy_bert_zh.textcat.practice import Backprop, Practice, disagreement, learn
 from spacy_bert_zh.textcat.space import unit
+from spacy_bert_zh.textcat.unlike import strangeness
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class BertTextCat(Loss):
     def configure(self, class_weights: ClassWeights | str, label_smoothing: float) -> None:
         """Check the settings, see `Configurable.configure`."""
         super().configure(class_weights, label_smoothing)
-        self._readings, self._distances, self._near = _Found(), _Found(), _Found()
+        self._readings, self._strange, self._near = _Found(), _Found(), _Found()
         self._vectors = _Found()
         self._neighbours: Neighbours | None = None
         self._checked: tuple[Any, Rules | None] = None, None
@@ -223,10 +224,10 @@ class BertTextCat(Loss):
             if reached is not read:  # n-grams that answered alone gave none
                 vectors = self.model.get_ref("backbone").predict(read)
             self._vectors.update(zip(read, unit(to_numpy(vectors)), strict=True))
-        if self._rules() and reached.vectors is not None:
-            found = distances(self.model.get_ref("output_layer"), reached.vectors)
+        if (rules := self._rules()) and rules.novelty:
+            found = strangeness(self.model, read)
             if found is not None:
-                self._distances.update(zip(reached, to_numpy(found).tolist(), strict=True))
+                self._strange.update(zip(read, found.tolist(), strict=True))
         return scores
 
     def _consistent(self, scores: Floats2d) -> Floats2d:
@@ -275,8 +276,8 @@ class BertTextCat(Loss):
             if near := self._near.pop(doc, None):
                 said[NEIGHBOURS] = [one.as_dict() for one in near]
             if rules and row:
-                distance = self._distances.pop(doc, None)
-                said |= decide(rules, labels, row, chosen, self._exclusive, distance)
+                odds = self._strange.pop(doc, None)
+                said |= decide(rules, labels, row, chosen, self._exclusive, odds)
             if said and Doc.has_extension("bert_textcat"):
                 doc._.bert_textcat = {**(doc._.bert_textcat or {}), self.name: said}
 

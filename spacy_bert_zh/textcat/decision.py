@@ -1,5 +1,6 @@
 """What a calibrated component decides of a text: its labels, or that it can't tell."""
 
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -57,26 +58,27 @@ class Sets(Closed):
 
 
 class Novelty(Closed):
-    """Texts that are unlike those of the training: far from them, and their labels unsure.
+    """Texts that are unlike those of the training: of other n-grams, and their labels unsure.
 
-    Either alone tells less: what is far in a direction that no label depends on may be nothing
-    new, and what is unsure may lie between two labels. Their ranks among known texts are added.
+    Texts of another domain show by the one, labels that nobody trained by the other (Arora et al.
+    2021, arXiv 2109.06827): both are tests of whether a text is usual, combined by Fisher's method
+    (1932), the sum of the logarithms of their p-values.
 
     Attributes:
         known: The share of texts like those of the training that shall count as such.
-        distances: Quantiles of the distances of such texts, from the smallest to the largest.
+        odds: Quantiles of how strange such texts are by their n-grams, from the least.
         doubts: The same of how unsure their answers are, from 0 to 1.
-        sums: The same of the sum of both ranks.
+        sums: The same of both together, see `evidence`.
     """
 
     known: Share
-    distances: Quantiles
+    odds: Quantiles
     doubts: Quantiles
     sums: Quantiles
 
-    def share(self, distance: float, doubt: float) -> float:
+    def share(self, odds: float, doubt: float) -> float:
         """The share of known texts that are less strange, from 0 to 1."""
-        return rank(self.sums, rank(self.distances, distance) + rank(self.doubts, doubt))
+        return rank(self.sums, evidence(rank(self.odds, odds), rank(self.doubts, doubt)))
 
 
 class Rules(Closed):
@@ -132,6 +134,12 @@ def rank(quantiles: Sequence[float], value: float) -> float:
     return bisect_left(quantiles, value) / len(quantiles)
 
 
+def evidence(*ranks: float) -> float:
+    """How much speaks against a text being usual, by its ranks among usual texts (Fisher 1932)."""
+    # The least p-value that a thousand usual texts could show: it stays finite.
+    return -sum(math.log(1.0 - one + 1e-3) for one in ranks)
+
+
 def confidence(scores: Sequence[float], given: Sequence[bool], exclusive: bool) -> float:
     """How sure an answer is, between 0 and 1: of exclusive labels the best one's score.
 
@@ -150,7 +158,7 @@ def decide(
     scores: Sequence[float],
     given: Sequence[bool],
     exclusive: bool,
-    distance: float | None,
+    odds: float | None,
 ) -> dict[str, Any]:
     """Decide on a text.
 
@@ -160,7 +168,7 @@ def decide(
         scores: Of the labels.
         given: Which of them are given.
         exclusive: Whether they exclude each other.
-        distance: From the training texts; None if it isn't known.
+        odds: How strange the text's n-grams are, see `strangeness`; None if nobody knows.
 
     Returns:
         ``decision``: a label, or a list where they don't exclude each other, "abstain" or
@@ -173,13 +181,13 @@ def decide(
     surest = confidence(scores, given, exclusive)
     if rules.abstention and surest < rules.abstention.score:
         said = {"decision": ABSTAIN, "why": UNSURE}
-    if rules.novelty and distance is not None:
-        share = rules.novelty.share(distance, 1.0 - surest)
+    if rules.novelty and odds is not None:
+        share = rules.novelty.share(odds, 1.0 - surest)
         if share > rules.novelty.known:
             said = {"decision": UNKNOWN, "why": UNLIKE}
         said["unlike"] = round(share, 4)
     if rules.sets:
         least = min(rules.sets.score, max(scores))
-        pairs = sorted(zip(scores, labels, strict=True), key=lambda pair: -pair[0])
-        said["set"] = [label for score, label in pairs if score >= least]
+        pairs = [pair for pair in zip(scores, labels, strict=True) if pair[0] >= least]
+        said["set"] = [label for _, label in sorted(pairs, key=lambda pair: -pair[0])]
     return said

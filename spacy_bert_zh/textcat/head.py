@@ -79,25 +79,6 @@ def set_plain_weights(head: Model[Floats2d, Floats2d], weights: Any, bias: Any) 
     head.set_param("b", b)
 
 
-def remember_known(head: Model[Floats2d, Floats2d], centres: Any, whiten: Any) -> None:
-    """Keep what tells how far vectors are from those of the training texts; see `distances`."""
-    head.set_param("centres", head.ops.asarray2f(centres))
-    head.set_param("whiten", head.ops.asarray2f(whiten))
-
-
-def distances(head: Model[Floats2d, Floats2d], vectors: Any) -> Floats1d | None:
-    """How far vectors are from those of the training texts, if the head knows; shape (texts,).
-
-    Squared Mahalanobis distances to the nearest centre (Lee et al. 2018, arXiv 1807.03888, eq. 2).
-    """
-    if "whiten" not in head.param_names:
-        return None
-    seen = cast(Any, vectors) @ head.get_param("whiten")
-    centres = cast(Any, head.get_param("centres"))
-    squares = (seen**2).sum(1)[:, None] - 2 * seen @ centres.T + (centres**2).sum(1)
-    return cast(Floats1d, squares.min(1))
-
-
 def draw(items: Iterable[Item], size: int) -> list[Item]:
     """So many of the items, each as likely as any other, never more in memory; always the same.
 

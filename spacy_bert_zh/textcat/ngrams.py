@@ -13,7 +13,7 @@ from thinc.api import Model
 from thinc.types import Floats1d, Floats2d, Ints1d
 
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.pieces import text_of
+from spacy_bert_zh.pieces import texts_of
 from spacy_bert_zh.textcat.attributes import Factor, Size
 from spacy_bert_zh.textcat.head import NEW_LABEL_BIAS, activate
 
@@ -154,7 +154,7 @@ def _forward(
     if is_train and model.has_param(SCALE):
         _widen(model)
     ops, W = model.ops, cast(Floats2d, model.get_param("W"))
-    found = ngram_features([text_of(doc) for doc in docs], model.attrs["ngram_size"], len(W))
+    found = ngram_features(texts_of(docs), model.attrs["ngram_size"], len(W))
     texts, rows = (ops.asarray1i(cast(Ints1d, places)) for places in found[:2])
     weights = ops.asarray2f(cast(Floats2d, found[2][:, None]))
     logits = ops.alloc2f(len(docs), W.shape[1])

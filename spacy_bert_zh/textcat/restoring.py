@@ -24,6 +24,7 @@ from spacy_bert_zh.textcat.neighbours import NEIGHBOURS, Mixing, Neighbours
 from spacy_bert_zh.textcat.networks import shims_of
 from spacy_bert_zh.textcat.ngrams import SCALE
 from spacy_bert_zh.textcat.taxonomy import Taxonomy
+from spacy_bert_zh.textcat.unlike import ODDS
 from spacy_bert_zh.untrusted import (
     Strict,
     check_msgpack,
@@ -222,6 +223,8 @@ def _check_weights(model: Model[Any, Any], labels: list[str]) -> None:
                 if values.dtype != ("int8" if small else "float32"):
                     raise BertZhError(f"its weights {node.name}.{name} are {values.dtype}")
                 check_finite(f"{node.name}.{name}", values, "its model")
+        if ODDS in node.param_names and node.get_param(ODDS).ndim != 2:
+            raise BertZhError(f"its weights {node.name}.{ODDS} are no table")
     if "ngrams" in model.ref_names and model.has_param("b"):
         _check_shape(model, "b", (len(labels),))
         _check_ngrams(model, labels)
@@ -235,9 +238,6 @@ def _check_weights(model: Model[Any, Any], labels: list[str]) -> None:
     for name in ("mean", "scale"):
         if name in head.param_names:
             _check_shape(head, name, (width,))
-    if "whiten" in head.param_names:
-        _check_shape(head, "whiten", (width, width))
-        _check_shape(head, "centres", (len(head.get_param("centres")), width))
     _check_ngrams(model, labels)
 
 

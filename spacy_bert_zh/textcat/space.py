@@ -86,6 +86,33 @@ class Space:
         return unit(self.vectors.astype(np.float32))
 
 
+def find_whitening(vectors: NDArray[Any], gold: NDArray[Any]) -> Vectors:
+    """Find what makes the covariance of vectors about their labels' means that of a sphere.
+
+    The covariance is drawn towards a sphere as far as the number of texts asks for (Ledoit and
+    Wolf 2004).
+
+    Args:
+        vectors: Shape (texts, width).
+        gold: 1 where a label holds; shape (texts, labels). A text of several labels counts for
+            each, one of none for none.
+
+    Returns:
+        Shape (width, width).
+    """
+    from sklearn.covariance import ledoit_wolf
+
+    rows, labels = np.nonzero(gold)
+    vectors = vectors.astype(np.float64)
+    present = np.unique(labels)
+    means = np.stack([vectors[rows[labels == label]].mean(0) for label in present])
+    centred = vectors[rows] - means[np.searchsorted(present, labels)]
+    covariance, _ = ledoit_wolf(centred, assume_centered=True)
+    values, axes = np.linalg.eigh(covariance)
+    whiten = axes / np.sqrt(np.maximum(values, 1e-12 * values.max()))
+    return cast(Vectors, whiten.astype(np.float32))
+
+
 def read_space(data: bytes, texts: int, where: Path | str) -> Space:
     """From what `Space.to_bytes` made.
 

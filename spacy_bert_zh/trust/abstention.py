@@ -15,8 +15,8 @@ GRID = np.unique(
     np.concatenate([1 - np.geomspace(1e-5, 0.5, 200), np.linspace(0, 0.5, 51)]).round(6)
 )
 """Scores that are tried, fixed before any text is seen; shape (tries,), ascending."""
-STARTS = (0.05, 0.2, 0.4, 0.6, 0.8)
-"""Shares of the texts that get an answer where a sequence of tests starts."""
+START = 0.2
+"""Share of the texts that get an answer where the tests start; more where these are too few."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ def find_score(surest: NDArray[Any], correct: NDArray[Any], right: float) -> Fou
 
     With a probability of `CONFIDENCE` over the texts drawn, at least the share `right` of all
     answers with such a score is right. Scores are tried from a high one down, each by an exact
-    binomial test, until one fails: so the tests of a sequence together err no more often than one
-    of them (Learn then Test, Angelopoulos et al. 2021, arXiv 2110.01052, section 2.3). Several
-    sequences share the allowed error, since few texts alone seldom pass. How many texts reach a
-    score tells nothing of whether they are right, so this may decide where a sequence starts.
+    binomial test, until one fails: so all tests together err no more often than one of them (fixed
+    sequence testing in Learn then Test, Angelopoulos et al. 2021, arXiv 2110.01052, section 2.3).
+    How many texts reach a score tells nothing of whether they are right, so this may decide where
+    the sequence starts.
 
     Args:
         surest: How sure each answer is, between 0 and 1; shape (texts,).
@@ -59,22 +59,24 @@ def find_score(surest: NDArray[Any], correct: NDArray[Any], right: float) -> Fou
     counts = len(surest) - np.searchsorted(surest[order], scores)  # of the texts that reach them
     mistakes = np.concatenate([[0], np.cumsum(~correct[order[::-1]])])  # among the surest n
     wrong = mistakes[counts]
-    passed = binom.cdf(wrong, counts, 1 - right) <= (1 - CONFIDENCE) / len(STARTS)
-    ends = []
-    for share in STARTS:
-        start = int(np.argmax(counts >= share * len(surest)))
-        length = int(np.argmin(np.append(passed[start:], False)))
-        ends += [start + length - 1] if length else []
-    if not ends:
+    passed = binom.cdf(wrong, counts, 1 - right) <= 1 - CONFIDENCE
+    start = int(np.argmax(counts >= _first(len(surest), right)))
+    length = int(np.argmin(np.append(passed[start:], False)))
+    if not length:
         raise BertZhError(_why(surest, correct, right))
-    lowest = max(ends)
+    lowest = start + length - 1
     count = int(counts[lowest])
     return Found(float(scores[lowest]), count / len(surest), 1 - float(wrong[lowest]) / count)
 
 
 def fewest(right: float) -> int:
     """How many answers must all be right to show that this share of them is."""
-    return math.ceil(math.log((1 - CONFIDENCE) / len(STARTS)) / math.log(right))
+    return math.ceil(math.log(1 - CONFIDENCE) / math.log(right))
+
+
+def _first(texts: int, right: float) -> int:
+    """How many of the surest answers are tested first."""
+    return max(math.ceil(START * texts), fewest(right))
 
 
 def _why(surest: NDArray[Any], correct: NDArray[Any], right: float) -> str:
@@ -85,10 +87,10 @@ def _why(surest: NDArray[Any], correct: NDArray[Any], right: float) -> str:
             f"texts at least, all of them answered rightly, and the corpus has {texts:,}: give a "
             "larger one or ask for less"
         )
-    top = np.argsort(-surest, kind="stable")[:needed]
-    reached = float(correct[top].mean())
+    first = _first(texts, right)
+    reached = float(correct[np.argsort(-surest, kind="stable")[:first]].mean())
     return (
-        f"--right {right:g}: even the {needed:,} surest of {texts:,} answers are right for "
+        f"--right {right:g}: even the {first:,} surest of {texts:,} answers are right for "
         f"{reached:.1%} only, too few to promise it with {CONFIDENCE:.0%} confidence: ask for "
         "less, train a better pipeline, or give a larger corpus"
     )

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.pipeline import TextCategorizer
-from spacy.tokens import Doc
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import (
@@ -22,20 +20,22 @@ from spacy_bert_zh.evaluate import (
     read_as_classified,
 )
 from spacy_bert_zh.loading import is_exclusive, thresholds_of
+from spacy_bert_zh.pieces import text_of
 from spacy_bert_zh.textcat import (
     Abstention,
     BertTextCat,
     Rules,
     Sets,
     confidence,
-    distances,
     draw,
+    find_odds,
     given_of,
-    remember_known,
+    remember_odds,
     rescale,
+    strangeness,
 )
 from spacy_bert_zh.trust.abstention import find_score
-from spacy_bert_zh.trust.novelty import find_novelty, fit_gaussians
+from spacy_bert_zh.trust.novelty import find_novelty
 from spacy_bert_zh.trust.options import FEWEST_TEXTS, Aims, read_aim
 from spacy_bert_zh.trust.scaling import fit_logistic, fit_temperature, logit
 from spacy_bert_zh.trust.sets import find_least
@@ -44,8 +44,7 @@ from spacy_bert_zh.trust.thresholds import find_thresholds
 KNOWN = 0.99
 """Share of usual texts that count as such, unless told otherwise."""
 SAMPLE = 20_000
-"""Training texts, drawn at random, that the distances start from."""
-_BATCH = 256
+"""Training texts, drawn at random, whose strangeness is the measure."""
 
 
 def own(pipe: TextCategorizer) -> BertTextCat:
@@ -85,11 +84,6 @@ def fit(
         BertZhError: An aim can't be reached, for one because the texts are too few.
     """
     aims.check(is_exclusive(pipe))
-    if pipe.model.has_ref("ngrams") and (train is not None or aims.known is not None):
-        raise BertZhError(
-            f"'{pipe.name}' has n-grams alone, and no vectors that tell which texts are unlike "
-            "those it learnt from: leave --train and --known out"
-        )
     cascade, pipe.cascade = pipe.cascade, None  # a temperature is that of the whole ensemble
     before = predict(nlp, pipe, dev)
     facts: dict[str, Any] = {"texts": len(before.excerpts)}
@@ -102,7 +96,7 @@ def fit(
         pipe.cascade = cascade.model_copy(update={"margin": margin})
     if train is not None:
         check_corpus(nlp, pipe, train)
-        _remember(pipe, vectors_of(pipe, read_as_classified(nlp, train)))
+        remember_odds(pipe.model, odds_of(nlp, train))
     after = predict(nlp, pipe, dev)
     facts["calibration_error"] = [_error(before), _error(after)]
     if aims.aim is not None:
@@ -152,7 +146,7 @@ def decide_by(
         rules["sets"] = Sets(coverage=aims.coverage, score=least)
         sizes = np.maximum((said.scores >= least).sum(1), 1)
         facts["sets"] = {"coverage": aims.coverage, "labels": float(sizes.mean())}
-    far = _distances(nlp, pipe, dev)
+    far = _strangeness(nlp, pipe, dev)
     if far is None and aims.known is not None:
         raise BertZhError(
             f"--known {aims.known:g} is measured from the training texts: give --train"
@@ -214,34 +208,18 @@ def _surest(pipe: BertTextCat, said: Predictions) -> tuple[NDArray[Any], NDArray
     return surest, (given == said.gold.astype(bool)).all(1)
 
 
-def vectors_of(pipe: BertTextCat, docs: Iterator[Doc]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Vectors of texts, drawn if they are many, and which labels they have."""
-    backbone = pipe.model.get_ref("backbone")
-    some = iter(draw(docs, SAMPLE))
-    vectors, gold = [], []
-    while batch := list(islice(some, _BATCH)):
-        vectors.append(pipe.model.ops.to_numpy(backbone.predict(batch)))
-        gold += [[doc.cats.get(label, 0.0) > 0 for label in pipe.labels] for doc in batch]
-    return np.concatenate(vectors), np.asarray(gold)
+def odds_of(nlp: Language, train: Path) -> NDArray[np.float32]:
+    """Log odds of the n-grams of training texts against other Chinese; see `find_odds`."""
+
+    def texts() -> Iterator[str]:
+        return (text_of(doc) for doc in read_as_classified(nlp, train))
+
+    return find_odds(texts(), draw(texts(), SAMPLE))
 
 
-def _distances(nlp: Language, pipe: BertTextCat, dev: Path) -> NDArray[Any] | None:
-    """How far texts are from those of the training, if the classifier knows; shape (texts,)."""
-    if pipe.model.has_ref("ngrams"):
-        return None
-    head, found = pipe.model.get_ref("output_layer"), []
-    docs = read_as_classified(nlp, dev)
-    while batch := list(islice(docs, _BATCH)):
-        far = distances(head, pipe.model.get_ref("backbone").predict(batch))
-        if far is None:
-            return None
-        found.append(pipe.model.ops.to_numpy(far))
-    return np.concatenate(found)
-
-
-def _remember(pipe: BertTextCat, known: tuple[NDArray[Any], NDArray[Any]]) -> None:
-    gaussians = fit_gaussians(*known)
-    remember_known(pipe.model.get_ref("output_layer"), gaussians.centres, gaussians.whiten)
+def _strangeness(nlp: Language, pipe: BertTextCat, dev: Path) -> NDArray[Any] | None:
+    """How strange texts are by their n-grams, if the classifier knows; shape (texts,)."""
+    return strangeness(pipe.model, list(read_as_classified(nlp, dev)))
 
 
 def _error(said: Predictions) -> float:

@@ -26,8 +26,8 @@ from tests.conftest import make_rows, pipe_of, run_cli
 
 NOISE = 0.15
 TEXTS = ["味道不错，推荐。", "这家店太慢", "x", "", "老板服务冷淡，分量少，难吃" * 9]
-QUANTILES = ("distances", "doubts", "sums")
-AIMS = Aims(right=0.7, coverage=0.9, known=0.9)
+QUANTILES = ("odds", "doubts", "sums")
+AIMS = Aims(right=0.6, coverage=0.9, known=0.9)
 
 
 def noisy(nlp: Language, count: int, seed: int, factory: str) -> list[Example]:
@@ -182,7 +182,7 @@ def test_eight_bits_are_calibrated_anew(
     small, exact = load_pipeline(made), load_pipeline(calibrated)
     rules, others = (pipe_of(nlp).cfg["decision"] for nlp in (small, exact))
     assert rules.keys() == others.keys()
-    assert rules["novelty"] != others["novelty"]  # of its own vectors
+    assert rules["novelty"] != others["novelty"]  # of its own doubts
     assert small.meta["calibration"]["temperature"] == pytest.approx(1.0, abs=0.1)
 
 
@@ -230,8 +230,8 @@ def test_the_command_says_what_it_found(trained: Trained, tmp_path: Path) -> Non
     [
         (Aims(right=1.5), r"--right 1\.5: give a share"),
         (Aims(coverage=0.0), "--coverage 0: give a share"),
-        (Aims(right=0.99), "takes 459 texts at least, all"),
-        (Aims(right=0.999), "takes 4,603 texts at least"),
+        (Aims(right=0.995), "takes 598 texts at least, all"),
+        (Aims(right=0.999), "takes 2,995 texts at least"),
         (Aims(coverage=0.999), "takes 999 texts at least"),
         (Aims(aim="f1"), "labels that don't exclude each other"),
         (Aims(known=0.95), r"--known 0\.95 is measured from the training texts: give --train"),
@@ -323,7 +323,7 @@ def test_compress_keeps_what_was_promised(
     fast = load_pipeline(tmp_path / "fast")
     assert pipe_of(fast).cascade
     promised = [pipe_of(nlp).cfg["decision"] for nlp in (fast, load_pipeline(calibrated))]
-    assert [rules["abstention"]["right"] for rules in promised] == [pytest.approx(0.7)] * 2
+    assert [rules["abstention"]["right"] for rules in promised] == [pytest.approx(0.6)] * 2
     assert promised[0] != promised[1]
 
 
@@ -343,8 +343,7 @@ def test_it_can_learn_on(
 
 
 def test_a_cascade_and_a_calibration_get_on(calibrated: Path, trained: Trained) -> None:
-    """In either order the n-grams answer the same texts, and strange texts that reach the BERT
-    are known as such."""
+    """In either order the n-grams answer the same texts; of all it is told how strange they are."""
     nlp, plain = load_pipeline(calibrated), load_pipeline(trained["bert_textcat"]["model"])
     texts = [text for text, _ in make_rows(60, 6)]
     docs = [plain.make_doc(text) for text in texts]
@@ -359,5 +358,5 @@ def test_a_cascade_and_a_calibration_get_on(calibrated: Path, trained: Trained) 
     answered = [found["answered_by"] for found in first]
     assert answered == [found["answered_by"] for found in second]
     assert set(answered) == {"ngrams", "network"}
-    assert all(("unlike" in found) == (found["answered_by"] == "network") for found in second)
+    assert all("unlike" in found for found in second)
     assert np.allclose(cats(plain, texts), cats(nlp, texts), atol=1e-3)

@@ -14,7 +14,7 @@ from spacy_bert_zh.explain import explain
 from spacy_bert_zh.export import export
 from spacy_bert_zh.loading import load_pipeline
 from spacy_bert_zh.textcat import rescale
-from tests.conftest import close, make_examples, pipe_of, teach
+from tests.conftest import close, make_examples, make_rows, pipe_of, teach
 from tests.textcat.cats import TEXTS, cats_of
 
 MODEL = {
@@ -67,11 +67,14 @@ def test_it_is_calibrated(factory: str, tmp_path: Path) -> None:
         (tmp_path / split).mkdir()
         DocBin(docs=docs).to_disk(tmp_path / split / "0.spacy")
     aims = Aims(right=0.7)
-    calibrate(tmp_path / "nlp", tmp_path / "calibrated", tmp_path / "dev", aims)
-    assert pipe_of(load_pipeline(tmp_path / "calibrated")).cfg["decision"]
-    with pytest.raises(BertZhError, match="n-grams alone, and no vectors"):
-        train = tmp_path / "train"
-        calibrate(tmp_path / "nlp", tmp_path / "other", tmp_path / "dev", train=train)
+    train = tmp_path / "train"
+    calibrate(tmp_path / "nlp", tmp_path / "calibrated", tmp_path / "dev", aims, train=train)
+    calibrated = load_pipeline(tmp_path / "calibrated")
+    strange, usual = (
+        calibrated(text)._.bert_textcat[pipe_of(calibrated).name]["unlike"]
+        for text in ("abbaab，，", make_rows(1, 3)[0][0])
+    )
+    assert strange > usual
 
 
 def test_what_has_no_bert_says_so(tmp_path: Path) -> None:
