@@ -204,7 +204,8 @@ def test_several_labels_a_text(teachers: dict[str, str], corpus: Path, tmp_path:
     best = distill([teachers["multilabel"]], tmp_path, corpus, overrides=QUICK)
     nlp = load_pipeline(best)
     assert pipe_of(nlp).name == "bert_textcat_multilabel"
-    assert agreeing(cats(teachers["multilabel"]), cats(best)) >= 18
+    texts = [text for text, _ in make_rows(200, 7)]
+    assert agreeing(cats(teachers["multilabel"], texts), cats(best, texts)) >= 170
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_what_is_refused(corpus: Path, checkpoint: Path, tmp_path: Path) -> None
     with pytest.raises(BertZhError, match="can't be read again"):
         self_train(CONFIG, tmp_path / "out", Path("-"), overrides=overrides)
     (tmp_path / "same.txt").write_text(f"{read(corpus / 'dev')[0].text}\n", "utf-8")
-    with pytest.raises(BertZhError, match="same.txt"):
+    with pytest.raises(BertZhError, match=r"same\.txt has no text"):
         self_train(CONFIG, tmp_path / "out", tmp_path / "same.txt", overrides=overrides)
     shutil.rmtree(tmp_path / "out")
     with pytest.raises(BertZhError, match=r"corpora\.train\.path"):
