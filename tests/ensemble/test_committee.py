@@ -17,13 +17,14 @@ from spacy_bert_zh.ensemble import ensemble
 from spacy_bert_zh.ensemble.committee import find_shares
 from spacy_bert_zh.ensemble.runs import load_run
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.evaluate import read_shards
 from spacy_bert_zh.explain import explain
 from spacy_bert_zh.export.flow import export
 from spacy_bert_zh.index import index
 from spacy_bert_zh.index.options import Options
 from spacy_bert_zh.loading import load_pipeline, take_apart
 from spacy_bert_zh.pieces import PieceEncoder, describe_reading
-from spacy_bert_zh.textcat import shims_of
+from spacy_bert_zh.textcat import shims_of, strangeness
 from tests.conftest import FACTORIES, make_examples, pipe_of, run_cli, teach
 from tests.ensemble.conftest import TEXTS, scores
 
@@ -204,7 +205,9 @@ def test_it_is_explained(committee: Path) -> None:
 def test_it_is_calibrated_and_indexed(committee: Path, corpus: Path, tmp_path: Path) -> None:
     calibrate(committee, tmp_path / "sure", corpus / "dev", train=corpus / "train")
     sure = load_pipeline(tmp_path / "sure")
-    assert pipe_of(sure).model.get_ref("output_layer").get_param("whiten").shape == (48, 48)
+    usual = strangeness(pipe_of(sure).model, list(read_shards(sure, corpus / "train")))
+    strange = strangeness(pipe_of(sure).model, [sure.make_doc("诸葛亮草船借箭")])
+    assert usual.mean() == pytest.approx(0, abs=0.5) and strange[0] > usual.mean() + 3
     plain = scores(load_pipeline(committee))
     np.testing.assert_array_equal(scores(sure).argmax(1), plain.argmax(1))
     given = Options(add=corpus / "train", dev=corpus / "dev")
