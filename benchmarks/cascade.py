@@ -1,10 +1,10 @@
 """A cascade beside its whole pipeline and stock spaCy: speed, labels, accuracy.
 
-    python benchmarks/cascade.py PIPELINE CORPUS/dev WORK
+    python benchmarks/cascade.py PIPELINE CORPUS/dev WORK --small COMPRESSED/pipeline
     python benchmarks/narrow.py benchmarks/cascade.py PIPELINE CORPUS/dev WORK      # AVX2 alone
 
-The texts are such that nothing was trained on. They are halved at random: the cascade is fitted on
-one half, all figures are of the other. Speed is that of `nlp.pipe` in one thread, in seconds of the
+The texts are such that nothing was trained on, and `compress --budget` fitted nothing to. They are
+halved at random: cascades are fitted on one half, all figures are of the other. Speed is that of `nlp.pipe` in one thread, in seconds of the
 processor; all peers take turns, and ratios are medians over the turns, with the least and the most.
 "stock" is spaCy's own transformer and textcat with the BERT that ships. Results stand in
 WORK/cascade.json.
@@ -41,14 +41,20 @@ def main(
     corpus: Annotated[Path, typer.Argument(help="Texts that it hasn't learnt from.")],
     work: Annotated[Path, typer.Argument(help="Folder for pipelines and results.")],
     agree: Annotated[float, typer.Option(help="Share that keeps its label.")] = 0.99,
+    small: Annotated[str | None, typer.Option(help="What compress --budget made of it.")] = None,
 ) -> None:
-    """Fit a cascade on one half of the texts, and measure it on the other."""
+    """Fit cascades on one half of the texts, and measure them on the other."""
     fitting, measuring = halve(corpus, work)
-    compress(pipeline, work / "cascade", fitting, agree=agree)
-    for name, given in (("int8", pipeline), ("cascade, int8", work / "cascade")):
-        export(given, work / name, format="onnx", precision="int8", dev=fitting, force=True)
-    places = {WHOLE: pipeline, "cascade": work / "cascade"}
-    places |= {name: work / name for name in ("int8", "cascade, int8")}
+    places: dict[str, str | Path] = {WHOLE: pipeline}
+    for prefix, form in (("", pipeline), ("small, ", small)):
+        if form is None:
+            continue
+        fast = work / f"{prefix}cascade"
+        compress(form, fast, fitting, agree=agree)
+        places[fast.name] = fast
+        for name, given in ((f"{prefix}int8", form), (f"{prefix}cascade, int8", fast)):
+            export(given, work / name, format="onnx", precision="int8", dev=fitting, force=True)
+            places[name] = work / name
     pipelines = {name: load_pipeline(place) for name, place in places.items()}
     said = {
         name: predict(nlp, find_textcat(nlp, None), measuring) for name, nlp in pipelines.items()
