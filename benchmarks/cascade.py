@@ -4,8 +4,9 @@
     python benchmarks/narrow.py benchmarks/cascade.py PIPELINE CORPUS/dev WORK      # AVX2 alone
 
 The texts are such that nothing was trained on, and `compress --budget` fitted nothing to. They are
-halved at random: cascades are fitted on one half, all figures are of the other. Speed is that of `nlp.pipe` in one thread, in seconds of the
-processor; all peers take turns, and ratios are medians over the turns, with the least and the most.
+halved at random: cascades are fitted on one half, all figures are of the other. Speed is that of
+`nlp.pipe` in one thread, in seconds of the processor; all peers take turns, and ratios are medians
+over the turns, with the least and the most.
 "stock" is spaCy's own transformer and textcat with the BERT that ships. Results stand in
 WORK/cascade.json.
 """
