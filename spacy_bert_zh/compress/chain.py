@@ -4,7 +4,7 @@ import json
 import random
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -170,7 +170,7 @@ def _rungs(shop: Workshop, say: Say) -> list[Rung]:
     rungs = list(LADDER)
     if find_spec("onnx") is None or find_spec("onnxruntime") is None:
         say('Without int8, which needs pip install "spacy-bert-zh[onnx-export]"')
-        rungs = [Rung(one.name, one.least, one.layers, one.width, False) for one in rungs]
+        rungs = [replace(one, int8=False) for one in rungs]
         del rungs[1]
     narrows = can_learn(find_textcat(load_pipeline(shop.folder / GIVEN), shop.component))
     if shop.train is None or not narrows:

@@ -37,11 +37,11 @@ def find_importance(nlp: Language, pipe: Any, docs: Iterable[Doc]) -> Scores:
     found: Scores = []
     handles = []
     for layer in layers:
-        heads = np.zeros(layer.heads), np.zeros(layer.output.dense.in_features)
-        found.append(heads)
+        heads, neurons = np.zeros(layer.heads), np.zeros(layer.output.dense.in_features)
+        found.append((heads, neurons))
         for part, sums in (
-            (layer.attention.output.dense, heads[0]),
-            (layer.output.dense, heads[1]),
+            (layer.attention.output.dense, heads),
+            (layer.output.dense, neurons),
         ):
             handles.append(part.register_forward_pre_hook(partial(_watch, sums)))
     try:

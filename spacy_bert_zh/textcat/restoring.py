@@ -223,7 +223,8 @@ def _check_weights(model: Model[Any, Any], labels: list[str]) -> None:
                 if values.dtype != ("int8" if small else "float32"):
                     raise BertZhError(f"its weights {node.name}.{name} are {values.dtype}")
                 check_finite(f"{node.name}.{name}", values, "its model")
-        if ODDS in node.param_names and node.get_param(ODDS).ndim != 2:
+        odds = node.get_param(ODDS) if ODDS in node.param_names else None
+        if odds is not None and (odds.ndim != 2 or not odds.size):
             raise BertZhError(f"its weights {node.name}.{ODDS} are no table")
     if "ngrams" in model.ref_names and model.has_param("b"):
         _check_shape(model, "b", (len(labels),))
