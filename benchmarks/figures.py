@@ -72,7 +72,7 @@ def picture(results: dict[str, Any]) -> str:
                 names.append(f"{key.split(',')[0]} {kind}: {name}")
                 shares.append(speed / max(speeds.values()))
                 notes.append(f"{speed:,.1f}")
-    return to_svg(bars(names, shares, notes, "texts a second"))
+    return to_svg(bars(names, shares, notes, "texts a second (bars: share of the fastest)"))
 
 
 def ratios(taken: dict[str, list[dict[str, Any]]]) -> dict[str, list[float]]:

@@ -32,8 +32,16 @@ HERE = Path(__file__).parent
 LABELS = 10
 SHOP = "online_shopping_10_cats/online_shopping_10_cats.csv"
 # Headlines, reviews and one long document; how many of each a turn takes for each size of model.
-COUNTS = {"small": {"headlines": 512, "reviews": 128, "long": 1}, "base": {"headlines": 64}}
-BASE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12}
+COUNTS = {
+    "small": {"headlines": 512, "reviews": 128, "long": 1},
+    "tinybert": {"headlines": 512, "reviews": 128},
+    "base": {"headlines": 64},
+}
+# Shapes beside the one that ships, with random weights; tinybert is TinyBERT's (arXiv 1909.10351).
+SHAPES = {
+    "tinybert": (4, 312, 12, 1200),
+    "base": (12, 768, 12, 3072),
+}
 CLASSIFIERS = "ours,bf16,stock,transformers,pipeline,bow"
 TRAINERS = "ours,bf16,stock,transformers"
 LATENCY = "ours,stock,pipeline,forward"
@@ -91,7 +99,7 @@ def start(name: str, checkpoint: Path, device: str, threads: int) -> Peer:
 def main(
     data: Annotated[Path, typer.Argument(help="Folder of the corpora.")],
     size: Annotated[
-        str, typer.Option(help="small (the one that ships) or base (random).")
+        str, typer.Option(help="small (the one that ships), tinybert or base (random).")
     ] = "small",
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(help="Of each process.")] = 1,
@@ -108,7 +116,7 @@ def main(
     target = HERE / "results" / f"{machine(device)}.json"
     results = read_json(target) if target.exists() else {}
     with TemporaryDirectory() as folder:
-        checkpoint = EMBEDDED if size == "small" else random_base(Path(folder))
+        checkpoint = EMBEDDED if size == "small" else random_weights(size, Path(folder))
         inputs = write_inputs(data, COUNTS[size], Path(folder))
         setting = {"checkpoint": checkpoint, "device": device, "threads": threads}
         for part in only.split(","):
@@ -139,19 +147,22 @@ def machine(device: str) -> str:
     return "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())
 
 
-def random_base(folder: Path) -> Path:
-    """BERT-base with random weights and the vocabulary that ships."""
+def random_weights(size: str, folder: Path) -> Path:
+    """A BERT of another shape with random weights and the vocabulary that ships."""
     import torch
     from transformers import BertConfig, BertModel
 
     torch.manual_seed(0)
     tokenizer = load_tokenizer(EMBEDDED)
-    config = BertConfig(vocab_size=tokenizer.get_vocab_size(), **BASE)
-    BertModel(config).save_pretrained(folder / "base")
+    names = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
+    shape = dict(zip(names, SHAPES[size], strict=True))
+    BertModel(BertConfig(vocab_size=tokenizer.get_vocab_size(), **shape)).save_pretrained(
+        folder / size
+    )
     for file in EMBEDDED.glob("*token*"):
-        (folder / "base" / file.name).write_bytes(file.read_bytes())
-    (folder / "base" / "vocab.txt").write_bytes((EMBEDDED / "vocab.txt").read_bytes())
-    return folder / "base"
+        (folder / size / file.name).write_bytes(file.read_bytes())
+    (folder / size / "vocab.txt").write_bytes((EMBEDDED / "vocab.txt").read_bytes())
+    return folder / size
 
 
 def write_inputs(data: Path, counts: dict[str, int], folder: Path) -> dict[str, Path]:
