@@ -59,7 +59,7 @@ class Restorer:
     def _longer(
         self, characters: str, paths: list[str], scores: NDArray[np.float64], contexts: Codes
     ) -> tuple[list[str], NDArray[np.float64], Codes]:
-        """Paths with a character more, the first of which is free; the best of those that end alike."""
+        """Paths with a character more, the first free; of those that end alike the best."""
         codes = np.asarray([ord(character) for character in characters])
         gains = self._likelihood.after(contexts, codes)
         gains[:, 1:] -= self._price

@@ -129,6 +129,8 @@ class Counts:
             rows = ["".join(map(chr, row)) for row in joined.tolist()]
             lines = arrays["alike"].tobytes().decode().split("\n")
             alike = {line[0]: line[2:] for line in lines if line}
+            if not all(alike.values()):
+                raise ValueError("a character stands for none")
         except (SafetensorError, KeyError, ValueError, OverflowError, TypeError) as error:
             raise BertZhError(f"{where} is damaged ({error}): train or copy it again") from error
         return cls(keys, counts.astype(np.int64), {row[:2]: row[2] for row in rows}, alike)

@@ -1,7 +1,7 @@
 """How likely a character is after the two before it, by the texts of a training.
 
-Trigrams interpolated with pairs and single characters by absolute discounting (Ney, Essen and Kneser
-1994, *On structuring probabilistic dependences in stochastic language modelling*).
+Trigrams interpolated with pairs and single characters by absolute discounting (Ney, Essen and
+Kneser 1994, *On structuring probabilistic dependences in stochastic language modelling*).
 """
 
 from dataclasses import dataclass
