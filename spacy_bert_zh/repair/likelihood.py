@@ -79,12 +79,14 @@ class _Longer:
     @classmethod
     def of(cls, keys: Codes, counts: Codes, shorter: Codes, shorter_counts: Codes) -> "_Longer":
         contexts, first = np.unique(keys >> BITS, return_index=True)
-        if not len(keys):
-            return cls(_Level(keys, counts * 1.0), _Level(contexts, first * 1.0))
-        seen = _Level(shorter, shorter_counts).of(contexts)
-        totals = np.maximum(seen, np.add.reduceat(counts, first))
-        shares = (counts - DISCOUNT) / np.repeat(totals, np.diff(first, append=len(keys)))
-        return cls(_Level(keys, shares), _Level(contexts, 1.0 - np.add.reduceat(shares, first)))
+        shares = counts.astype(np.float64) - DISCOUNT
+        rest = np.ones(len(contexts))
+        if len(keys):
+            seen = _Level(shorter, shorter_counts.astype(np.float64)).of(contexts)
+            totals = np.maximum(seen, np.add.reduceat(counts, first))
+            shares /= np.repeat(totals, np.diff(first, append=len(keys)))
+            rest -= np.add.reduceat(shares, first)
+        return cls(_Level(keys, shares), _Level(contexts, rest))
 
 
 def _by_size(counts: Counts) -> list[tuple[Codes, Codes]]:
