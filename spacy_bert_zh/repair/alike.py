@@ -17,6 +17,8 @@ CLEARLY = 10_000
 """So many times likelier a text must be for each character that is put back."""
 WIDTH = 32
 """Texts that are looked at side by side."""
+LONGEST = 64
+"""Characters after which the best of them is taken at the latest."""
 _TWO = (1 << 2 * BITS) - 1
 
 
@@ -38,13 +40,13 @@ class Restorer:
         for place in sorted(doubtful):
             if place >= len(restored):  # else its neighbour's paths have read it, too
                 restored += text[len(restored) : place]
-                restored = self._best(text, restored, doubtful)
+                restored += self._best(text, restored, doubtful)
         return restored + text[len(restored) :]
 
-    def _best(self, text: str, path: str, doubtful: Container[int]) -> str:
-        """The best path from a doubtful place on, up to where all paths end alike."""
-        paths, scores, contexts = [path], np.zeros(1), np.asarray([_context(path)])
-        for place in range(len(path), len(text)):
+    def _best(self, text: str, before: str, doubtful: Container[int]) -> str:
+        """The best path after what is restored, up to where all paths end alike."""
+        paths, scores, contexts = [""], np.zeros(1), np.asarray([_context(before)])
+        for place in range(len(before), min(len(before) + LONGEST, len(text))):
             if place not in doubtful and len(paths) == 1:
                 break
             others = self._counts.alike[text[place]] if place in doubtful else ""

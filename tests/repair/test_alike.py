@@ -81,6 +81,11 @@ def test_most_of_what_attacks_change_comes_back(family: Family) -> None:
     assert undone > 0.8 * changed > 50
 
 
+def test_long_texts_without_a_known_pair_end() -> None:
+    text = "".join(random.Random(0).choices("".join(COUNTS.alike), k=300))
+    assert len(LEARNT(text)[0]) == 300
+
+
 def test_likelihoods_are_probabilities() -> None:
     likelihood = Likelihood(Counts.learn(["好吃", "好吃", "好看"], {}, [{"好": ("号",)}]))
     codes = np.asarray([ord(character) for character in "好吃看"])
