@@ -37,7 +37,7 @@ def main(
     nlp = load_pipeline(pipeline)
     repairer = spacy.blank("zh")
     config = dict.fromkeys(("simplify", "join_split", "undo_sound", "undo_shape"), True)
-    repair = repairer.add_pipe("zh_repair", config=config)
+    repair: Any = repairer.add_pipe("zh_repair", config=config)
     repair.initialize(lambda: Corpus(train)(repairer), similar=similar or ())
     if save:
         nlp.add_pipe("zh_repair", source=repairer, before=find_textcat(nlp, None).name)
