@@ -37,19 +37,25 @@ def main(
     unlabelled: Annotated[Path | None, typer.Option(help="Further texts, one a line.")] = None,
     temperature: float = 1.0,
     gold_share: float = 0.3,
+    gold: Annotated[bool, typer.Option(help="Also train by the gold labels alone.")] = True,
+    minutes: Annotated[float, typer.Option(help="Of each training; 0: no limit.")] = 0.0,
 ) -> None:
     """Train students, and measure them beside their teacher."""
     pipelines = {"teacher": load_pipeline(teacher)}
     for student in students.split(","):
-        for name, share in ((student, gold_share), (f"{student}, gold", 1.0)):
+        shares = {student: gold_share} | ({f"{student}, gold": 1.0} if gold else {})
+        for name, share in shares.items():
             distill(
                 *([teacher], work / "student", corpus),
                 unlabelled=unlabelled,
                 student=student,
                 temperature=temperature,
                 gold_share=share,
+                minutes=minutes,
+                force=True,
             )
             pipelines[name] = load_pipeline(work / "student" / "model-last")
+            pipelines[name].to_disk(work / name)
     said = {
         name: predict(nlp, find_textcat(nlp, None), corpus / "dev")
         for name, nlp in pipelines.items()
