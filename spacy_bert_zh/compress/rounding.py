@@ -11,8 +11,9 @@ from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.loading import shims_of
 from spacy_bert_zh.textcat import quantize_table
 
-STEP, TABLE_STEP = 0.36, 0.5
-"""Of the network's matrices, and of the n-grams' table: chosen on half of THUCNews-10's dev."""
+LEVELS, WORD_LEVELS, TABLE_STEP = 11, 7, 0.5
+"""Steps from 0 to the largest weight of a row, of which eight bits have 63; the third is of the
+n-grams' table, see `quantize_table`. Chosen on half of THUCNews-10's dev."""
 WORDS = "embeddings.word_embeddings.weight"
 
 
@@ -36,12 +37,13 @@ def round_weights(pipe: TextCategorizer) -> None:
 def coarsen(checkpoint: Checkpoint) -> Checkpoint:
     """A checkpoint with rounded matrices.
 
-    Each row has a step of its own, a share of how far its weights spread: uniform steps without
-    clipping are what packs best at a given error (Gish & Pierce 1968, Asymptotically Efficient
-    Quantizing, IEEE Transactions on Information Theory 14).
+    Each row has as many steps up to its largest weight, so that an export, which scales rows by
+    that, has the same few whole numbers in all of them.
     """
     weights = {
-        name: _round(tensor) if _is_large(name, tensor) else tensor
+        name: _round(tensor, WORD_LEVELS if name == WORDS else LEVELS)
+        if _is_large(name, tensor)
+        else tensor
         for name, tensor in checkpoint.weights.items()
     }
     return replace(checkpoint, weights=weights)
@@ -52,6 +54,6 @@ def _is_large(name: str, tensor: NDArray[np.float32]) -> bool:
     return name == WORDS or (tensor.ndim == 2 and name.startswith("encoder."))
 
 
-def _round(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    step = STEP * np.maximum(np.sqrt((matrix**2).mean(axis=1, keepdims=True)), 1e-8)
+def _round(matrix: NDArray[np.float32], levels: int) -> NDArray[np.float32]:
+    step = np.maximum(abs(matrix).max(axis=1, keepdims=True), 1e-8) / levels
     return (np.rint(matrix / step) * step).astype(np.float32)
