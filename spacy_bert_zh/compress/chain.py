@@ -169,7 +169,7 @@ def _rungs(shop: Workshop, budget: Budget, say: Say) -> list[Rung]:
     """Those that this pipeline can have, on this machine, and that serve the budget."""
     rungs = list(LADDER)
     if budget.times is not None:  # coarse weights are as fast as others
-        rungs = [replace(one, coarse=False) for one in rungs if one.learns or not one.coarse]
+        rungs = [one for one in rungs if not one.coarse]
     if find_spec("onnx") is None or find_spec("onnxruntime") is None:
         say('Without int8, which needs pip install "spacy-bert-zh[onnx-export]"')
         rungs = [replace(one, int8=False) for one in rungs]

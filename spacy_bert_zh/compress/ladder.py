@@ -57,9 +57,9 @@ LADDER = (
     Rung("vocabulary", int8=False),
     Rung("int8"),
     Rung("coarse weights", coarse=True),
-    Rung("1/2 of the width", least=10, width=0.5, coarse=True),
-    Rung("1/2 of layers and width", least=20, layers=0.5, width=0.5, coarse=True),
-    Rung("1/4 of the layers", least=50, layers=0.25, width=0.5, coarse=True),
+    Rung("1/2 of the width", least=10, width=0.5),
+    Rung("1/2 of layers and width", least=20, layers=0.5, width=0.5),
+    Rung("1/4 of the layers", least=50, layers=0.25, width=0.5),
 )
 
 
