@@ -29,12 +29,16 @@ def main(
     train: Annotated[Path, typer.Argument(help="Texts whose characters are counted.")],
     dev: Annotated[Path, typer.Argument(help="Clean texts.")],
     save: Annotated[Path | None, typer.Option(help="Folder for the repairing pipeline.")] = None,
+    similar: Annotated[
+        list[str] | None, typer.Option(help="Files of look-alikes, as `attack` takes them.")
+    ] = None,
 ) -> None:
     """Print tables in Markdown."""
     nlp = load_pipeline(pipeline)
     repairer = spacy.blank("zh")
-    config = {"simplify": True, "join_split": True}
-    repairer.add_pipe("zh_repair", config=config).initialize(lambda: Corpus(train)(repairer))
+    config = dict.fromkeys(("simplify", "join_split", "undo_sound", "undo_shape"), True)
+    repair: Any = repairer.add_pipe("zh_repair", config=config)
+    repair.initialize(lambda: Corpus(train)(repairer), similar=similar or ())
     if save:
         nlp.add_pipe("zh_repair", source=repairer, before=find_textcat(nlp, None).name)
         nlp.to_disk(save)

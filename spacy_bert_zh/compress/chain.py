@@ -95,7 +95,7 @@ def compress_to(
             points.append(measure(Rung("as given"), shop.folder / GIVEN))
             say(describe(points[0]))
         made = None
-        for rung in _rungs(shop, say)[len(points) - 1 :]:
+        for rung in _rungs(shop, wanted, say)[len(points) - 1 :]:
             if _over(points[-1], wanted, loss):
                 break
             made = shop.make(rung)
@@ -165,9 +165,11 @@ def _halve(dev: Path, work: Path) -> None:
             DocBin(docs=half).to_disk(part / "00000.spacy")
 
 
-def _rungs(shop: Workshop, say: Say) -> list[Rung]:
-    """Those that this pipeline can have, on this machine."""
+def _rungs(shop: Workshop, budget: Budget, say: Say) -> list[Rung]:
+    """Those that this pipeline can have, on this machine, and that serve the budget."""
     rungs = list(LADDER)
+    if budget.times is not None:  # coarse weights are as fast as others
+        rungs = [one for one in rungs if not one.coarse]
     if find_spec("onnx") is None or find_spec("onnxruntime") is None:
         say('Without int8, which needs pip install "spacy-bert-zh[onnx-export]"')
         rungs = [replace(one, int8=False) for one in rungs]

@@ -12,6 +12,7 @@ from spacy.language import Language
 from spacy_bert_zh.checkpoint import structure
 from spacy_bert_zh.compress.cascading import set_cascade
 from spacy_bert_zh.compress.importance import Scores, find_importance, narrow
+from spacy_bert_zh.compress.rounding import round_weights
 from spacy_bert_zh.compress.vocabulary import cut_vocabulary
 from spacy_bert_zh.distill import distill, inherit, take_layers
 from spacy_bert_zh.evaluate import read_as_classified
@@ -35,6 +36,7 @@ class Rung:
         least: How often a piece must occur to stay.
         layers: Share of the layers, spread evenly, as DynaBERT drops them.
         width: Share of the heads and inner neurons.
+        coarse: Whether its weights are rounded to few values, see `round_weights`.
         int8: Whether it is exported in eight bits, too.
     """
 
@@ -42,6 +44,7 @@ class Rung:
     least: int = 1
     layers: float = 1.0
     width: float = 1.0
+    coarse: bool = False
     int8: bool = True
 
     @property
@@ -53,6 +56,7 @@ class Rung:
 LADDER = (
     Rung("vocabulary", int8=False),
     Rung("int8"),
+    Rung("coarse weights", coarse=True),
     Rung("1/2 of the width", least=10, width=0.5),
     Rung("1/2 of layers and width", least=20, layers=0.5, width=0.5),
     Rung("1/4 of the layers", least=50, layers=0.25, width=0.5),
@@ -98,6 +102,8 @@ class Workshop:
         cut_vocabulary(pipe, self._texts(nlp), rung.least)
         if rung.learns:
             self._teach(nlp, pipe)
+        if rung.coarse:
+            round_weights(pipe)
         if self.agree is not None:
             set_cascade(nlp, pipe, self.fitting, self.agree)
         if pipe.cfg.get("decision") is not None:

@@ -2,5 +2,6 @@
 
 from spacy_bert_zh.ranks.group import PATIENCE, Group, is_first, joined, local_rank
 from spacy_bert_zh.ranks.launch import launch
+from spacy_bert_zh.ranks.memory import map_memory
 
-__all__ = ["PATIENCE", "Group", "is_first", "joined", "launch", "local_rank"]
+__all__ = ["PATIENCE", "Group", "is_first", "joined", "launch", "local_rank", "map_memory"]

@@ -31,7 +31,7 @@ Item = TypeVar("Item")
 
 def is_first() -> bool:
     """Whether this process is the one that writes: the first of a run, or alone."""
-    return _number("RANK", 0) == 0
+    return number_of("RANK", 0) == 0
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def joined(gpu: bool = False) -> Iterator[Group]:
     Raises:
         BertZhError: The environment makes no sense, torch isn't there, or another process ended.
     """
-    group = Group(_number("RANK", 0), _number("WORLD_SIZE", 1))
+    group = Group(number_of("RANK", 0), number_of("WORLD_SIZE", 1))
     if group.alone:
         yield Group()  # whatever its number
         return
@@ -77,10 +77,15 @@ def _silence() -> Iterator[None]:
 
 def local_rank() -> int:
     """The number of this process among those of its machine."""
-    return _number("LOCAL_RANK", 0)
+    return number_of("LOCAL_RANK", 0)
 
 
-def _number(name: str, alone: int) -> int:
+def number_of(name: str, alone: int) -> int:
+    """What torchrun has put into a variable of the environment; without it, `alone`.
+
+    Raises:
+        BertZhError: It isn't a number.
+    """
     value = os.environ.get(name, str(alone))
     if not value.isdecimal():
         raise BertZhError(f"The variable {name} is {value!r}: torchrun sets it to a number")
@@ -124,6 +129,13 @@ class Group:
 
         with _in_touch(self):
             dist.all_reduce(tensor)
+
+    def wait(self) -> None:
+        """Until all processes have come here."""
+        import torch.distributed as dist
+
+        with _in_touch(self):
+            dist.barrier()
 
     def broadcast(self, data: bytes) -> bytes:
         """What the first process has."""

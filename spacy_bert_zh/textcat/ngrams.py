@@ -217,16 +217,19 @@ def table_of(model: Model[list[Doc], Floats2d], rows: Any = slice(None)) -> Floa
     return W * model.get_param(SCALE) if model.has_param(SCALE) else W
 
 
-def quantize_table(model: Model[list[Doc], Floats2d]) -> None:
+def quantize_table(model: Model[list[Doc], Floats2d], share: float = 0.25) -> None:
     """Keep a linear model's table in eight bits: a fourth of the size, as good for classifying.
 
-    Each label has a step of its own, a fourth of how far its weights spread (their standard
+    Each label has a step of its own, a share of how far its weights spread (their standard
     deviation where they aren't 0), or more where the largest wouldn't fit. Learning makes floats of
-    it again.
+    it again. A table that is in eight bits stays as it is.
     """
+    if model.has_param(SCALE):
+        return
     ops, W = model.ops, table_of(model)
     counts = ops.xp.maximum((W != 0).sum(axis=0), 1)
-    step = ops.xp.maximum(ops.xp.sqrt((W**2).sum(axis=0) / counts) / 4, abs(W).max(axis=0) / 127)
+    spread = ops.xp.sqrt((W**2).sum(axis=0) / counts)
+    step = ops.xp.maximum(share * spread, abs(W).max(axis=0) / 127)
     step = ops.xp.maximum(step, 1e-12).astype("float32")
     model.set_param("W", ops.xp.rint(W / step).astype("int8"))
     model.set_param(SCALE, step)

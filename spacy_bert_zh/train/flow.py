@@ -187,7 +187,8 @@ class _Run:
 
         accumulate = self.settings["accumulate_gradient"]
         check_batches(self.nlp.config["training"]["batcher"], accumulate, self.group.world)
-        return Together(self.nlp, self.group, self.settings["frozen_components"], accumulate)
+        frozen = self.settings["frozen_components"]
+        return Together(self.nlp, self.group, frozen, accumulate, self.optimizer)
 
     @property
     def learner(self) -> Any:

@@ -36,6 +36,10 @@ class OfLayer:
         """As they are."""
         return xp2torch(self.node.get_param(self.name))
 
+    def set_weights(self, weights: torch.Tensor) -> None:
+        """Let it have them where they are."""
+        self.node.set_param(self.name, cast(FloatsXd, torch2xp(weights)))
+
     @property
     def gradient(self) -> torch.Tensor | None:
         """In the layer's own memory; None where there is none."""
@@ -57,6 +61,10 @@ class OfNetwork:
     def weights(self) -> torch.Tensor:
         """As they are."""
         return self.parameter.data
+
+    def set_weights(self, weights: torch.Tensor) -> None:
+        """Let it have them where they are."""
+        self.parameter.data = weights
 
     @property
     def gradient(self) -> torch.Tensor | None:
@@ -104,17 +112,17 @@ def add_up(
     """
     places = zip(parameters, _find_places(group, parameters), strict=True)
     learning = [(parameter, place) for parameter, place in places if place is not None]
-    pieces = [_gradient(parameter)[place] for parameter, place in learning]
+    pieces = [gradient_of(parameter)[place] for parameter, place in learning]
     last = parameters[0].weights.new_tensor(values)
     bucket = torch.cat([*(weight * piece.flatten() for piece in pieces), last])
     group.sum(bucket)
     *sums, totals = bucket.split([*(piece.numel() for piece in pieces), len(last)])
     for (parameter, place), piece, found in zip(learning, pieces, sums, strict=True):
-        _gradient(parameter)[place] = found.view(piece.shape)
+        gradient_of(parameter)[place] = found.view(piece.shape)
     return cast(list[float], totals.tolist())
 
 
-def _gradient(parameter: Parameter) -> torch.Tensor:
+def gradient_of(parameter: Parameter) -> torch.Tensor:
     """A gradient, which is 0 if there was none."""
     if parameter.gradient is None:
         parameter.set_gradient(torch.zeros_like(parameter.weights))
@@ -130,7 +138,7 @@ def _find_places(group: Group, parameters: Sequence[Parameter]) -> list[Place]:
     places: list[Place] = []
     for parameter in parameters:
         touched = bool(next(found))
-        rows = next(found).nonzero().flatten() if _is_table(parameter) else ...
+        rows = next(found).nonzero().flatten() if is_table(parameter) else ...
         places.append(rows if touched else None)
     return places
 
@@ -139,12 +147,18 @@ def _mark(parameter: Parameter) -> Iterator[torch.Tensor]:
     """Whether there is a gradient, and of a table where."""
     weights, gradient = parameter.weights, parameter.gradient
     yield torch.tensor([gradient is not None], dtype=torch.int32, device=weights.device)
-    if _is_table(parameter) and gradient is None:
+    if is_table(parameter) and gradient is None:
         yield torch.zeros(len(weights), dtype=torch.int32, device=weights.device)
-    elif _is_table(parameter):
-        yield cast(torch.Tensor, gradient).bool().any(dim=1).int()
+    elif is_table(parameter):
+        yield touched_rows(cast(torch.Tensor, gradient)).int()
 
 
-def _is_table(parameter: Parameter) -> bool:
+def touched_rows(gradient: torch.Tensor) -> torch.Tensor:
+    """Which rows of a table's gradient aren't 0; bool, shape (rows,)."""
+    return gradient.any(dim=1)
+
+
+def is_table(parameter: Parameter) -> bool:
+    """Whether a batch touches few of its rows; see `TABLE`."""
     shape = parameter.weights.shape
     return len(shape) == 2 and shape[0] >= TABLE

@@ -8,6 +8,7 @@ schedules stay the same everywhere.
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -24,6 +25,7 @@ from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.ranks import Group
 from spacy_bert_zh.textcat import BertTextCat
 from spacy_bert_zh.train.gradients import Parameter, add_up, find_parameters, rescale
+from spacy_bert_zh.train.memory import share_memory
 from spacy_bert_zh.train.resume import models
 
 Batch = TypeVar("Batch")
@@ -40,12 +42,20 @@ class Together:
         group: The processes.
         frozen: Components that don't learn.
         accumulate: Into how many parts a batch is cut; see ``training.accumulate_gradient``.
+        optimizer: Will change the weights.
 
     Raises:
         BertZhError: A component can't learn in several processes.
     """
 
-    def __init__(self, nlp: Language, group: Group, frozen: Sequence[str], accumulate: int) -> None:
+    def __init__(
+        self,
+        nlp: Language,
+        group: Group,
+        frozen: Sequence[str],
+        accumulate: int,
+        optimizer: Optimizer,
+    ) -> None:
         self.nlp = nlp
         self._group = group
         self._frozen = list(frozen)
@@ -57,6 +67,8 @@ class Together:
             model.from_bytes(group.broadcast(model.to_bytes() if group.is_first else b""))
         shapes = str([tuple(one.weights.shape) for one in self._parameters()])
         group.check_same(shapes, "other weights than the first: give all of them the same files")
+        memory = share_memory(group, self._parameters(), optimizer)
+        self._add_up = memory.add_up if memory else partial(add_up, group)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.nlp, name)
@@ -95,7 +107,7 @@ class Together:
                 rescale(parameters, before / weight)
             found = self._learn(mine, drop=drop, annotates=annotates)
             totals = {name: total + weight * found[name] for name, total in totals.items()}
-        sums = add_up(self._group, parameters, weight, list(totals.values()))
+        sums = self._add_up(parameters, weight, list(totals.values()))
         for name, loss in zip(self._names, sums, strict=True):
             if losses is not None:
                 losses[name] = losses.get(name, 0.0) + loss

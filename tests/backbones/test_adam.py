@@ -1,10 +1,12 @@
 """The fused Adam: equal to thinc's, in what it does and in what it keeps."""
 
+from threading import Barrier, Thread
 from typing import Any
 
 import numpy as np
 import pytest
 import spacy
+import torch
 from spacy.util import registry
 from thinc.api import Adam, Optimizer
 
@@ -46,6 +48,56 @@ def test_it_does_and_keeps_what_thincs_does(settings: Any, shape: Any, scale: fl
             np.testing.assert_allclose(kept[key], expected[key], rtol=1e-4, atol=1e-6)
 
 
+class Half:
+    """One of two that see the same memory, which threads do anyway."""
+
+    barrier, sums = Barrier(2, timeout=60), [torch.zeros(0)] * 2
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def shared(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor
+
+    def part(self, tensor: torch.Tensor) -> torch.Tensor:
+        middle = len(tensor) // 2
+        return tensor[middle:] if self.number else tensor[:middle]
+
+    def sum(self, tensor: torch.Tensor) -> None:
+        self.sums[self.number] = tensor.clone()
+        self.wait()
+        tensor.copy_(self.sums[0] + self.sums[1])
+        self.wait()
+
+    def wait(self) -> None:
+        self.barrier.wait()
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("shape", [(7, 5), (1,)])
+def test_two_that_share_the_work_do_what_one_does(settings: Any, shape: Any) -> None:
+    random = np.random.default_rng(0)
+    weights: Any = random.normal(size=shape).astype("float32")
+    gradients = [random.normal(size=shape).astype("float32") for _ in range(5)]
+    alone, together = weights.copy(), weights.copy()
+    one = build_adam_v1(0.01, **settings)
+    for gradient in gradients:
+        one((1, "W"), alone, gradient.copy())  # type: ignore[arg-type]
+
+    def work(number: int) -> None:
+        optimizer: Any = build_adam_v1(0.01, **settings)
+        optimizer.shares = Half(number)
+        for gradient in gradients:
+            optimizer((1, "W"), together, gradient.copy())
+
+    threads = [Thread(target=work, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
 @pytest.mark.parametrize("layer_decay", [1.0, 0.5])
 def test_a_network_learns_the_same(make_pipeline: Make, layer_decay: float) -> None:
     def taught(optimizer: Optimizer) -> Any:
@@ -56,7 +108,7 @@ def test_a_network_learns_the_same(make_pipeline: Make, layer_decay: float) -> N
         for _ in range(3):
             nlp.update(examples, sgd=optimizer, drop=0.0)
         shim = pipe_of(nlp).model.get_ref("backbone").shims[0]
-        names = [name for name, _ in shim._parameters()]
+        names = [name for name, one in shim._parameters() if one.requires_grad]
         averages = [optimizer.averages[shim.id, name] for name in names]
         return shim.extract_weights(), dict(zip(names, averages, strict=True))
 

@@ -56,8 +56,8 @@ def test_what_is_left_out_is_as_if_it_were_zero(pooling: Any, tmp_path: Path) ->
 
 
 def test_engines_agree() -> None:
-    onnxruntime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnx")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra [onnx]")
+    pytest.importorskip("onnx", reason="needs the extra [onnx-export]")
     from spacy_bert_zh.backbones.onnx.building import build_graph
 
     small = prune(network(), KEPT)
@@ -74,7 +74,7 @@ def test_engines_agree() -> None:
 
 
 def test_keras_agrees() -> None:
-    pytest.importorskip("keras")
+    pytest.importorskip("keras", reason="the extra [tensorflow] is not installed")
     from spacy_bert_zh.backbones.keras.backbone import build_keras_backbone_v1
 
     small = prune(network(), KEPT)

@@ -16,7 +16,7 @@ import spacy
 from spacy.cli._util import parse_config_overrides
 
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.ranks import Group, joined, launch
+from spacy_bert_zh.ranks import Group, joined, launch, map_memory
 from spacy_bert_zh.train.flow import train
 from spacy_bert_zh.train.together import check_batches, check_component
 from tests.conftest import REPOSITORY, initialized, run_cli
@@ -90,11 +90,20 @@ def pair(train_args: list[str], tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
-@pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("processes", "optimizer"),
+    [
+        (2, "spacy_bert_zh.Adam.v1"),  # in memory that both see
+        (2, "Adam.v1"),  # which sends gradients, as several machines and GPUs do
+        pytest.param(3, "spacy_bert_zh.Adam.v1", marks=pytest.mark.slow),
+        pytest.param(3, "Adam.v1", marks=pytest.mark.slow),
+    ],
+)
 def test_several_learn_what_one_does(
-    processes: int, alone: Path, still_args: list[str], tmp_path: Path
+    processes: int, optimizer: str, alone: Path, still_args: list[str], tmp_path: Path
 ) -> None:
-    done = run_cli("train", CONFIG, "-o", tmp_path, "--processes", processes, *still_args)
+    args = [*still_args, "--training.optimizer.@optimizers", optimizer]
+    done = run_cli("train", CONFIG, "-o", tmp_path, "--processes", processes, *args)
     assert done.stdout.count("Training pipeline") == 1
     for name in ("model-last", "model-best"):
         expected, found = weights_of(alone / name), weights_of(tmp_path / name)
@@ -235,6 +244,11 @@ def test_a_network_that_is_not_torchs_is_named(make_pipeline: Any) -> None:
     pipe.model.get_ref("backbone").shims[0]._model = object()  # as KerasBackbone.v1 has it
     with pytest.raises(BertZhError, match=r"TorchBackbone\.v1"):
         check_component(nlp, "bert_textcat")
+
+
+def test_processes_of_several_machines_share_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    assert map_memory(Group(0, 2), 64) is None
 
 
 def test_one_alone_is_a_group() -> None:

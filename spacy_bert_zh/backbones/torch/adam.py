@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from thinc.api import Optimizer
 from thinc.backends import get_array_ops
@@ -51,8 +51,31 @@ def build_adam_v1(
     )
 
 
+class Shares(Protocol):
+    """Several processes that each change a part of every parameter, in memory that all see."""
+
+    def shared(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The same where all see it; the tensor itself, if it lies there."""
+
+    def part(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The part of a tensor that this process changes."""
+
+    def sum(self, tensor: torch.Tensor) -> None:
+        """Add up over all processes, in place."""
+
+    def wait(self) -> None:
+        """Until all have done their part."""
+
+
 class FusedAdam(Optimizer):
-    """Its state is thinc's, in the same places."""
+    """Its state is thinc's, in the same places.
+
+    Attributes:
+        shares: With whom it shares the work, if with anybody. All processes then call it alike,
+            with weights that all see, and gradients that are right in this process's part.
+    """
+
+    shares: Shares | None = None
 
     def __call__(
         self, key: Key, weights: FloatsXd, gradient: FloatsXd, *, lr_scale: float = 1.0
@@ -78,11 +101,20 @@ class FusedAdam(Optimizer):
                 groups[scale, self.nr_update[key]].append((key, weights.detach(), gradient))
         for (scale, count), group in groups.items():
             self._update(group, scale, count)
+        if self.shares is not None:
+            self.shares.wait()
 
     def _update(self, group: list[Any], scale: float, count: int) -> None:
         import torch
 
         keys, weights, gradients = (list(column) for column in zip(*group, strict=True))
+        moments = [self._state(kept, keys, weights) for kept in (self.mom1, self.mom2)]
+        averages = [] if self.averages is None else self._state(self.averages, keys, weights)
+        if self.shares is not None:
+            weights, gradients, averages, *moments = (
+                [self.shares.part(one) for one in tensors]
+                for tensors in (weights, gradients, averages, *moments)
+            )
         decay = self.learn_rate * scale * self.L2 if self.L2_is_weight_decay else 0.0
         if self.L2 and not self.L2_is_weight_decay:
             torch._foreach_add_(gradients, weights, alpha=self.L2)
@@ -90,8 +122,7 @@ class FusedAdam(Optimizer):
         torch._fused_adamw_(
             weights,
             gradients,
-            self._state(self.mom1, keys, weights),
-            self._state(self.mom2, keys, weights),
+            *moments,
             [],
             list(torch.full((len(keys),), float(count), device=weights[0].device).unbind()),
             # thinc decays the weights after the step, torch before it.
@@ -104,10 +135,10 @@ class FusedAdam(Optimizer):
             amsgrad=False,
             maximize=False,
         )
-        if self.averages is not None:
+        if averages:
             # As thinc's update_averages, which forgets faster at first.
             share = 1.0 - min((1.0 + count) / (10.0 + count), 0.9999)
-            torch._foreach_lerp_(self._state(self.averages, keys, weights), weights, share)
+            torch._foreach_lerp_(averages, weights, share)
 
     def _clip(self, gradients: list[torch.Tensor]) -> None:
         import torch
@@ -115,7 +146,12 @@ class FusedAdam(Optimizer):
         if not self.grad_clip:
             return
         # One look at the device for all of them.
-        norms = torch.stack(torch._foreach_norm(gradients)).tolist()
+        lengths = torch.stack(torch._foreach_norm(gradients))
+        if self.shares is not None:
+            squares = lengths.double().square()
+            self.shares.sum(squares)
+            lengths = squares.sqrt()
+        norms = lengths.tolist()
         longer = [number for number, norm in enumerate(norms) if norm > self.grad_clip]
         if longer:
             factors = [self.grad_clip / norms[number] for number in longer]
@@ -131,7 +167,11 @@ class FusedAdam(Optimizer):
                 flat = kept is not self.averages
                 ops = get_array_ops(_array(one))
                 kept[key] = ops.alloc((one.numel(),) if flat else tuple(one.shape), dtype="float32")
-            found.append(xp2torch(kept[key], device=one.device).view(one.shape))
+            state = xp2torch(kept[key], device=one.device).view(one.shape)
+            if self.shares is not None:
+                state = self.shares.shared(state)
+                kept[key] = _array(state.view(kept[key].shape))
+            found.append(state)
         return found
 
 

@@ -4,6 +4,7 @@ const entries = (n) => `${n} ${n === "1" ? "entry" : "entries"}`;
 
 export const en = {
   find: "Search",
+  privateFind: "Questions go to this service and nowhere else.",
   classify: "Classify",
   folder: "Where",
   entries: ({ n }) => entries(n),
@@ -28,6 +29,7 @@ export const en = {
 
 export const zh = {
   find: "搜索",
+  privateFind: "问题只发送给本服务，不会发往别处。",
   classify: "分类",
   folder: "范围",
   entries: "{n} 条",
