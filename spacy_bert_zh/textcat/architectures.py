@@ -174,7 +174,7 @@ def build_bert_text_cat_ensemble_v4(
     linear_model: Model[list[Doc], Floats2d],
     dropout: float = 0.1,
     head_rate: float = 10.0,
-    network_share: float = 0.35,
+    network_share: float = 0.4,
     exclusive_classes: bool = True,
     nO: int | None = None,
 ) -> Model[list[Doc], Floats2d]:

@@ -5,7 +5,7 @@ size for rare and common n-grams, knows the training texts by heart before it is
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,8 @@ CHUNK = 4_000_000
 """Numbers of an array on the way."""
 
 SURE = 6.5
-"""By so much the logit of a label lies above the others' where the regression is sure of it."""
+"""By so much the logit of a label lies above the others' where the regression is sure of it; twice
+that above its own absence, where labels don't exclude each other."""
 
 Texts = Iterable[tuple[list[Doc], NDArray[np.float32], NDArray[np.float32]]]
 """Batches of documents, their targets (texts, labels), and the weights of these (texts, labels)."""
@@ -43,8 +44,9 @@ def solve(model: Model[Any, Any], batches: Texts) -> None:
     table = solve_table(batches, linear.attrs["ngram_size"], linear.get_dim("nI"))
     parts = float(model.attrs.get("parts", 1))
     share = (parts - 1) / parts if parts > 1 else 1.0
-    factor = SURE * share / float(model.attrs["linear_rate"])
-    linear.set_param("W", linear.ops.asarray2f(factor * table))
+    sure = 2 * SURE if model.attrs["multi_label"] else SURE
+    factor = sure * share / float(model.attrs["linear_rate"])
+    linear.set_param("W", linear.ops.asarray2f(cast(Any, factor * table)))
     linear.set_param(SCALE, None)
 
 
@@ -130,7 +132,7 @@ def _gather(
         places += len(found)
         if places > PLACES:
             break
-    features = _Features(*(np.concatenate(parts) for parts in (counts, columns, values)))
+    features = _Features(np.concatenate(counts), np.concatenate(columns), np.concatenate(values))
     return features, np.concatenate(targets), np.concatenate(weights)
 
 
