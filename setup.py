@@ -132,7 +132,10 @@ setup(
             "spacy_bert_zh.textcat:build_bert_text_cat_ensemble_v2",
             "spacy_bert_zh.BertTextCatEnsemble.v3 = "
             "spacy_bert_zh.textcat:build_bert_text_cat_ensemble_v3",
+            "spacy_bert_zh.BertTextCatEnsemble.v4 = "
+            "spacy_bert_zh.textcat:build_bert_text_cat_ensemble_v4",
             "spacy_bert_zh.NgramLinear.v1 = spacy_bert_zh.textcat:build_ngram_linear_v1",
+            "spacy_bert_zh.NgramLinear.v2 = spacy_bert_zh.textcat:build_ngram_linear_v2",
             "spacy_bert_zh.NgramTextCat.v1 = spacy_bert_zh.textcat:build_ngram_text_cat_v1",
             "spacy_bert_zh.TorchBackbone.v1 = "
             "spacy_bert_zh.backbones.torch:build_torch_backbone_v1",

@@ -145,14 +145,14 @@ def take_layers(checkpoint: Checkpoint, count: int) -> Checkpoint:
 
 def _ngrams(exclusive: bool) -> dict[str, Any]:
     linear_model = {
-        "@architectures": "spacy_bert_zh.NgramLinear.v1",
+        "@architectures": "spacy_bert_zh.NgramLinear.v2",
         "ngram_size": 3,
         "length": 2**18,
         "nO": None,
     }
     model = {
         "@architectures": "spacy_bert_zh.NgramTextCat.v1",
-        "linear_rate": 50.0,
+        "linear_rate": 1.0,
         "exclusive_classes": exclusive,
         "nO": None,
         "linear_model": linear_model,

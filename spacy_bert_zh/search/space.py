@@ -82,6 +82,7 @@ def default_space(config: Config) -> Space:
         f"components.{name}.adversarial": kinds.CategoricalDistribution((None, "fgm")),
         f"{model}.head_rate": _around(config, f"{model}.head_rate", 5),
         f"{model}.linear_rate": _around(config, f"{model}.linear_rate", 5),
+        f"{model}.network_share": kinds.FloatDistribution(0.2, 0.8),
         f"{model}.linear_model.ngram_size": kinds.IntDistribution(2, 4),
         f"{model}.backbone.pooling": kinds.CategoricalDistribution(("mean", "cls")),
         f"{model}.backbone.layer_decay": kinds.FloatDistribution(0.6, 1.0),

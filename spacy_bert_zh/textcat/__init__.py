@@ -4,6 +4,7 @@ from spacy_bert_zh.textcat.architectures import (
     build_bert_text_cat_ensemble_v1,
     build_bert_text_cat_ensemble_v2,
     build_bert_text_cat_ensemble_v3,
+    build_bert_text_cat_ensemble_v4,
     build_bert_text_cat_v1,
     build_bert_text_cat_v2,
     rescale,
@@ -30,6 +31,7 @@ from spacy_bert_zh.textcat.neighbours import NEIGHBOURS, Entry, Mixing, Near, Ne
 from spacy_bert_zh.textcat.networks import shims_of
 from spacy_bert_zh.textcat.ngrams import (
     build_ngram_linear_v1,
+    build_ngram_linear_v2,
     build_ngram_text_cat_v1,
     ngram_features,
     ngram_rows,
@@ -60,9 +62,11 @@ __all__ = [
     "build_bert_text_cat_ensemble_v1",
     "build_bert_text_cat_ensemble_v2",
     "build_bert_text_cat_ensemble_v3",
+    "build_bert_text_cat_ensemble_v4",
     "build_bert_text_cat_v1",
     "build_bert_text_cat_v2",
     "build_ngram_linear_v1",
+    "build_ngram_linear_v2",
     "build_ngram_text_cat_v1",
     "confidence",
     "draw",

@@ -12,7 +12,8 @@ from spacy.tokens import Doc
 from thinc.api import Dropout, Model, chain
 from thinc.types import Floats1d, Floats2d
 
-from spacy_bert_zh.textcat.attributes import Factor, Size
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.textcat.attributes import Factor
 from spacy_bert_zh.textcat.head import activate, build_head, resized_head
 from spacy_bert_zh.textcat.ngrams import rescale_table
 
@@ -168,13 +169,49 @@ def build_bert_text_cat_ensemble_v3(
     return _build_ensemble(backbone, linear_model, dropout, linear_rate / parts, head, parts)
 
 
+def build_bert_text_cat_ensemble_v4(
+    backbone: Model[list[Doc], Floats2d],
+    linear_model: Model[list[Doc], Floats2d],
+    dropout: float = 0.1,
+    head_rate: float = 10.0,
+    network_share: float = 0.4,
+    exclusive_classes: bool = True,
+    nO: int | None = None,
+) -> Model[list[Doc], Floats2d]:
+    """Build a BERT that learns to answer alone, beside a linear model that is solved.
+
+    The answer is their logarithmic opinion pool (Genest & Zidek 1986, eq. 3.1). Fine-tuned BERTs
+    are surer than they are right, so that the network's share is less than a half.
+
+    Args:
+        backbone: See `build_bert_text_cat_ensemble_v2`.
+        linear_model: ``spacy_bert_zh.NgramLinear.v2``, which needs a component of ours.
+        dropout: See `build_bert_text_cat_ensemble_v2`.
+        head_rate: See `build_bert_text_cat_ensemble_v2`.
+        network_share: What part of its logits the network has in the answer, above 0 and below 1.
+        exclusive_classes: See `build_bert_text_cat_ensemble_v2`.
+        nO: See `build_bert_text_cat_ensemble_v2`.
+
+    Returns:
+        Documents to scores between 0 and 1, shape (documents, labels).
+
+    Raises:
+        BertZhError: The share is none.
+    """
+    if not 0.0 < network_share < 1.0:
+        raise BertZhError(f"network_share = {network_share} must be between 0 and 1")
+    parts = 1.0 / network_share
+    head = build_head(exclusive_classes, nO, head_rate / parts, activate=False)
+    return _build_ensemble(backbone, linear_model, dropout, 1.0, head, parts)
+
+
 def _build_ensemble(
     backbone: Model[list[Doc], Floats2d],
     linear_model: Model[list[Doc], Floats2d],
     dropout: float,
     linear_rate: float,
     head: Model[Floats2d, Floats2d],
-    parts: int,
+    parts: float,
 ) -> Model[list[Doc], Floats2d]:
     vectors: Model[list[Doc], Floats2d] = chain(backbone, Dropout(dropout))
     model: Model[list[Doc], Floats2d] = Model(
@@ -186,8 +223,8 @@ def _build_ensemble(
         attrs={
             "multi_label": not head.attrs["exclusive_classes"],
             "linear_rate": Factor(linear_rate),
-            # Of the answer's logits each half gives such a share of what it would say alone.
-            "parts": Size(parts),
+            # Of the answer's logits the network gives such a part of what it would say alone.
+            "parts": Factor(parts),
             "resize_output": _resize_ensemble,
         },
     )
@@ -244,7 +281,7 @@ def _forward_ensemble(
 
 def learns_apart(model: Model[list[Doc], Floats2d]) -> bool:
     """Whether the parts of a model have losses of their own: see `begin_apart`."""
-    return int(model.attrs.get("parts", 1)) > 1
+    return float(model.attrs.get("parts", 1)) > 1
 
 
 def begin_apart(
@@ -262,7 +299,7 @@ def begin_apart(
         takes the gradients by the logits of both.
     """
     vectors, head, linear_model = model.layers
-    rate, parts = float(model.attrs["linear_rate"]), int(model.attrs["parts"])
+    rate, parts = float(model.attrs["linear_rate"]), float(model.attrs["parts"])
     X, back_vectors = vectors.begin_update(docs)
     logits, back_head = head.begin_update(X)
     bias = cast(Floats1d, head.get_param("b"))

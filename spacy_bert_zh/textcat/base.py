@@ -1,13 +1,14 @@
 """What all of our components are: scores, annotations, rehearsal."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
+from spacy.util import minibatch
 from thinc.api import Optimizer, set_dropout_rate, to_numpy
 from thinc.types import Floats2d
 
@@ -21,7 +22,9 @@ from spacy_bert_zh.textcat.doc_vectors import set_vector
 from spacy_bert_zh.textcat.head import draw, start
 from spacy_bert_zh.textcat.loss import Loss
 from spacy_bert_zh.textcat.neighbours import NEIGHBOURS, SHOWN, Neighbours
+from spacy_bert_zh.textcat.ngrams import is_solved
 from spacy_bert_zh.textcat.practice import Backprop, Practice, disagreement, learn
+from spacy_bert_zh.textcat.ridge import solve
 from spacy_bert_zh.textcat.space import unit
 from spacy_bert_zh.textcat.unlike import strangeness
 
@@ -146,7 +149,7 @@ class BertTextCat(Loss):
     def _ask(self, docs: list[Doc], network_only: bool) -> tuple[list[Floats2d], Backprop]:
         """What the parts of the model say that learn apart, or the whole of it."""
         if learns_apart(self.model):
-            return begin_apart(self.model, docs, network_only)
+            return begin_apart(self.model, docs, network_only or is_solved(self.model.layers[-1]))
         scores, backprop = self.model.begin_update(docs)
         return [scores], lambda gradients: cast(None, backprop(gradients[0]))
 
@@ -193,6 +196,7 @@ class BertTextCat(Loss):
     def start_head(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         """Let a head of ours start from what the vectors tell at once; see `head.start`."""
         self._drop_fitted()
+        solve(self.model, self._targets(get_examples()))
         if not self.model.has_ref("output_layer") or not self.model.has_ref("backbone"):
             return
         examples = draw(islice(get_examples(), FIRST), SAMPLE)
@@ -200,6 +204,14 @@ class BertTextCat(Loss):
         ops = self.model.ops
         arrays = [ops.asarray2f(cast(Floats2d, array)) for array in (truths, known)]
         start(self.model, [example.reference for example in examples], *arrays)
+
+    def _targets(self, examples: Iterable[Example]) -> Iterator[tuple[list[Doc], Any, Any]]:
+        """Batches of documents, their labels and the weights of these, (documents, labels) each."""
+        for batch in minibatch(examples, SAMPLE):
+            truths, known = self._examples_to_truth(batch)
+            array = self.model.ops.asarray2f(cast(Floats2d, truths))
+            weights = to_numpy(self._weights(array)) * to_numpy(known)
+            yield [example.reference for example in batch], to_numpy(array), weights
 
     def predict(self, docs: Iterable[Doc]) -> Floats2d:
         """Scores of documents, which stay as they are; shape (documents, labels).

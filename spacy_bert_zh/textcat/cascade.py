@@ -116,6 +116,6 @@ def _network(model: Model[list[Doc], Floats2d], docs: list[Doc]) -> Floats2d:
 
 def ngram_bias(model: Model[list[Doc], Floats2d]) -> Floats1d:
     """What of the bias the n-grams answer with: a half, if both halves learn apart; (labels,)."""
-    parts = int(model.attrs.get("parts", 1))
+    parts = float(model.attrs.get("parts", 1))
     bias = cast(Floats1d, model.get_ref("output_layer").get_param("b"))
     return bias * ((parts - 1) / parts)

@@ -164,17 +164,17 @@ def default_backbone() -> dict[str, Any]:
 def default_config(exclusive_classes: bool, threshold: float, scorer: str) -> dict[str, Any]:
     """What the factories take where a config says nothing."""
     linear_model = {
-        "@architectures": "spacy_bert_zh.NgramLinear.v1",
+        "@architectures": "spacy_bert_zh.NgramLinear.v2",
         "ngram_size": 3,
         "length": 2**18,
         "nO": None,
     }
     model = {
-        "@architectures": "spacy_bert_zh.BertTextCatEnsemble.v3",
+        "@architectures": "spacy_bert_zh.BertTextCatEnsemble.v4",
         "exclusive_classes": exclusive_classes,
         "dropout": 0.1,
         "head_rate": 10.0,
-        "linear_rate": 50.0,
+        "network_share": 0.4,
         "nO": None,
         "linear_model": linear_model,
         "backbone": default_backbone(),

@@ -116,7 +116,7 @@ def start(
     if not _spread(vectors).any():
         return
     _set_scale(head, vectors)
-    parts = int(model.attrs.get("parts", 1))
+    parts = float(model.attrs.get("parts", 1))
     # Multiplies the weights, and here their steps are the same.
     rate = parts * float(head.attrs["head_rate"])
     optimizer = Adam(START_RATE / rate, L2=0.0, grad_clip=0.0)

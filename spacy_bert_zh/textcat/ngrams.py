@@ -27,11 +27,31 @@ SHIFT = np.uint64(33)
 def build_ngram_linear_v1(
     ngram_size: int = 3, length: int = 2**18, nO: int | None = None
 ) -> Model[list[Doc], Floats2d]:
+    """Build a linear model that learns with the rest of the pipeline, by its optimizer.
+
+    Args:
+        ngram_size: See `build_ngram_linear_v2`.
+        length: See `build_ngram_linear_v2`.
+        nO: See `build_ngram_linear_v2`.
+
+    Returns:
+        Documents to logits, shape (documents, labels); those of an empty text are 0.
+
+    Raises:
+        BertZhError: A number is below 1.
+    """
+    return _build(ngram_size, length, nO, solved=False)
+
+
+def build_ngram_linear_v2(
+    ngram_size: int = 3, length: int = 2**18, nO: int | None = None
+) -> Model[list[Doc], Floats2d]:
     """Build a linear model on the characters of the text, whatever its tokens are.
 
-    spaCy's ``TextCatBOW`` does the same for tokens, with plain counts; here the counts are
-    damped and brought to length 1, as a linear SVM on TF-IDF has them, so that long texts weigh
-    no more than short ones.
+    It is solved when a component of ours is initialised, see `ridge`, and then stays as it is.
+    spaCy's ``TextCatBOW`` learns the same of tokens, with plain counts; here the counts are damped
+    and brought to length 1, as a linear SVM on TF-IDF has them, so that long texts weigh no more
+    than short ones.
 
     Args:
         ngram_size: N-grams of one to so many characters.
@@ -44,6 +64,12 @@ def build_ngram_linear_v1(
     Raises:
         BertZhError: A number is below 1.
     """
+    return _build(ngram_size, length, nO, solved=True)
+
+
+def _build(
+    ngram_size: int, length: int, nO: int | None, solved: bool
+) -> Model[list[Doc], Floats2d]:
     if ngram_size < 1 or length < 1:
         raise BertZhError(f"ngram_size = {ngram_size} and length = {length} must be 1 or more")
     return Model(
@@ -52,8 +78,13 @@ def build_ngram_linear_v1(
         init=_init,
         dims={"nO": nO, "nI": length},
         params={"W": None},
-        attrs={"ngram_size": Size(ngram_size), "resize_output": _resize},
+        attrs={"ngram_size": Size(ngram_size), "resize_output": _resize, "solved": Size(solved)},
     )
+
+
+def is_solved(model: Model[list[Doc], Floats2d]) -> bool:
+    """Whether a linear model is solved once, and doesn't learn from batches."""
+    return bool(model.attrs.get("solved"))
 
 
 def build_ngram_text_cat_v1(
@@ -151,9 +182,15 @@ def _init(model: Model[list[Doc], Floats2d], X: Any = None, Y: Any = None) -> No
 def _forward(
     model: Model[list[Doc], Floats2d], docs: list[Doc], is_train: bool
 ) -> tuple[Floats2d, Callable[[Floats2d], list[Doc]]]:
-    if is_train and model.has_param(SCALE):
+    learns = is_train and not is_solved(model)
+    if learns and model.has_param(SCALE):
         _widen(model)
     ops, W = model.ops, cast(Floats2d, model.get_param("W"))
+    if is_train and not learns and not W.any():
+        raise BertZhError(
+            "NgramLinear.v2 is solved by `initialize` of our components, and knows nothing yet: "
+            "initialise with labelled texts, or take NgramLinear.v1 in a component of spaCy's own"
+        )
     found = ngram_features(texts_of(docs), model.attrs["ngram_size"], len(W))
     texts, rows = (ops.asarray1i(cast(Ints1d, places)) for places in found[:2])
     weights = ops.asarray2f(cast(Floats2d, found[2][:, None]))
@@ -163,6 +200,8 @@ def _forward(
         logits *= cast(Floats1d, model.get_param(SCALE))
 
     def backprop(d_logits: Floats2d) -> list[Doc]:
+        if not learns:
+            return []
         if not model.has_grad("W"):
             model.set_grad("W", ops.alloc2f(*W.shape))
         # Few of its rows: adding a whole table would take longer than all the rest.
@@ -209,7 +248,7 @@ def _widen(model: Model[list[Doc], Floats2d]) -> None:
 
 def _resize(model: Model[list[Doc], Floats2d], nO: int) -> Model[list[Doc], Floats2d]:
     """Make room for new labels, whose logits are 0."""
-    new = build_ngram_linear_v1(model.attrs["ngram_size"], model.get_dim("nI"), nO)
+    new = _build(model.attrs["ngram_size"], model.get_dim("nI"), nO, is_solved(model))
     if model.has_param("W"):
         old, W = table_of(model), new.ops.alloc2f(new.get_dim("nI"), nO)
         W[:, : old.shape[1]] = old

@@ -14,6 +14,8 @@ from spacy_bert_zh.errors import BertZhError
 
 Item = TypeVar("Item")
 
+SHUFFLED = "spacy_bert_zh.shuffled_corpus.v1"
+
 
 def build_shuffled_corpus_v1(
     path: str | Path | None, buffer: int = 10_000, max_length: int = 0, limit: int = 0

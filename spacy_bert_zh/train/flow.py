@@ -38,6 +38,7 @@ from spacy_bert_zh.train.config import (
     load_training_config,
     readable_errors,
 )
+from spacy_bert_zh.train.corpus import SHUFFLED
 from spacy_bert_zh.train.output import CHECKPOINT, Output, hold
 from spacy_bert_zh.train.recipe import fit_recipe
 from spacy_bert_zh.train.resume import TrainingState, read_config
@@ -122,7 +123,7 @@ def _train(
     msg.info(f"Using GPU: {use_gpu}" if use_gpu >= 0 else "Using CPU")
     with readable_errors(path):
         msg.divider("Initializing pipeline")
-        nlp = init_nlp(config, use_gpu=use_gpu)
+        nlp = _initialise(config, use_gpu)
         if prepare:
             prepare(nlp)
         begun = read_config(output / CHECKPOINT) if resume else None
@@ -141,6 +142,22 @@ def _train(
     msg.divider("Training pipeline")
     run.train(resume)
     return run.best
+
+
+def _initialise(config: Config, use_gpu: int) -> Language:
+    """As spaCy, but with all texts of a stream that has an end.
+
+    Of any stream spaCy shows the first 100 (`training.max_epochs = -1`): too few to solve n-grams.
+    """
+    training = config["training"]
+    reader = config["corpora"].get(training["train_corpus"].partition(".")[2], {})
+    if training["max_epochs"] != -1 or reader.get("@readers") != SHUFFLED:
+        return init_nlp(config, use_gpu=use_gpu)
+    whole = config.copy()
+    whole["training"]["max_epochs"] = 0
+    nlp = init_nlp(whole, use_gpu=use_gpu)
+    nlp.config["training"]["max_epochs"] = -1
+    return nlp
 
 
 def _keep_on(nlp: Language, begun: Config) -> None:

@@ -89,7 +89,9 @@ class SharedMemory:
         for number, parameter in enumerate(parameters):
             gradient, touched = parameter.gradient, said.touched[number]
             said.there[number] = gradient is not None
-            for rank in range(self._group.world) if gradient is not None else ():
+            if gradient is None:
+                continue
+            for rank in range(self._group.world):
                 if rank == self._group.rank:
                     continue
                 theirs, place = (

@@ -26,7 +26,7 @@ from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.export.flow import export
 from spacy_bert_zh.textcat.architectures import build_bert_text_cat_ensemble_v1
 from spacy_bert_zh.textcat.class_weights import as_json, check_writable, read_class_weights
-from spacy_bert_zh.textcat.ngrams import build_ngram_linear_v1
+from spacy_bert_zh.textcat.ngrams import build_ngram_linear_v2
 from tests.conftest import FACTORIES, REPOSITORY, close, example_of, pipe_of
 
 Make = Callable[..., Language]
@@ -47,7 +47,7 @@ def test_the_default_is_what_the_config_recommends(factory: str) -> None:
     assert model["exclusive_classes"] is (factory == "bert_textcat")
     for section in ("backbone", "linear_model"):
         assert model[section].items() >= recommended[section].items()
-    for name in ("@architectures", "dropout", "linear_rate"):
+    for name in ("@architectures", "dropout", "network_share"):
         assert model[name] == recommended[name]
 
 
@@ -57,7 +57,7 @@ def test_the_signatures_have_the_same_default() -> None:
     for build, section in (
         (build_torch_backbone_v1, model["backbone"]),
         (build_onnx_backbone_v1, model["backbone"]),
-        (build_ngram_linear_v1, model["linear_model"]),
+        (build_ngram_linear_v2, model["linear_model"]),
         (build_bert_text_cat_ensemble_v1, model),
     ):
         for name, parameter in inspect.signature(build).parameters.items():
@@ -174,13 +174,13 @@ def test_the_settings_of_the_model_hold_at_load(checkpoint: Path, tmp_path: Path
     model = "components.bert_textcat.model"
     changed: dict[str, Any] = {"max_length": 32, "max_windows": 1, "mixed_precision": True}
     overrides = {f"{model}.backbone.{name}": value for name, value in changed.items()}
-    more = {f"{model}.linear_rate": 10.0, f"{model}.linear_model.ngram_size": 2}
+    more = {f"{model}.network_share": 0.5, f"{model}.linear_model.ngram_size": 2}
     loaded = pipe_of(spacy.load(tmp_path, config={**overrides, **more})).model
     found = loaded.get_ref("backbone").shims[0].settings.as_dict()
     assert found.items() >= {**changed, "stride": 4}.items()
-    assert loaded.attrs["linear_rate"] == 10.0 / 2  # the share of a half in the answer
+    assert loaded.attrs["parts"] == 2.0
     assert loaded.layers[2].attrs["ngram_size"] == 2
-    assert pipe_of(spacy.load(tmp_path)).model.attrs["linear_rate"] == 50.0 / 2
+    assert pipe_of(spacy.load(tmp_path)).model.attrs["parts"] == 2.5
 
 
 def test_a_graph_cant_pool_in_another_way(trained: Path, tmp_path: Path) -> None:

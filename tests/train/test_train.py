@@ -20,10 +20,11 @@ from thinc import compat
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.files.outputs import made
 from spacy_bert_zh.loading.pipeline import use_gpu
+from spacy_bert_zh.textcat import table_of
 from spacy_bert_zh.train.config import choose_frequency
 from spacy_bert_zh.train.flow import train
 from spacy_bert_zh.train.resume import TrainingState
-from tests.conftest import REPOSITORY, run_cli
+from tests.conftest import REPOSITORY, pipe_of, run_cli
 
 CONFIG = REPOSITORY / "configs" / "torch.cfg"
 STEPS = "training.optimizer.learn_rate.total_steps"
@@ -118,6 +119,19 @@ def test_the_last_step_is_evaluated_however_the_training_ends(
     assert steps_of(tmp_path / "out") == evaluated
     meta = json.loads((tmp_path / "out" / "model-last" / "meta.json").read_text("utf-8"))
     assert meta["training"]["step"] == evaluated[-1]
+
+
+def test_ngrams_are_solved_by_all_texts_of_a_stream(train_args: list[str], tmp_path: Path) -> None:
+    overrides = {**parse_config_overrides(list(train_args)), "training.max_steps": 1}
+    tables = []
+    for epochs in (0, -1):
+        given = {**overrides, "training.max_epochs": epochs}
+        config = REPOSITORY / "configs" / "ensemble.cfg"
+        train(config, tmp_path / str(epochs), overrides=given, force=True)
+        nlp = spacy.load(tmp_path / str(epochs) / "model-last")
+        assert nlp.config["training"]["max_epochs"] == epochs
+        tables.append(table_of(pipe_of(nlp).model.layers[-1]))
+    assert tables[0].any() and tables[1] == pytest.approx(tables[0], abs=1e-5)
 
 
 @pytest.mark.parametrize(

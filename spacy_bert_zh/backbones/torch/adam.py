@@ -108,12 +108,12 @@ class FusedAdam(Optimizer):
         import torch
 
         keys, weights, gradients = (list(column) for column in zip(*group, strict=True))
-        moments = [self._state(kept, keys, weights) for kept in (self.mom1, self.mom2)]
+        first, second = (self._state(kept, keys, weights) for kept in (self.mom1, self.mom2))
         averages = [] if self.averages is None else self._state(self.averages, keys, weights)
         if self.shares is not None:
-            weights, gradients, averages, *moments = (
+            weights, gradients, averages, first, second = (
                 [self.shares.part(one) for one in tensors]
-                for tensors in (weights, gradients, averages, *moments)
+                for tensors in (weights, gradients, averages, first, second)
             )
         decay = self.learn_rate * scale * self.L2 if self.L2_is_weight_decay else 0.0
         if self.L2 and not self.L2_is_weight_decay:
@@ -122,7 +122,8 @@ class FusedAdam(Optimizer):
         torch._fused_adamw_(
             weights,
             gradients,
-            *moments,
+            first,
+            second,
             [],
             list(torch.full((len(keys),), float(count), device=weights[0].device).unbind()),
             # thinc decays the weights after the step, torch before it.

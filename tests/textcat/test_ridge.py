@@ -1,0 +1,135 @@
+"""N-grams that are solved, not learnt: the solution, and the ensemble that has them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import spacy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from spacy.language import Language
+
+from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.loading import load_pipeline
+from spacy_bert_zh.textcat import build_bert_text_cat_ensemble_v4, ridge, table_of
+from spacy_bert_zh.textcat.cascade import halves
+from spacy_bert_zh.textcat.ngrams import ngram_features
+from tests.conftest import close, make_examples, pipe_of, teach
+from tests.textcat.cats import Make, cats_of
+
+LENGTH = 64
+LINEAR = {"@architectures": "spacy_bert_zh.NgramLinear.v2", "length": 4096, "ngram_size": 2}
+WORDS = st.lists(st.text("好坏快慢书", max_size=6), min_size=1, max_size=12)
+
+
+def build(make_pipeline: Make, checkpoint: Path, factory: str, component: str = "") -> Language:
+    model = {
+        **make_pipeline(factory, name=str(checkpoint)).config["components"][factory]["model"],
+        "@architectures": "spacy_bert_zh.BertTextCatEnsemble.v4",
+        "linear_model": LINEAR,
+    }
+    model.pop("linear_rate", None)
+    nlp = spacy.blank("zh")
+    nlp.add_pipe(component or factory, config={"model": model})
+    return nlp
+
+
+@pytest.fixture
+def ensemble(make_pipeline: Make, still: Path, factory: str) -> Language:
+    return build(make_pipeline, still, factory)
+
+
+def dense(texts: list[str]) -> Any:
+    owners, rows, values = ngram_features(texts, 2, LENGTH)
+    matrix = np.zeros((len(texts), LENGTH))
+    matrix[owners, rows] = values
+    return matrix
+
+
+@given(texts=WORDS, seed=st.integers(0, 99), chunk=st.sampled_from([1, 7, 4_000_000]))
+@settings(max_examples=30, deadline=None)
+def test_it_is_the_ridge_regression(texts: list[str], seed: int, chunk: int) -> None:
+    rng, nlp = np.random.default_rng(seed), spacy.blank("zh")
+    shape = (len(texts), 3)
+    targets, weights = (rng.random(shape).astype("float32") for _ in range(2))
+    weights[rng.random(shape) < 0.3] = 0.0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ridge, "TOLERANCE", 1e-6)
+        patch.setattr(ridge, "STEPS", 100)
+        patch.setattr(ridge, "CHUNK", chunk)
+        batches = [
+            ([nlp.make_doc(text) for text in texts[part]], targets[part], weights[part])
+            for part in (slice(0, 5), slice(5, None))
+        ]
+        found = ridge.solve_table(batches, 2, LENGTH)
+    matrix = dense(texts)
+    for label in range(3):
+        weight = weights[:, label]
+        mean = (weight @ targets[:, label]) / max(weight.sum(), 1e-12)
+        normal = matrix.T @ (weight[:, None] * matrix) + ridge.PENALTY * np.eye(LENGTH)
+        right = matrix.T @ (weight * (targets[:, label] - mean))
+        assert found[:, label] == pytest.approx(np.linalg.solve(normal, right), abs=1e-4)
+
+
+def test_the_ngrams_know_the_labels_before_the_training_and_keep_to_it(
+    ensemble: Language, factory: str, tmp_path: Path
+) -> None:
+    examples = make_examples(ensemble, 64)
+    optimizer = ensemble.initialize(lambda: examples)
+    pipe = pipe_of(ensemble)
+    linear = pipe.model.layers[-1]
+    table = table_of(linear).copy()
+    logits, _ = halves(pipe.model, [example.reference for example in examples])
+    gold = [pipe.labels.index(max(e.reference.cats, key=e.reference.cats.get)) for e in examples]
+    assert np.mean(logits.argmax(axis=1) == gold) > 0.9
+    for _ in range(5):
+        ensemble.update(examples, sgd=optimizer)
+    assert (table_of(linear) == table).all() and (linear.id, "W") not in optimizer.mom1
+    assert ensemble.evaluate(make_examples(ensemble, 40, 2))["cats_macro_auc"] > 0.95
+    ensemble.to_disk(tmp_path / "nlp")
+    assert cats_of(load_pipeline(tmp_path / "nlp")) == [close(cats) for cats in cats_of(ensemble)]
+
+
+def test_the_network_has_its_share(ensemble: Language) -> None:
+    teach(ensemble, make_examples(ensemble, 32), epochs=2)
+    pipe = pipe_of(ensemble)
+    docs = [example.reference for example in make_examples(ensemble, 8, 2)]
+    vectors, head, _ = pipe.model.layers
+    ngrams, both = halves(pipe.model, docs)
+    W, bias = head.get_param("W"), head.get_param("b")
+    alone = (head.predict(vectors.predict(docs)) - bias) / 0.4 + bias
+    assert W.any() and both - ngrams == pytest.approx(0.4 * alone, abs=1e-4)
+
+
+def test_labels_that_are_not_known_teach_nothing() -> None:
+    nlp = spacy.blank("zh")
+    nlp.add_pipe(
+        "bert_textcat_multilabel",
+        config={
+            "model": {"@architectures": "spacy_bert_zh.NgramTextCat.v1", "linear_model": LINEAR}
+            | {"exclusive_classes": False}
+        },
+    )
+    examples = make_examples(nlp, 32)
+    nlp.initialize(lambda: examples)
+    before = table_of(pipe_of(nlp).model.layers[0]).copy()
+    more = make_examples(nlp, 40, 2)[32:]
+    for example in more:
+        example.reference.cats = {}
+    nlp.initialize(lambda: [*examples, *more])
+    assert table_of(pipe_of(nlp).model.layers[0]) == pytest.approx(before, abs=1e-5)
+
+
+def test_a_component_of_spacys_own_is_refused(make_pipeline: Make, still: Path) -> None:
+    nlp = build(make_pipeline, still, "bert_textcat", "textcat")
+    examples = make_examples(nlp, 8)
+    optimizer = nlp.initialize(lambda: examples)
+    with pytest.raises(BertZhError, match=r"NgramLinear\.v2 is solved by .* take NgramLinear\.v1"):
+        nlp.update(examples, sgd=optimizer)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -1.0, float("nan")])
+def test_a_share_is_between_none_and_all(share: float) -> None:
+    with pytest.raises(BertZhError, match="network_share"):
+        build_bert_text_cat_ensemble_v4(None, None, network_share=share)  # type: ignore[arg-type]
