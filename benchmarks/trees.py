@@ -73,7 +73,7 @@ def run(corpus: Path, folder: Path, setup: dict[str, Any]) -> dict[str, float]:
         component["model"] = {
             "@architectures": "spacy_bert_zh.NgramTextCat.v1",
             "exclusive_classes": False,
-            "linear_rate": component["model"]["linear_rate"],
+            "linear_rate": 1.0,
             "linear_model": component["model"]["linear_model"],
         }
     config.to_disk(folder / "config.cfg")

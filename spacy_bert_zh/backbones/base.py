@@ -232,20 +232,15 @@ def depth(name: str, layers: int) -> int:
     return layers + 1
 
 
-def is_frozen(name: str, config: dict[str, Any], freeze_layers: int) -> bool:
+def is_frozen(name: str, layers: int, freeze_layers: int) -> bool:
     """Whether a tensor stays as it is; see `freeze_layers`.
-
-    So does the bias of a BERT's keys: it adds the same to all scores of a query, which a softmax
-    cancels. Its gradient would be rounding alone, which Adam takes for a direction.
 
     Raises:
         BertZhError: The network has fewer layers.
     """
-    layers = config["num_hidden_layers"]
     if freeze_layers > layers:
         raise BertZhError(f"freeze_layers = {freeze_layers}, but the checkpoint has {layers}")
-    cancelled = name.endswith("attention.self.key.bias") and structure(config) is None
-    return cancelled or (freeze_layers > 0 and depth(name, layers) <= freeze_layers)
+    return freeze_layers > 0 and depth(name, layers) <= freeze_layers
 
 
 def check_weights(checkpoint: Checkpoint, pooling: Pooling) -> None:

@@ -33,7 +33,7 @@ def test_it_packs_smaller_and_says_nearly_the_same(tmp_path: Path) -> None:
     size = len(zlib.compress(nlp.to_bytes()))
     round_weights(pipe)
     packed = len(zlib.compress(nlp.to_bytes()))
-    assert packed < 0.6 * size  # in floats, too
+    assert packed < 0.65 * size  # in floats, too
     after = [doc.cats["pos"] for doc in nlp.pipe(TEXTS)]
     same = [(one > 0.5) == (other > 0.5) for one, other in zip(before, after, strict=True)]
     assert np.mean(same) > 0.8 and after != before  # its weights are few, and drawn by chance

@@ -112,11 +112,11 @@ class KerasShim(BackboneShim):
             self.settings.gradient_checkpointing,
             packed=True,
         )
-        freeze = self.settings.freeze_layers
+        layers, freeze = len(bert.blocks), self.settings.freeze_layers
         self._trained = {
             name: variable
             for name, variable in variables(bert).items()
-            if not is_frozen(name, checkpoint.config, freeze)
+            if not is_frozen(name, layers, freeze)
         }
         self._gradients: dict[str, NDArray[np.float32]] = {}
         self._dropouts = [

@@ -116,8 +116,9 @@ def build_network(checkpoint: Checkpoint, pooling: Pooling, freeze_layers: int =
         },
         assign=True,
     )
+    layers = len(network.bert.encoder.layer)
     for name, parameter in network.bert.named_parameters():
-        parameter.requires_grad_(not is_frozen(name, checkpoint.config, freeze_layers))
+        parameter.requires_grad_(not is_frozen(name, layers, freeze_layers))
     return network
 
 
