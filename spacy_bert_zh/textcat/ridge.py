@@ -4,6 +4,7 @@ A linear model has a best answer, which needs no learning rate: Adam, which take
 size for rare and common n-grams, knows the training texts by heart before it is there.
 """
 
+import logging
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
@@ -15,11 +16,14 @@ from thinc.api import Model
 from spacy_bert_zh.pieces import texts_of
 from spacy_bert_zh.textcat.ngrams import SCALE, is_solved, ngram_features
 
+log = logging.getLogger(__name__)
+
 PENALTY, STEPS, TOLERANCE = 0.3, 30, 1e-2
 """The ridge; conjugate gradients take so many steps at most, or until the residual is so small a
 share of the first one."""
-PLACES = 40_000_000
-"""N-grams of texts that are kept in memory, eight bytes each; further texts are left out."""
+MOST = 40_000_000
+"""N-grams and labels of texts that are kept in memory, eight bytes each; further texts are left
+out, with a warning."""
 CHUNK = 4_000_000
 """Numbers of an array on the way."""
 
@@ -63,7 +67,7 @@ def solve_table(batches: Texts, ngram_size: int, length: int) -> NDArray[np.floa
         length: Number of hash values.
 
     Returns:
-        The table, shape (hash values, labels); of no texts it is 0.
+        The table, shape (hash values, labels); of texts without n-grams it is 0.
     """
     features, targets, weights = _gather(batches, ngram_size, length)
     means = (weights * targets).sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-12)
@@ -120,8 +124,12 @@ def _gather(
     batches: Texts, ngram_size: int, length: int
 ) -> tuple[_Features, NDArray[np.float32], NDArray[np.float32]]:
     counts, columns, values, targets, weights = [], [], [], [], []
-    places = 0
+    size = 0
     for docs, target, weight in batches:
+        if size > MOST:
+            count = sum(map(len, counts))
+            log.warning("n-grams are solved by the first %s texts: memory is limited", f"{count:,}")
+            break
         texts = texts_of(docs)
         owners, found, of_each = ngram_features(texts, ngram_size, length)
         counts.append(np.bincount(owners, minlength=len(texts)))
@@ -129,9 +137,7 @@ def _gather(
         values.append(of_each)
         targets.append(target)
         weights.append(np.broadcast_to(weight, target.shape))
-        places += len(found)
-        if places > PLACES:
-            break
+        size += len(found) + target.size
     features = _Features(np.concatenate(counts), np.concatenate(columns), np.concatenate(values))
     return features, np.concatenate(targets), np.concatenate(weights)
 

@@ -72,6 +72,18 @@ def test_it_is_the_ridge_regression(texts: list[str], seed: int, chunk: int) -> 
         assert found[:, label] == pytest.approx(np.linalg.solve(normal, right), abs=1e-4)
 
 
+def test_texts_beyond_what_memory_takes_are_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ridge, "MOST", 9)
+    docs = [spacy.blank("zh").make_doc(text) for text in ("好书", "坏书", "")]
+    one = np.ones((1, 2), dtype="float32")
+    found = ridge.solve_table((([doc], 0 * one, one) for doc in docs), 2, LENGTH)
+    assert found.shape == (LENGTH, 2)
+    assert "solved by the first 2 texts" in caplog.text
+    assert not ridge.solve_table([(docs[2:], one, one)], 2, LENGTH).any()
+
+
 def test_the_ngrams_know_the_labels_before_the_training_and_keep_to_it(
     ensemble: Language, factory: str, tmp_path: Path
 ) -> None:
