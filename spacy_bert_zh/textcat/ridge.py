@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 PENALTY, STEPS, TOLERANCE = 0.3, 30, 1e-2
 """The ridge; conjugate gradients take so many steps at most, or until the residual is so small a
 share of the first one."""
+NOTHING = 1e-6
+"""A residual that is as short is rounding alone: going after it would divide by next to nothing."""
 MOST = 40_000_000
 """N-grams and labels of texts that are kept in memory, eight bytes each; further texts are left
 out, with a warning."""
@@ -123,11 +125,12 @@ def _parts(
 def _gather(
     batches: Texts, ngram_size: int, length: int
 ) -> tuple[_Features, NDArray[np.float32], NDArray[np.float32]]:
-    counts, columns, values, targets, weights = [], [], [], [], []
+    counts: list[NDArray[np.int64]] = []
+    columns, values, targets, weights = [], [], [], []
     size = 0
     for docs, target, weight in batches:
         if size > MOST:
-            count = sum(map(len, counts))
+            count = sum(len(lengths) for lengths in counts)
             log.warning("n-grams are solved by the first %s texts: memory is limited", f"{count:,}")
             break
         texts = texts_of(docs)
@@ -151,7 +154,7 @@ def _solve(
     residual = features.back(roots * errors)
     table = np.zeros_like(residual)
     direction, size = residual, (residual**2).sum(axis=0)
-    enough = TOLERANCE**2 * size
+    enough = np.maximum(TOLERANCE**2 * size, NOTHING**2)
     for _ in range(STEPS):
         if (size <= enough).all():
             break

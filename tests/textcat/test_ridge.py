@@ -48,7 +48,7 @@ def dense(texts: list[str]) -> Any:
 
 
 @given(texts=WORDS, seed=st.integers(0, 99), chunk=st.sampled_from([1, 7, 4_000_000]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_it_is_the_ridge_regression(texts: list[str], seed: int, chunk: int) -> None:
     rng, nlp = np.random.default_rng(seed), spacy.blank("zh")
     shape = (len(texts), 3)
