@@ -107,6 +107,7 @@ setup(
         "numpy>=1.26",
         "pydantic>=2.5,<3",
         "safetensors>=0.4.5",
+        "scipy>=1.12",
         "spacy>=3.8,<3.9",
         "thinc>=8.3.4,<8.4",
         "tokenizers>=0.21",

@@ -5,8 +5,8 @@ size for rare and common n-grams, knows the training texts by heart before it is
 """
 
 import logging
-from collections.abc import Iterable, Iterator
-from typing import Any, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from thinc.api import Model
 
 from spacy_bert_zh.pieces import texts_of
 from spacy_bert_zh.textcat.ngrams import SCALE, is_solved, ngram_features
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +29,14 @@ NOTHING = 1e-6
 MOST = 40_000_000
 """N-grams and labels of texts that are kept in memory, eight bytes each; further texts are left
 out, with a warning."""
-CHUNK = 4_000_000
-"""Numbers of an array on the way."""
 
-SURE = 6.5
-"""By so much the logit of a label lies above the others' where the regression is sure of it; twice
-that above its own absence, where labels don't exclude each other."""
+FOLDS, ENOUGH = 5, 2_000
+"""Texts are held out by fifths, until there are so many, to find how sure n-grams may be."""
+SCALES = np.geomspace(1.0, 64.0, 25)
+"""What a sum of n-grams is multiplied by to be a logit: what is tried."""
+POOLED = 0.55
+"""In a pool with a network, n-grams speak with so much of the logits that are right for them alone
+where labels exclude each other: both have learnt from the same texts, and mostly agree."""
 
 Texts = Iterable[tuple[list[Doc], NDArray[np.float32], NDArray[np.float32]]]
 """Batches of documents, their targets (texts, labels), and the weights of these (texts, labels)."""
@@ -47,84 +52,97 @@ def solve(model: Model[Any, Any], batches: Texts) -> None:
     linear = next((node for node in model.walk() if is_solved(node)), None)
     if linear is None:
         return
-    table = solve_table(batches, linear.attrs["ngram_size"], linear.get_dim("nI"))
-    parts = float(model.attrs.get("parts", 1))
-    share = (parts - 1) / parts if parts > 1 else 1.0
-    sure = 2 * SURE if model.attrs["multi_label"] else SURE
-    factor = sure * share / float(model.attrs["linear_rate"])
-    linear.set_param("W", linear.ops.asarray2f(cast(Any, factor * table)))
+    exclusive, parts = not model.attrs["multi_label"], float(model.attrs.get("parts", 1))
+    ngram_size, length = linear.attrs["ngram_size"], linear.get_dim("nI")
+    table, scale = solve_table(batches, ngram_size, length, exclusive)
+    if parts > 1:
+        scale *= (parts - 1) / parts * (POOLED if exclusive else 1.0)
+    table *= scale / float(model.attrs["linear_rate"])
+    linear.set_param("W", linear.ops.asarray2f(cast(Any, table)))
     linear.set_param(SCALE, None)
 
 
-def solve_table(batches: Texts, ngram_size: int, length: int) -> NDArray[np.float32]:
+def solve_table(
+    batches: Texts, ngram_size: int, length: int, exclusive: bool = True
+) -> tuple[NDArray[np.float32], float]:
     """Solve a table of n-grams for the least squares of texts' labels.
 
     Least is the sum of the weighted squares of (features · table + means of the targets − targets)
-    and of the table's squares times `PENALTY` (Hoerl & Kennard 1970); by conjugate gradients on the
-    normal equations of each label (CGLS: Björck 1996, section 7.4).
+    and of PENALTY times the table's squares (Hoerl & Kennard 1970), where rare n-grams pay less, by
+    the square of their inverse document frequency (Spärck Jones 1972), if texts held out are told
+    better so; by conjugate gradients on the normal equations of each label (CGLS: Björck 1996,
+    section 7.4).
 
     Args:
         batches: What to learn from.
         ngram_size: The longest n-gram, in characters.
         length: Number of hash values.
+        exclusive: Whether a text has one label.
 
     Returns:
-        The table, shape (hash values, labels); of texts without n-grams it is 0.
+        The table, shape (hash values, labels), which of texts without n-grams is 0; and the number
+        that makes logits of a text's sums, with the least log loss on texts held out.
     """
-    features, targets, weights = _gather(batches, ngram_size, length)
-    means = (weights * targets).sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-12)
+    rows, features, targets, weights = _gather(batches, ngram_size, length)
+    rare, scale = _choose(features, targets, weights, exclusive)
     table = np.zeros((length, targets.shape[1]), dtype=np.float32)
-    table[features.rows] = _solve(features, weights, targets - means)
-    return table
+    table[rows] = _solve(features, targets, weights, rare)
+    return table, scale
 
 
-class _Features:
-    """N-grams of texts as a sparse matrix, by texts and by rows."""
-
-    def __init__(self, counts: NDArray[np.int64], columns: NDArray[Any], values: NDArray[Any]):
-        self.rows, columns = np.unique(columns, return_inverse=True)
-        owners = np.repeat(np.arange(len(counts)), counts)
-        order = np.argsort(columns, kind="stable")
-        self.by_text = counts, columns, values
-        self.by_row = np.bincount(columns, minlength=len(self.rows)), owners[order], values[order]
-
-    def times(self, table: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Texts' sums over their n-grams; (rows, labels) to (texts, labels)."""
-        return _product(*self.by_text, table)
-
-    def back(self, errors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """N-grams' sums over their texts; (texts, labels) to (rows, labels)."""
-        return _product(*self.by_row, errors)
-
-
-def _product(
-    counts: NDArray[np.int64],
-    columns: NDArray[np.int64],
-    values: NDArray[np.float32],
-    table: NDArray[np.float32],
-) -> NDArray[np.float32]:
-    """A sparse matrix, of so many places in each line, times a table."""
-    result = np.zeros((len(counts), table.shape[1]), dtype=np.float32)
-    ends = np.cumsum(counts)
-    filled = np.flatnonzero(counts)
-    for lines in _parts(filled, ends, max(CHUNK // table.shape[1], 1)):
-        first, last = ends[lines[0]] - counts[lines[0]], ends[lines[-1]]
-        product = table[columns[first:last]] * values[first:last, None]
-        result[lines] = np.add.reduceat(product, ends[lines] - counts[lines] - first)
-    return result
+def _choose(
+    features: "csr_array",
+    targets: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    exclusive: bool,
+) -> tuple[bool, float]:
+    """Whether rare n-grams pay less, and the scale, by what texts held out lose."""
+    fold_of = np.random.default_rng(0).integers(0, FOLDS, len(targets))
+    losses, seen = np.zeros((2, len(SCALES))), 0
+    for fold in range(FOLDS):
+        if seen >= ENOUGH:
+            break
+        out = fold_of == fold
+        learnt = features[~out], targets[~out], weights[~out]
+        prior = _log_odds(_means(*learnt[1:]), exclusive)
+        for rare in (False, True):
+            sums = features[out] @ _solve(*learnt, rare)
+            for number, scale in enumerate(SCALES):
+                logits = np.float32(scale) * sums + prior
+                losses[int(rare), number] += _loss(logits, targets[out], weights[out], exclusive)
+        seen += int(out.sum())
+    best = np.unravel_index(losses.argmin(), losses.shape)
+    return bool(best[0]), float(SCALES[best[1]])
 
 
-def _parts(
-    filled: NDArray[np.int64], ends: NDArray[np.int64], size: int
-) -> Iterator[NDArray[np.int64]]:
-    """Lines that aren't empty, as many together as have so many places."""
-    numbers = ends[filled] // size
-    yield from np.split(filled, np.flatnonzero(np.diff(numbers)) + 1) if len(filled) else ()
+def _means(targets: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    return (weights * targets).sum(axis=0) / np.maximum(weights.sum(axis=0), np.float32(1e-12))
+
+
+def _log_odds(means: NDArray[np.float32], exclusive: bool) -> NDArray[np.float32]:
+    means = np.clip(means, 1e-4, 1 - 1e-4)
+    return np.log(means) if exclusive else np.log(means) - np.log1p(-means)
+
+
+def _loss(
+    logits: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    exclusive: bool,
+) -> float:
+    """The weighted log loss of texts, summed."""
+    if exclusive:
+        norms = np.logaddexp.reduce(logits, axis=1, keepdims=True)
+        return float((weights * targets * (norms - logits)).sum())
+    return float((weights * (np.logaddexp(0, logits) - targets * logits)).sum())
 
 
 def _gather(
     batches: Texts, ngram_size: int, length: int
-) -> tuple[_Features, NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[NDArray[np.integer[Any]], "csr_array", NDArray[np.float32], NDArray[np.float32]]:
+    """Hash values that occur, features (texts, hash values), targets, weights; of known labels."""
+    from scipy.sparse import csr_array
+
     counts: list[NDArray[np.int64]] = []
     columns, values, targets, weights = [], [], [], []
     size = 0
@@ -133,37 +151,58 @@ def _gather(
             count = sum(len(lengths) for lengths in counts)
             log.warning("n-grams are solved by the first %s texts: memory is limited", f"{count:,}")
             break
-        texts = texts_of(docs)
+        known = cast(NDArray[np.bool_], weight.any(axis=1))
+        texts = [text for text, teaches in zip(texts_of(docs), known, strict=True) if teaches]
         owners, found, of_each = ngram_features(texts, ngram_size, length)
         counts.append(np.bincount(owners, minlength=len(texts)))
         columns.append(found.astype(np.int32))
         values.append(of_each)
-        targets.append(target)
-        weights.append(np.broadcast_to(weight, target.shape))
+        targets.append(target[known])
+        weights.append(np.broadcast_to(weight, target.shape)[known])
         size += len(found) + target.size
-    features = _Features(np.concatenate(counts), np.concatenate(columns), np.concatenate(values))
-    return features, np.concatenate(targets), np.concatenate(weights)
+    rows, places = np.unique(np.concatenate(columns), return_inverse=True)
+    ends = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+    shape = len(ends) - 1, len(rows)
+    features = csr_array((np.concatenate(values), places, ends), shape=shape)
+    return rows, features, np.concatenate(targets), np.concatenate(weights)
 
 
 def _solve(
-    features: _Features, weights: NDArray[np.float32], targets: NDArray[np.float32]
+    features: "csr_array",
+    targets: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    rare: bool,
 ) -> NDArray[np.float32]:
-    """Conjugate gradients for all labels side by side."""
-    roots = np.sqrt(weights)
-    errors = roots * targets
-    residual = features.back(roots * errors)
+    """The table by conjugate gradients for all labels side by side; shape (rows, labels)."""
+    factors = _rarity(features) if rare else np.ones(features.shape[1], dtype=np.float32)
+    features = features.multiply(factors[None]).tocsr()
+    by_row, roots = features.T.tocsr(), np.sqrt(weights)
+    errors = roots * (targets - _means(targets, weights))
+    residual = by_row @ (roots * errors)
     table = np.zeros_like(residual)
     direction, size = residual, (residual**2).sum(axis=0)
     enough = np.maximum(TOLERANCE**2 * size, NOTHING**2)
     for _ in range(STEPS):
         if (size <= enough).all():
             break
-        image = roots * features.times(direction)
+        image = roots * (features @ direction)
         curvature = (image**2).sum(axis=0) + PENALTY * (direction**2).sum(axis=0)
         step = np.where(size > enough, size / np.maximum(curvature, 1e-30), 0.0).astype("float32")
         table += step * direction
         errors -= step * image
-        residual = features.back(roots * errors) - PENALTY * table
+        residual = by_row @ (roots * errors) - PENALTY * table
         before, size = size, (residual**2).sum(axis=0)
         direction = residual + (size / np.maximum(before, 1e-30)) * direction
-    return table
+    return cast(NDArray[np.float32], factors[:, None] * table)
+
+
+def _rarity(features: "csr_array") -> NDArray[np.float32]:
+    """The inverse document frequency of each n-gram; shape (rows,).
+
+    log((1 + texts) / (1 + texts with it)) + 1, as scikit-learn's `TfidfTransformer` has it, in a
+    unit in which the squares of all texts add up to what they do without it.
+    """
+    texts, rows = features.shape
+    found = np.log((1 + texts) / (1 + np.bincount(features.indices, minlength=rows))) + 1
+    before, after = ((features.data * of) ** 2 for of in (1.0, found[features.indices]))
+    return (found * np.sqrt(before.sum() / max(after.sum(), 1e-12))).astype(np.float32)

@@ -47,9 +47,13 @@ def dense(texts: list[str]) -> Any:
     return matrix
 
 
-@given(texts=WORDS, seed=st.integers(0, 99), chunk=st.sampled_from([1, 7, 4_000_000]))
+@given(
+    texts=WORDS,
+    seed=st.integers(0, 99),
+    rare=st.booleans(),
+)
 @settings(max_examples=60, deadline=None)
-def test_it_is_the_ridge_regression(texts: list[str], seed: int, chunk: int) -> None:
+def test_it_is_the_ridge_regression(texts: list[str], seed: int, rare: bool) -> None:
     rng, nlp = np.random.default_rng(seed), spacy.blank("zh")
     shape = (len(texts), 3)
     targets, weights = (rng.random(shape).astype("float32") for _ in range(2))
@@ -57,17 +61,23 @@ def test_it_is_the_ridge_regression(texts: list[str], seed: int, chunk: int) -> 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ridge, "TOLERANCE", 1e-6)
         patch.setattr(ridge, "STEPS", 100)
-        patch.setattr(ridge, "CHUNK", chunk)
+        patch.setattr(ridge, "_choose", lambda *_: (rare, 2.0))
         batches = [
             ([nlp.make_doc(text) for text in texts[part]], targets[part], weights[part])
             for part in (slice(0, 5), slice(5, None))
         ]
-        found = ridge.solve_table(batches, 2, LENGTH)
-    matrix = dense(texts)
+        found, scale = ridge.solve_table(batches, 2, LENGTH)
+    assert scale == 2.0
+    matrix, factors = dense(texts), np.ones(LENGTH)
+    known = weights.any(axis=1)
+    matrix, targets, weights = matrix[known], targets[known], weights[known]
+    if rare and matrix.any():
+        factors = 1 + np.log((1 + len(matrix)) / (1 + (matrix > 0).sum(axis=0)))
+        factors /= np.linalg.norm(matrix * factors) / np.linalg.norm(matrix)
     for label in range(3):
         weight = weights[:, label]
         mean = (weight @ targets[:, label]) / max(weight.sum(), 1e-12)
-        normal = matrix.T @ (weight[:, None] * matrix) + ridge.PENALTY * np.eye(LENGTH)
+        normal = matrix.T @ (weight[:, None] * matrix) + np.diag(ridge.PENALTY / factors**2)
         right = matrix.T @ (weight * (targets[:, label] - mean))
         assert found[:, label] == pytest.approx(np.linalg.solve(normal, right), abs=1e-4)
 
@@ -78,10 +88,26 @@ def test_texts_beyond_what_memory_takes_are_said(
     monkeypatch.setattr(ridge, "MOST", 9)
     docs = [spacy.blank("zh").make_doc(text) for text in ("好书", "坏书", "")]
     one = np.ones((1, 2), dtype="float32")
-    found = ridge.solve_table((([doc], 0 * one, one) for doc in docs), 2, LENGTH)
+    found, _ = ridge.solve_table((([doc], 0 * one, one) for doc in docs), 2, LENGTH)
     assert found.shape == (LENGTH, 2)
     assert "solved by the first 2 texts" in caplog.text
-    assert not ridge.solve_table([(docs[2:], one, one)], 2, LENGTH).any()
+    assert not ridge.solve_table([(docs[2:], one, one)], 2, LENGTH)[0].any()
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.2, 0.4])
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_they_are_as_sure_as_they_are_right(noise: float, exclusive: bool) -> None:
+    rng, nlp = np.random.default_rng(0), spacy.blank("zh")
+    said = rng.integers(0, 2, 2000)
+    texts = ["".join(rng.choice(list("春夏秋冬雨雪"), 4)) + "坏好"[word] for word in said]
+    truth = np.eye(2, dtype="float32")[np.where(rng.random(2000) < noise, 1 - said, said)]
+    batches = [([nlp.make_doc(text) for text in texts[:1600]], truth[:1600], np.ones((1600, 2)))]
+    table, scale = ridge.solve_table(batches, 2, LENGTH, exclusive)
+    logits = scale * dense(texts[1600:]) @ table
+    margins = logits[:, 1] - logits[:, 0] if exclusive else logits[:, 1]
+    surely = np.mean(1 / (1 + np.exp(-np.abs(margins))))
+    right = np.mean((margins > 0) == truth[1600:, 1])
+    assert surely == pytest.approx(right, abs=0.05) and right > 0.94 - noise
 
 
 def test_the_ngrams_know_the_labels_before_the_training_and_keep_to_it(
