@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spacy_bert_zh.loading import Parts
+from spacy_bert_zh.textcat import aligned
 
 Floats = NDArray[np.float64]
 
@@ -55,13 +56,16 @@ def mix(parts: Sequence[Parts], mixture: Mixture) -> Parts:
 
     pairs = zip(mixture.matrices, parts, strict=True)
     weights = [matrix @ one.weights for matrix, one in pairs]
-    tables = [one.ngrams for one in parts if one.ngrams is not None]
+    tables = aligned([one.ngrams for one in parts if one.ngrams is not None])
+    ngrams = None
+    if tables:
+        summed = total([table.weights for table in tables]).astype(np.float32)
+        ngrams = tables[0]._replace(weights=summed)
     return Parts(
         networks=tuple(network for one in parts for network in one.networks),
         labels=parts[0].labels,
         weights=np.concatenate(weights, axis=1).astype(np.float32),
         bias=(total([one.bias for one in parts]) + mixture.bias).astype(np.float32),
         exclusive_classes=parts[0].exclusive_classes,
-        ngrams=total(tables).astype(np.float32) if tables else None,
-        ngram_size=parts[0].ngram_size,
+        ngrams=ngrams,
     )

@@ -13,7 +13,7 @@ from spacy.pipeline import TextCategorizer
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import Predictions, predict
 from spacy_bert_zh.loading import Parts, find_textcat, load_pipeline, take_apart
-from spacy_bert_zh.textcat import shims_of
+from spacy_bert_zh.textcat import set_table, shims_of
 from spacy_bert_zh.textcat.head import set_plain_weights
 from spacy_bert_zh.trust.scaling import logit
 
@@ -111,8 +111,8 @@ def put(pipe: TextCategorizer, parts: Parts) -> None:
         shim.fill(network.checkpoint)
     set_plain_weights(model.get_ref("output_layer"), parts.weights, parts.bias)
     if parts.ngrams is not None:
-        table = parts.ngrams / float(model.attrs["linear_rate"])
-        model.layers[2].set_param("W", model.ops.asarray2f(table))
+        weights = parts.ngrams.weights / np.float32(model.attrs["linear_rate"])
+        set_table(model.layers[2], parts.ngrams._replace(weights=weights))
 
 
 def _forget(pipe: Any) -> None:

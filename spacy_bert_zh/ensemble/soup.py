@@ -12,6 +12,7 @@ from spacy.language import Language
 from spacy_bert_zh.ensemble.runs import Run, check_same, micro_f1, put
 from spacy_bert_zh.evaluate import predict
 from spacy_bert_zh.loading import Network, Parts
+from spacy_bert_zh.textcat import aligned
 
 
 def cook(runs: Sequence[Run], dev: Path) -> tuple[Language, float, list[float]]:
@@ -35,7 +36,7 @@ def cook(runs: Sequence[Run], dev: Path) -> tuple[Language, float, list[float]]:
         ("settings of the backbone", lambda run: run.parts.settings),
         ("word pieces", lambda run: run.parts.checkpoint.tokenizer.to_str()),
         ("sizes", lambda run: _shapes(run.parts)),
-        ("size of n-grams", lambda run: run.parts.ngram_size),
+        ("n-grams", lambda run: run.parts.ngrams and run.parts.ngrams[1:3]),
     )
     order = np.argsort([-run.score for run in runs], kind="stable").tolist()
     best = runs[order[0]]
@@ -56,13 +57,15 @@ def average(parts: Sequence[Parts]) -> Parts:
         name: _mean([one.checkpoint.weights[name] for one in parts])
         for name in first.checkpoint.weights
     }
-    tables = [one.ngrams for one in parts if one.ngrams is not None]
+    tables = aligned([one.ngrams for one in parts if one.ngrams is not None])
     return replace(
         first,
         networks=(Network(replace(first.checkpoint, weights=weights), first.settings),),
         weights=_mean([one.weights for one in parts]),
         bias=_mean([one.bias for one in parts]),
-        ngrams=_mean(tables) if tables else None,
+        ngrams=tables[0]._replace(weights=_mean([table.weights for table in tables]))
+        if tables
+        else None,
     )
 
 
@@ -72,5 +75,4 @@ def _mean(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
 
 
 def _shapes(parts: Parts) -> dict[str, tuple[int, ...]]:
-    shapes = {name: array.shape for name, array in parts.checkpoint.weights.items()}
-    return shapes if parts.ngrams is None else {**shapes, "n-grams": parts.ngrams.shape}
+    return {name: array.shape for name, array in parts.checkpoint.weights.items()}

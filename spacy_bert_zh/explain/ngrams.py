@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from thinc.api import to_numpy
 
 from spacy_bert_zh.explain.classifier import Classifier
 from spacy_bert_zh.explain.result import Ngram
 from spacy_bert_zh.loading import Span
-from spacy_bert_zh.textcat import ngram_features, ngram_rows, table_of
+from spacy_bert_zh.textcat import hashing_of, ngram_features, ngram_rows, weights_of
 
 TOP = 20
 """N-grams that are named."""
@@ -41,7 +40,7 @@ def weigh_ngrams(classifier: Classifier, text: str) -> Places:
     none = np.zeros(0, dtype=np.int64)
     if linear is None or not text:
         return Places(none, none, np.zeros((0, labels)))
-    size, length = linear.attrs["ngram_size"], linear.get_dim("nI")
+    size, length = hashing_of(linear)
     # Case folding makes several characters of some.
     folded = [character.casefold() for character in text]
     origin = np.repeat(np.arange(len(text)), [len(part) for part in folded])
@@ -55,9 +54,9 @@ def weigh_ngrams(classifier: Classifier, text: str) -> Places:
     place = np.searchsorted(known, every)
     counts = np.bincount(place, minlength=len(known))
     # (hash values of the text, labels)
-    table = to_numpy(table_of(linear, known)).astype(np.float64)
-    table *= (classifier.rate * damped / counts)[:, None]
-    return Places(np.concatenate(starts), np.concatenate(ends), table[place])
+    weights = weights_of(linear, known).astype(np.float64)
+    weights *= (classifier.rate * damped / counts)[:, None]
+    return Places(np.concatenate(starts), np.concatenate(ends), weights[place])
 
 
 def spread(places: Places, weights: NDArray[np.float64], length: int) -> NDArray[np.float64]:

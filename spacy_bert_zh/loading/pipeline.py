@@ -17,7 +17,7 @@ from thinc.api import to_numpy
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError, wants_memory
 from spacy_bert_zh.loading.folders import check_folder
-from spacy_bert_zh.textcat import given_of, plain_weights, shims_of, table_of
+from spacy_bert_zh.textcat import NgramTable, given_of, plain_weights, shims_of, table_of
 from spacy_bert_zh.untrusted import one_line
 
 
@@ -44,9 +44,8 @@ class Parts:
         weights: Of the head; shape (labels, hidden size), or the sum of the hidden sizes.
         bias: Of the head; shape (labels,).
         exclusive_classes: Softmax over the labels, or else one sigmoid for each.
-        ngrams: The table of a linear model of n-grams whose logits are added; shape (hash
-            values, labels). None if there is no such model.
-        ngram_size: Characters of its longest n-gram.
+        ngrams: Of a linear model of n-grams, whose logits are added. None if there is no such
+            model.
         below: Of labels that are a tree, each with all below it, whose highest score it has; see
             `Tree.table`. None if they are none.
     """
@@ -56,8 +55,7 @@ class Parts:
     weights: NDArray[np.float32]
     bias: NDArray[np.float32]
     exclusive_classes: bool
-    ngrams: NDArray[np.float32] | None = None
-    ngram_size: int = 0
+    ngrams: NgramTable | None = None
     below: NDArray[np.int64] | None = None
 
     @property
@@ -250,7 +248,9 @@ def take_apart(pipe: TextCategorizer) -> Parts:
     linear = model.layers[2] if model.name == "bert_textcat_ensemble" else None
     table = None
     if linear is not None:
-        table = model.attrs["linear_rate"] * to_numpy(table_of(linear))
+        table = table_of(linear)
+        rate = np.float32(model.attrs["linear_rate"])
+        table = table._replace(weights=rate * table.weights)
     weights, bias = map(to_numpy, plain_weights(head))
     tree = getattr(pipe, "tree", None)
     return Parts(
@@ -260,6 +260,5 @@ def take_apart(pipe: TextCategorizer) -> Parts:
         bias,
         not model.attrs["multi_label"],
         table,
-        linear.attrs["ngram_size"] if linear is not None else 0,
         tree.table() if tree is not None else None,
     )

@@ -24,6 +24,7 @@ from spacy_bert_zh.textcat.decision import (
     rank,
     thresholds_of,
 )
+from spacy_bert_zh.textcat.hashing import NgramTable, aligned, ngram_features, ngram_rows
 from spacy_bert_zh.textcat.head import draw, plain_weights
 from spacy_bert_zh.textcat.hierarchical import make_bert_textcat_hierarchical
 from spacy_bert_zh.textcat.loss import Objective
@@ -33,10 +34,11 @@ from spacy_bert_zh.textcat.ngrams import (
     build_ngram_linear_v1,
     build_ngram_linear_v2,
     build_ngram_text_cat_v1,
-    ngram_features,
-    ngram_rows,
+    hashing_of,
     quantize_table,
+    set_table,
     table_of,
+    weights_of,
 )
 from spacy_bert_zh.textcat.taxonomy import Taxonomy, read_taxonomy, split_labels
 from spacy_bert_zh.textcat.tree import Tree
@@ -53,12 +55,14 @@ __all__ = [
     "Mixing",
     "Near",
     "Neighbours",
+    "NgramTable",
     "Novelty",
     "Objective",
     "Rules",
     "Sets",
     "Taxonomy",
     "Tree",
+    "aligned",
     "build_bert_text_cat_ensemble_v1",
     "build_bert_text_cat_ensemble_v2",
     "build_bert_text_cat_ensemble_v3",
@@ -73,6 +77,7 @@ __all__ = [
     "evidence",
     "find_odds",
     "given_of",
+    "hashing_of",
     "make_bert_textcat",
     "make_bert_textcat_hierarchical",
     "make_bert_textcat_multilabel",
@@ -85,9 +90,11 @@ __all__ = [
     "read_taxonomy",
     "remember_odds",
     "rescale",
+    "set_table",
     "shims_of",
     "split_labels",
     "strangeness",
     "table_of",
     "thresholds_of",
+    "weights_of",
 ]

@@ -1,27 +1,31 @@
-"""Hashed character n-grams: a linear model of them, and a text classifier that is nothing else.
+"""A linear model of character n-grams, and a text classifier that is nothing else.
 
-``spacy_bert_zh.NgramLinear.v1`` and ``spacy_bert_zh.NgramTextCat.v1``.
+``spacy_bert_zh.NgramLinear.v1``, ``v2`` and ``spacy_bert_zh.NgramTextCat.v1``.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from spacy.tokens import Doc
-from thinc.api import Model
+from thinc.api import Model, to_numpy
 from thinc.types import Floats1d, Floats2d, Ints1d
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import texts_of
 from spacy_bert_zh.textcat.attributes import Factor, Size
+from spacy_bert_zh.textcat.hashing import NgramTable, find_rows, ngram_features
 from spacy_bert_zh.textcat.head import NEW_LABEL_BIAS, activate
 
-START, PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # of the FNV hash
 SCALE = "scale"
 """The parameter by which a table in eight bits is multiplied; shape (labels,)."""
-MIX = np.uint64(0xFF51AFD7ED558CCD)  # of MurmurHash3's finalizer
-SHIFT = np.uint64(33)
+KEYS = "keys"
+"""The parameter that tells the hash value of each row, sorted; shape (rows,). Where there is none,
+every hash value has a row."""
+HASHES = 2**24
+"""Hash values where rows have keys: as many as float32 tells apart, which thinc makes of all
+parameters that go to a GPU."""
 
 
 def build_ngram_linear_v1(
@@ -31,7 +35,7 @@ def build_ngram_linear_v1(
 
     Args:
         ngram_size: See `build_ngram_linear_v2`.
-        length: See `build_ngram_linear_v2`.
+        length: Rows of the table that n-grams are hashed into (Weinberger et al. 2009).
         nO: See `build_ngram_linear_v2`.
 
     Returns:
@@ -51,11 +55,12 @@ def build_ngram_linear_v2(
     It is solved when a component of ours is initialised, see `ridge`, and then stays as it is.
     spaCy's ``TextCatBOW`` learns the same of tokens, with plain counts; here the counts are damped
     and brought to length 1, as a linear SVM on TF-IDF has them, so that long texts weigh no more
-    than short ones.
+    than short ones. An n-gram that no training text has adds nothing.
 
     Args:
         ngram_size: N-grams of one to so many characters.
-        length: Rows of the table that n-grams are hashed into (Weinberger et al. 2009).
+        length: The most rows of the table. Where the training texts have more n-grams, those of
+            one text are left out, then those of two, until the others fit.
         nO: Number of labels; None takes it from the data.
 
     Returns:
@@ -124,55 +129,6 @@ def build_ngram_text_cat_v1(
     return model
 
 
-def ngram_features(
-    texts: Sequence[str], ngram_size: int, length: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Find the n-grams of texts.
-
-    Args:
-        texts: The texts.
-        ngram_size: The longest n-gram, in characters; case is ignored.
-        length: Number of hash values.
-
-    Returns:
-        A sparse matrix by its places: text, hash value and weight of each different n-gram,
-        text after text. A weight is 1 + log(count); those of a text have length 1 together.
-    """
-    texts = [text.casefold() for text in texts]
-    characters = "".join(texts)
-    text_of = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
-    keys = []
-    for size, rows in ngram_rows(characters, ngram_size, length):
-        inside = text_of[: len(rows)] == text_of[size - 1 :]
-        keys.append((text_of[: len(rows)] * length + rows)[inside])
-    every = np.concatenate(keys) if keys else np.zeros(0, dtype=np.int64)
-    unique, counts = np.unique(every, return_counts=True)
-    owner = unique // length
-    weights = 1.0 + np.log(counts)
-    norms = np.sqrt(np.bincount(owner, weights**2, minlength=len(texts)))
-    return owner, unique % length, (weights / norms[owner]).astype(np.float32)
-
-
-def ngram_rows(text: str, ngram_size: int, length: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Hash the n-grams of a text.
-
-    Args:
-        text: In the case that counts, see `str.casefold`.
-        ngram_size: The longest n-gram, in characters.
-        length: Number of hash values.
-
-    Yields:
-        A size, and the hash value of the n-gram of that size at each place; shape (places,).
-    """
-    encoded = text.encode("utf-32-le", "surrogatepass")
-    characters = np.frombuffer(encoded, dtype="<u4").astype(np.uint64)
-    hashes = np.full_like(characters, START)
-    for size in range(1, min(ngram_size, len(characters)) + 1):
-        hashes = hashes[: len(characters) - size + 1] * PRIME + characters[size - 1 :]
-        mixed = (hashes ^ (hashes >> SHIFT)) * MIX
-        yield size, ((mixed ^ (mixed >> SHIFT)) % np.uint64(length)).astype(np.int64)
-
-
 def _init(model: Model[list[Doc], Floats2d], X: Any = None, Y: Any = None) -> None:
     if Y is not None:
         model.set_dim("nO", Y.shape[1])
@@ -186,14 +142,15 @@ def _forward(
     if learns and model.has_param(SCALE):
         _widen(model)
     ops, W = model.ops, cast(Floats2d, model.get_param("W"))
-    if is_train and not learns and not W.any():
+    if is_train and is_solved(model) and not model.has_param(KEYS):
         raise BertZhError(
             "NgramLinear.v2 is solved by `initialize` of our components, and knows nothing yet: "
             "initialise with labelled texts, or take NgramLinear.v1 in a component of spaCy's own"
         )
-    found = ngram_features(texts_of(docs), model.attrs["ngram_size"], len(W))
-    texts, rows = (ops.asarray1i(cast(Ints1d, places)) for places in found[:2])
-    weights = ops.asarray2f(cast(Floats2d, found[2][:, None]))
+    owners, hashes, shares = ngram_features(texts_of(docs), *hashing_of(model))
+    known, found = find_rows(keys_of(model), hashes)
+    texts, rows = (ops.asarray1i(cast(Ints1d, places)) for places in (owners[known], found))
+    weights = ops.asarray2f(cast(Floats2d, shares[known, None]))
     logits = ops.alloc2f(len(docs), W.shape[1])
     ops.scatter_add(logits, texts, W[rows] * weights)
     if model.has_param(SCALE):
@@ -211,8 +168,42 @@ def _forward(
     return logits, backprop
 
 
-def table_of(model: Model[list[Doc], Floats2d], rows: Any = slice(None)) -> Floats2d:
-    """The table of a linear model in float32, or some rows of it; shape (hash values, labels)."""
+def hashing_of(model: Model[list[Doc], Floats2d]) -> tuple[int, int]:
+    """The longest n-gram of a linear model, and how many hash values it knows."""
+    length = HASHES if is_solved(model) else model.get_dim("nI")
+    return model.attrs["ngram_size"], length
+
+
+def keys_of(model: Model[list[Doc], Floats2d]) -> NDArray[np.int32] | None:
+    """The hash values of a linear model's rows; None where each has one. See `NgramTable`."""
+    if not model.has_param(KEYS):
+        return None
+    return cast(NDArray[np.int32], to_numpy(model.get_param(KEYS)).astype("int32", copy=False))
+
+
+def table_of(model: Model[list[Doc], Floats2d]) -> NgramTable:
+    """The table of a linear model."""
+    weights = to_numpy(_floats(model))
+    return NgramTable(weights, *hashing_of(model), keys_of(model))
+
+
+def weights_of(model: Model[list[Doc], Floats2d], hashes: NDArray[np.int64]) -> NDArray[np.float32]:
+    """What n-grams of these hash values add to logits; shape (n-grams, labels)."""
+    weights = np.zeros((len(hashes), model.get_dim("nO")), dtype=np.float32)
+    known, rows = find_rows(keys_of(model), hashes)
+    weights[known] = to_numpy(_floats(model, rows))
+    return weights
+
+
+def set_table(model: Model[list[Doc], Floats2d], table: NgramTable) -> None:
+    """Give a linear model other weights."""
+    model.set_param("W", model.ops.asarray2f(cast(Any, table.weights)))
+    model.set_param(SCALE, None)
+    keys = None if table.keys is None else model.ops.xp.asarray(table.keys, dtype="int32")
+    model.set_param(KEYS, cast(Any, keys))
+
+
+def _floats(model: Model[list[Doc], Floats2d], rows: Any = slice(None)) -> Floats2d:
     W = cast(Floats2d, model.get_param("W")[rows])
     return W * model.get_param(SCALE) if model.has_param(SCALE) else W
 
@@ -226,7 +217,7 @@ def quantize_table(model: Model[list[Doc], Floats2d], share: float = 0.25) -> No
     """
     if model.has_param(SCALE):
         return
-    ops, W = model.ops, table_of(model)
+    ops, W = model.ops, _floats(model)
     counts = ops.xp.maximum((W != 0).sum(axis=0), 1)
     spread = ops.xp.sqrt((W**2).sum(axis=0) / counts)
     step = ops.xp.maximum(share * spread, abs(W).max(axis=0) / 127)
@@ -242,7 +233,7 @@ def rescale_table(model: Model[list[Doc], Floats2d], slopes: Floats1d) -> None:
 
 
 def _widen(model: Model[list[Doc], Floats2d]) -> None:
-    model.set_param("W", table_of(model))
+    model.set_param("W", _floats(model))
     model.set_param(SCALE, None)
 
 
@@ -250,9 +241,12 @@ def _resize(model: Model[list[Doc], Floats2d], nO: int) -> Model[list[Doc], Floa
     """Make room for new labels, whose logits are 0."""
     new = _build(model.attrs["ngram_size"], model.get_dim("nI"), nO, is_solved(model))
     if model.has_param("W"):
-        old, W = table_of(model), new.ops.alloc2f(new.get_dim("nI"), nO)
+        old = _floats(model)
+        W = new.ops.alloc2f(len(old), nO)
         W[:, : old.shape[1]] = old
         new.set_param("W", W)
+    if model.has_param(KEYS):
+        new.set_param(KEYS, model.get_param(KEYS))
     return new
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 import srsly
 from pydantic import ConfigDict, Field, StringConstraints
 from spacy.pipeline.textcat import TextCategorizer
@@ -22,7 +23,7 @@ from spacy_bert_zh.textcat.decision import Rules, Score
 from spacy_bert_zh.textcat.index_files import FILES, from_parts, read_parts, to_parts
 from spacy_bert_zh.textcat.neighbours import NEIGHBOURS, Mixing, Neighbours
 from spacy_bert_zh.textcat.networks import shims_of
-from spacy_bert_zh.textcat.ngrams import SCALE
+from spacy_bert_zh.textcat.ngrams import KEYS, SCALE, keys_of
 from spacy_bert_zh.textcat.taxonomy import Taxonomy
 from spacy_bert_zh.textcat.unlike import ODDS
 from spacy_bert_zh.untrusted import (
@@ -213,14 +214,20 @@ def _check_architecture(model: Model[Any, Any], before: list[tuple[str, Any, Any
             raise BertZhError(f"its model has dropout_rate = {shorten(rate)}")
 
 
+def _type_of(node: Model[Any, Any], name: str) -> str:
+    if node.name == "ngram_linear" and name == KEYS:
+        return "int32"
+    small = node.name == "ngram_linear" and name == "W" and node.has_param(SCALE)
+    return "int8" if small else "float32"
+
+
 def _check_weights(model: Model[Any, Any], labels: list[str]) -> None:
     """Whether weights are what they should be, and fit the labels."""
     for node in model.walk():
         for name in node.param_names:
             if node.has_param(name):
                 values = to_numpy(node.get_param(name))
-                small = node.name == "ngram_linear" and name == "W" and node.has_param(SCALE)
-                if values.dtype != ("int8" if small else "float32"):
+                if values.dtype != _type_of(node, name):
                     raise BertZhError(f"its weights {node.name}.{name} are {values.dtype}")
                 check_finite(f"{node.name}.{name}", values, "its model")
         odds = node.get_param(ODDS) if ODDS in node.param_names else None
@@ -245,7 +252,12 @@ def _check_weights(model: Model[Any, Any], labels: list[str]) -> None:
 def _check_ngrams(model: Model[Any, Any], labels: list[str]) -> None:
     for node in model.walk():
         if node.name == "ngram_linear":
-            _check_shape(node, "W", (node.get_dim("nI"), len(labels)))
+            keys = keys_of(node)
+            if keys is not None and (keys.ndim != 1 or (np.diff(keys, prepend=-1) <= 0).any()):
+                raise BertZhError(f"its weights {node.name}.{KEYS} are no sorted hash values")
+            _check_shape(
+                node, "W", (node.get_dim("nI") if keys is None else len(keys), len(labels))
+            )
             if node.has_param(SCALE):
                 _check_shape(node, SCALE, (len(labels),))
 

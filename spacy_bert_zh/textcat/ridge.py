@@ -14,7 +14,8 @@ from spacy.tokens import Doc
 from thinc.api import Model
 
 from spacy_bert_zh.pieces import texts_of
-from spacy_bert_zh.textcat.ngrams import SCALE, is_solved, ngram_features
+from spacy_bert_zh.textcat.hashing import NgramTable, ngram_features
+from spacy_bert_zh.textcat.ngrams import HASHES, is_solved, set_table
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -57,14 +58,13 @@ def solve(model: Model[Any, Any], batches: Texts) -> None:
     table, scale = solve_table(batches, ngram_size, length, exclusive)
     if parts > 1:
         scale *= (parts - 1) / parts * (POOLED if exclusive else 1.0)
-    table *= scale / float(model.attrs["linear_rate"])
-    linear.set_param("W", linear.ops.asarray2f(cast(Any, table)))
-    linear.set_param(SCALE, None)
+    scale /= float(model.attrs["linear_rate"])
+    set_table(linear, table._replace(weights=np.float32(scale) * table.weights))
 
 
 def solve_table(
     batches: Texts, ngram_size: int, length: int, exclusive: bool = True
-) -> tuple[NDArray[np.float32], float]:
+) -> tuple[NgramTable, float]:
     """Solve a table of n-grams for the least squares of texts' labels.
 
     Least is the sum of the weighted squares of (features · table + means of the targets − targets)
@@ -76,18 +76,17 @@ def solve_table(
     Args:
         batches: What to learn from.
         ngram_size: The longest n-gram, in characters.
-        length: Number of hash values.
+        length: The most rows.
         exclusive: Whether a text has one label.
 
     Returns:
-        The table, shape (hash values, labels), which of texts without n-grams is 0; and the number
-        that makes logits of a text's sums, with the least log loss on texts held out.
+        The table; and the number that makes logits of a text's sums, with the least log loss on
+        texts held out.
     """
-    rows, features, targets, weights = _gather(batches, ngram_size, length)
+    keys, features, targets, weights = _gather(batches, ngram_size, length)
     rare, scale = _choose(features, targets, weights, exclusive)
-    table = np.zeros((length, targets.shape[1]), dtype=np.float32)
-    table[rows] = _solve(features, targets, weights, rare)
-    return table, scale
+    table = _solve(features, targets, weights, rare)
+    return NgramTable(table, ngram_size, HASHES, keys), scale
 
 
 def _choose(
@@ -140,7 +139,7 @@ def _loss(
 def _gather(
     batches: Texts, ngram_size: int, length: int
 ) -> tuple[NDArray[np.integer[Any]], "csr_array", NDArray[np.float32], NDArray[np.float32]]:
-    """Hash values that occur, features (texts, hash values), targets, weights; of known labels."""
+    """Keys, features (texts, keys), targets and weights (texts, labels), of texts that teach."""
     from scipy.sparse import csr_array
 
     counts: list[NDArray[np.int64]] = []
@@ -153,18 +152,25 @@ def _gather(
             break
         known = cast(NDArray[np.bool_], weight.any(axis=1))
         texts = [text for text, teaches in zip(texts_of(docs), known, strict=True) if teaches]
-        owners, found, of_each = ngram_features(texts, ngram_size, length)
+        owners, found, of_each = ngram_features(texts, ngram_size, HASHES)
         counts.append(np.bincount(owners, minlength=len(texts)))
         columns.append(found.astype(np.int32))
         values.append(of_each)
         targets.append(target[known])
         weights.append(np.broadcast_to(weight, target.shape)[known])
         size += len(found) + target.size
-    rows, places = np.unique(np.concatenate(columns), return_inverse=True)
+    keys, places = np.unique(np.concatenate(columns), return_inverse=True)
     ends = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
-    shape = len(ends) - 1, len(rows)
-    features = csr_array((np.concatenate(values), places, ends), shape=shape)
-    return rows, features, np.concatenate(targets), np.concatenate(weights)
+    features = csr_array((np.concatenate(values), places, ends), shape=(len(ends) - 1, len(keys)))
+    if len(keys) > length:
+        kept = _common(np.bincount(places), length)
+        keys, features = keys[kept], features[:, kept]
+    return keys, features, np.concatenate(targets), np.concatenate(weights)
+
+
+def _common(texts: NDArray[np.int64], most: int) -> NDArray[np.bool_]:
+    """Which n-grams are kept, by how many texts each has: all in more than one, two or more."""
+    return texts > np.sort(texts)[-most - 1]
 
 
 def _solve(

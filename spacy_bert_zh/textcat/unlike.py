@@ -18,7 +18,7 @@ from thinc.api import Model, to_numpy
 
 from spacy_bert_zh.pieces import ASSETS, texts_of
 from spacy_bert_zh.textcat.architectures import last_layer
-from spacy_bert_zh.textcat.ngrams import ngram_rows
+from spacy_bert_zh.textcat.hashing import ngram_rows
 
 NGRAM_SIZE, ROWS = 2, 2**15
 """N-grams of one to so many characters, hashed into so many rows."""

@@ -14,7 +14,7 @@ from spacy_bert_zh.ensemble.soup import average
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.index.changing import add
 from spacy_bert_zh.loading import find_textcat, load_pipeline, take_apart
-from spacy_bert_zh.textcat import Entry
+from spacy_bert_zh.textcat import Entry, NgramTable, aligned
 from tests.conftest import run_cli
 from tests.ensemble.conftest import scores
 
@@ -35,7 +35,18 @@ def test_the_logits_of_the_linear_parts_are_averaged(runs: list[Path]) -> None:
     again = take_apart(find_textcat(loaded[0], None))
     np.testing.assert_allclose(again.weights, (parts[0].weights + parts[1].weights) / 2, atol=1e-5)
     np.testing.assert_allclose(again.bias, (parts[0].bias + parts[1].bias) / 2, atol=1e-5)
-    np.testing.assert_allclose(again.ngrams, (parts[0].ngrams + parts[1].ngrams) / 2, atol=1e-6)
+    tables = [one.weights for one in aligned([part.ngrams for part in parts])]
+    np.testing.assert_allclose(again.ngrams.weights, np.mean(tables, axis=0), atol=1e-6)
+
+
+def test_tables_of_other_ngrams_come_to_have_the_same_rows() -> None:
+    keys, weights = np.array([3, 5, 9], dtype="int32"), np.arange(1, 7, dtype="float32")
+    one = NgramTable(weights[:4].reshape(2, 2), 3, 16, keys[:2])
+    other = NgramTable(weights[2:].reshape(2, 2), 3, 16, keys[1:])
+    first, second = aligned([one, other])
+    assert (first.keys == keys).all() and (second.keys == keys).all()
+    assert first.weights.tolist() == [[1, 2], [3, 4], [0, 0]]
+    assert second.weights.tolist() == [[0, 0], [3, 4], [5, 6]]
 
 
 def test_the_outcome_is_a_pipeline_not_worse_on_dev(

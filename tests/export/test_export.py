@@ -120,10 +120,10 @@ def test_the_parts_compute_what_the_whole_does(checkpoint: Path) -> None:
     parts = take_apart(pipe)
     assert parts.labels == ["a", "b", "c"]
     assert parts.ngrams is not None
-    from spacy_bert_zh.textcat.ngrams import ngram_features
+    from spacy_bert_zh.textcat import ngram_features
 
     vector = pipe.model.get_ref("backbone").predict(make_docs([TEXT]))[0]
-    _, rows, weights = ngram_features([TEXT], parts.ngram_size, len(parts.ngrams))
-    logits = parts.weights @ vector + parts.bias + weights @ parts.ngrams[rows]
+    _, rows, weights = ngram_features([TEXT], parts.ngrams.ngram_size, parts.ngrams.length)
+    logits = parts.weights @ vector + parts.bias + weights @ parts.ngrams.weights[rows]
     scores = np.exp(logits) / np.exp(logits).sum()
     assert nlp(TEXT).cats == close(dict(zip(parts.labels, scores.tolist(), strict=True)))

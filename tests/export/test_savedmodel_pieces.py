@@ -26,7 +26,7 @@ from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.export.savedmodel.ngrams import TextNgrams
 from spacy_bert_zh.export.savedmodel.pieces import TextPieces
 from spacy_bert_zh.pieces.encoder import EMBEDDED, PieceEncoder, windows
-from spacy_bert_zh.textcat.ngrams import ngram_features
+from spacy_bert_zh.textcat.hashing import NgramTable, find_rows, ngram_features
 from tests.conftest import TEXTS, make_docs
 from tests.pieces.test_texts import ODD
 
@@ -199,32 +199,41 @@ def test_other_tokenizers_are_refused(tokenizer: Tokenizer, named: str) -> None:
 WEIGHTS = np.random.default_rng(0).standard_normal((1021, 3), dtype=np.float32)
 
 
-@pytest.fixture(scope="module", params=[1, 3])
-def linear(request: pytest.FixtureRequest) -> tuple[int, Any]:
-    """The longest n-gram, and the model in a graph."""
-    return request.param, tf.function(TextNgrams(WEIGHTS, request.param), input_signature=TEXT)
+TABLES = [
+    NgramTable(WEIGHTS, 1, 1021),
+    NgramTable(WEIGHTS, 3, 1021),
+    NgramTable(WEIGHTS, 3, 2042, np.arange(0, 2042, 2, dtype="int32")),
+    NgramTable(WEIGHTS[:0], 3, 2042, np.zeros(0, dtype="int32")),
+]
 
 
-def logits_of(texts: list[str], ngram_size: int) -> Any:
-    owners, rows, scores = ngram_features(texts, ngram_size, len(WEIGHTS))
-    logits = np.zeros((len(texts), WEIGHTS.shape[1]), dtype=np.float32)
-    np.add.at(logits, owners, WEIGHTS[rows] * scores[:, None])
+@pytest.fixture(scope="module", params=TABLES)
+def linear(request: pytest.FixtureRequest) -> tuple[NgramTable, Any]:
+    """A table, and the model of it in a graph."""
+    return request.param, tf.function(TextNgrams(request.param), input_signature=TEXT)
+
+
+def logits_of(texts: list[str], table: NgramTable) -> Any:
+    owners, hashes, scores = ngram_features(texts, table.ngram_size, table.length)
+    known, rows = find_rows(table.keys, hashes)
+    logits = np.zeros((len(texts), 3), dtype=np.float32)
+    np.add.at(logits, owners[known], table.weights[rows] * scores[known, None])
     return logits
 
 
 @settings(deadline=None)
 @given(texts=st.lists(st.text() | likely, max_size=5))
-def test_logits_are_those_of_numpy(linear: tuple[int, Any], texts: list[str]) -> None:
-    size, graph = linear
+def test_logits_are_those_of_numpy(linear: tuple[NgramTable, Any], texts: list[str]) -> None:
+    table, graph = linear
     found = graph(tf.constant(texts, tf.string)).numpy()
-    np.testing.assert_allclose(found, logits_of(texts, size), rtol=1e-6, atol=2e-6)
+    np.testing.assert_allclose(found, logits_of(texts, table), rtol=1e-6, atol=2e-6)
 
 
-def test_logits_of_odd_long_and_cased_texts(linear: tuple[int, Any]) -> None:
-    size, graph = linear
+def test_logits_of_odd_long_and_cased_texts(linear: tuple[NgramTable, Any]) -> None:
+    table, graph = linear
     texts = [*ODD.values(), "味道不错，" * 4000, "".join(map(chr, CODES[:20_000]))]
     found = graph(tf.constant(texts)).numpy()
-    np.testing.assert_allclose(found, logits_of(texts, size), rtol=1e-6, atol=1e-5)
+    np.testing.assert_allclose(found, logits_of(texts, table), rtol=1e-6, atol=1e-5)
     assert not found[0].any()
 
 
@@ -241,7 +250,7 @@ print(json.dumps([part.numpy().tolist() for part in found]))
 def test_a_saved_graph_needs_nothing_but_tensorflow(tmp_path: Path) -> None:
     module = tf.Module()
     module.pieces = TextPieces(load_tokenizer(EMBEDDED), 8, 2, 0)
-    module.ngrams = TextNgrams(WEIGHTS, 3)
+    module.ngrams = TextNgrams(NgramTable(WEIGHTS, 3, len(WEIGHTS)))
     module.serve = tf.function(
         lambda texts: (*module.pieces(texts), module.ngrams(texts)), input_signature=TEXT
     )

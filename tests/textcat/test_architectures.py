@@ -16,7 +16,8 @@ from spacy_bert_zh.textcat.architectures import (
     build_bert_text_cat_ensemble_v1,
     build_bert_text_cat_v1,
 )
-from spacy_bert_zh.textcat.ngrams import build_ngram_linear_v1, ngram_features
+from spacy_bert_zh.textcat.hashing import ngram_features
+from spacy_bert_zh.textcat.ngrams import build_ngram_linear_v1
 from tests.conftest import make_examples, teach
 
 TextCat = Model[list[Doc], Floats2d]

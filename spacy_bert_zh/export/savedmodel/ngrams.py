@@ -4,26 +4,27 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from spacy_bert_zh.export.savedmodel.characters import Rewriting, decode
-from spacy_bert_zh.textcat.ngrams import MIX, PRIME, SHIFT, START
+from spacy_bert_zh.textcat.hashing import MIX, PRIME, SHIFT, START, NgramTable
 
 
 class TextNgrams(tf.Module):
     """A linear model of hashed character n-grams; see `ngram_features`, which it follows.
 
     Args:
-        weights: Of each hash value for each label; shape (length, labels).
-        ngram_size: The longest n-gram, in characters.
+        table: Its weights.
     """
 
-    def __init__(self, weights: NDArray[np.float32], ngram_size: int) -> None:
+    def __init__(self, table: NgramTable) -> None:
         super().__init__()
         self.folded = Rewriting(str.casefold)
         # A variable: constants would fill the graph, which must stay below 2 GB.
-        self.weights = tf.Variable(weights, trainable=False)
-        self.length, self.ngram_size = len(weights), ngram_size
+        self.weights = tf.Variable(table.weights, trainable=False)
+        self.keys: Any = None
+        if table.keys is not None:
+            self.keys = tf.Variable(table.keys, trainable=False)
+        self.length, self.ngram_size = table.length, table.ngram_size
 
     def __call__(self, texts: Any) -> Any:
         """UTF-8 strings, shape (texts,), to logits, shape (texts, labels); 0 for an empty text."""
@@ -33,6 +34,9 @@ class TextNgrams(tf.Module):
             scores = 1.0 + tf.math.log(tf.cast(counts, tf.float64))
             norms = tf.sqrt(tf.math.unsorted_segment_sum(scores**2, owners, size))
             scores = tf.cast(scores / tf.gather(norms, owners), tf.float32)
+            if self.keys is not None:
+                known, rows = self._known(rows)
+                owners, scores = tf.gather(owners, known), tf.gather(scores, known)
         found = tf.gather(self.weights, rows) * scores[:, None]
         return tf.math.unsorted_segment_sum(found, owners, size)
 
@@ -48,6 +52,15 @@ class TextNgrams(tf.Module):
             first, hashes = first[:-1], hashes[:-1]
         keys, _, counts = tf.unique_with_counts(tf.concat(keys, axis=0))
         return keys // self.length, keys % self.length, counts
+
+    def _known(self, hashes: Any) -> tuple[Any, Any]:
+        """The places of hash values that have a row, and the rows; see `find_rows`."""
+        hashes = tf.cast(hashes, self.keys.dtype)
+        # One more than there are, of no hash value: so that the last place is one, too.
+        keys = tf.concat([self.keys, [-1]], axis=0)
+        rows = tf.searchsorted(self.keys, hashes)
+        known = tf.where(tf.gather(keys, rows) == hashes)[:, 0]
+        return known, tf.gather(rows, known)
 
 
 def _shifted(hashes: Any) -> Any:

@@ -47,7 +47,7 @@ class Served(tf.Module):
             length, stride, most = (settings[name] for name in names)
             self.pieces = TextPieces(tokenizer, length, stride, most, prefix)
             if parts.ngrams is not None:
-                self.ngrams = TextNgrams(parts.ngrams, parts.ngram_size)
+                self.ngrams = TextNgrams(parts.ngrams)
         self.functions: dict[str, Any] = {}
         if strings:
             self.functions["strings"] = tf.function(self.classify_strings, TEXTS)
