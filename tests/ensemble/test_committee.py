@@ -249,7 +249,7 @@ def test_a_run_that_knows_nothing_has_little_to_say(
     ngrams.set_param("W", -ngrams.get_param("W"))
     nlp.to_disk(tmp_path / "misled")
     loaded = [load_run(path, corpus / "dev", None) for path in (runs[0], tmp_path / "misled")]
-    assert find_shares(loaded)[0] > 0.6
+    assert find_shares(loaded)[0] > 0.55
     same = find_shares([loaded[0], loaded[0]])
     np.testing.assert_allclose(same, 0.5, atol=1e-4)
 

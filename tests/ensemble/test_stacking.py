@@ -15,7 +15,7 @@ from spacy_bert_zh.ensemble.runs import find_logits, load_run
 from spacy_bert_zh.ensemble.stacking import learn
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.export.flow import export
-from spacy_bert_zh.folds import Rows, judge, read_rows, write_judged
+from spacy_bert_zh.folds import Rows, judge, read_complete, read_rows, write_judged
 from spacy_bert_zh.loading import load_pipeline, take_apart
 from tests.conftest import pipe_of, run_cli
 from tests.ensemble.conftest import scores
@@ -133,7 +133,7 @@ def test_one_pipeline_says_it(
     nlp = load_pipeline(tmp_path / "one")
     assert nlp.meta["ensemble"]["method"] == "stacking"
     rows = read_rows(corpus / "dev")
-    said = np.stack([judge(run, rows, np.arange(40)).scores for run in runs])
+    said = np.stack([read_complete(folder, rows) for folder in crossvalidated])
     mixture = learn(rows, said).ordered(rows.labels, take_apart(pipe_of(nlp)).labels)
     logits = np.stack([find_logits(scores(load_pipeline(run)), True) for run in runs])
     wanted = softmax(mixture(logits), axis=1)
