@@ -29,6 +29,7 @@ def main(
     train: Annotated[Path, typer.Argument(help="Texts whose characters are counted.")],
     dev: Annotated[Path, typer.Argument(help="Clean texts.")],
     save: Annotated[Path | None, typer.Option(help="Folder for the repairing pipeline.")] = None,
+    clearly: Annotated[float, typer.Option(help="The setting of zh_repair.")] = 10_000,
     similar: Annotated[
         list[str] | None, typer.Option(help="Files of look-alikes, as `attack` takes them.")
     ] = None,
@@ -36,7 +37,8 @@ def main(
     """Print tables in Markdown."""
     nlp = load_pipeline(pipeline)
     repairer = spacy.blank("zh")
-    config = dict.fromkeys(("simplify", "join_split", "undo_sound", "undo_shape"), True)
+    rules = dict.fromkeys(("simplify", "join_split", "undo_sound", "undo_shape"), True)
+    config = {**rules, "clearly": clearly}
     repair: Any = repairer.add_pipe("zh_repair", config=config)
     repair.initialize(lambda: Corpus(train)(repairer), similar=similar or ())
     if save:

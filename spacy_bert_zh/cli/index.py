@@ -32,7 +32,9 @@ def index(
         )
     if found["twice"]:
         typer.echo(f"ℹ {found['twice']:,} texts were there already, with the same labels")
-    if "loss" in found:
+    if not found["texts"]:
+        typer.echo("ℹ the index is empty: the classifier answers alone until --add gives it texts")
+    elif "loss" in found:
         before, after = found["accuracy"]
         typer.echo(
             f"ℹ the neighbours' share is {1 - found['share']:.2f}: accuracy on the texts that "

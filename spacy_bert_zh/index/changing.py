@@ -12,7 +12,7 @@ from spacy.tokens import Doc
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import find_vectors, read_shards
-from spacy_bert_zh.loading import find_textcat, is_exclusive
+from spacy_bert_zh.loading import check_index, find_textcat, is_exclusive
 from spacy_bert_zh.reading import Options, Reject, Row, Source, get_format
 from spacy_bert_zh.textcat import BertTextCat, Entry, Mixing, Neighbours, draw
 from spacy_bert_zh.textcat.neighbours import MOST
@@ -105,7 +105,7 @@ def add(nlp: Language, pipe: BertTextCat, entries: Sequence[Entry]) -> int:
             )
     known = pipe.neighbours
     if known is not None:
-        _check_encoder(nlp, pipe, known)
+        check_index(nlp, pipe)
     entries = _not_there(entries, known)
     if not entries:
         return 0
@@ -223,13 +223,3 @@ def _begin(vectors: Any, entries: Sequence[Entry], learnt: Sequence[str]) -> Nei
     none = np.zeros((0, vectors.shape[1]), dtype=np.float16)
     mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
     return Neighbours(mean, whiten, none, Mixing(learnt=list(learnt)), [])
-
-
-def _check_encoder(nlp: Language, pipe: BertTextCat, known: Neighbours) -> None:
-    if not len(known):
-        return
-    if not known.is_of(find_vectors(nlp, pipe, [known.entries[0].text])):
-        raise BertZhError(
-            f"The index of '{pipe.name}' holds vectors of another encoder: make one anew with "
-            "--add, for the pipeline before it was indexed"
-        )

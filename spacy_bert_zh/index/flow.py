@@ -61,6 +61,8 @@ def index(
             read, added = len(entries), add(nlp, pipe, entries)
         if pipe.neighbours is None:
             raise BertZhError(f"{pipeline} has no index yet: give --add")
+        if options.dev and not len(pipe.neighbours):
+            raise BertZhError("--dev: the index holds no text that could have a say: give --add")
         facts: dict[str, Any] = {"texts": len(pipe.neighbours), "forgotten": len(gone)}
         facts["twice"] = read - added
         if options.dev:

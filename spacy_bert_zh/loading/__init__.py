@@ -5,6 +5,7 @@ from spacy_bert_zh.loading.folders import read_config, read_meta
 from spacy_bert_zh.loading.pipeline import (
     Network,
     Parts,
+    check_index,
     find_textcat,
     given_labels,
     is_exclusive,
@@ -25,6 +26,7 @@ __all__ = [
     "Parts",
     "Span",
     "answer_all",
+    "check_index",
     "find_textcat",
     "find_words",
     "given_labels",

@@ -17,8 +17,19 @@ from thinc.api import to_numpy
 from spacy_bert_zh.checkpoint import Checkpoint
 from spacy_bert_zh.errors import BertZhError, wants_memory
 from spacy_bert_zh.loading.folders import check_folder
-from spacy_bert_zh.textcat import NgramTable, given_of, plain_weights, shims_of, table_of
+from spacy_bert_zh.textcat import (
+    NEIGHBOURS,
+    NgramTable,
+    given_of,
+    plain_weights,
+    shims_of,
+    table_of,
+)
+from spacy_bert_zh.textcat.space import ALIKE
 from spacy_bert_zh.untrusted import one_line
+
+PROBED = 8
+"""Texts of an index by which it is told whether it belongs to the encoder."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +144,8 @@ def load_pipeline(pipeline: str | Path, overrides: dict[str, Any] | None = None)
     try:
         nlp = spacy.load(pipeline, config=overrides or {})
         nlp("好")
+        for pipe in textcats(nlp):
+            check_index(nlp, pipe)
         return nlp
     except BertZhError as error:
         raise BertZhError(f"Can't load the pipeline '{pipeline}': {error}") from error
@@ -156,6 +169,25 @@ def load_pipeline(pipeline: str | Path, overrides: dict[str, Any] | None = None)
     finally:
         if collects:  # srsly leaves it off where it can't read a message
             gc.enable()
+
+
+def check_index(nlp: Language, pipe: TextCategorizer) -> None:
+    """Ask for some texts of a component's index, if it has one, whether they are found again.
+
+    Raises:
+        BertZhError: Most of them aren't: their vectors are of another encoder.
+    """
+    known = getattr(pipe, NEIGHBOURS, None)
+    if not known:  # spaCy's have none, and one may be empty
+        return
+    docs = nlp.pipe([entry.text for entry in known.entries[:PROBED]])
+    near = [doc._.bert_textcat[pipe.name][NEIGHBOURS][0]["similarity"] for doc in docs]
+    # Not each of them: a repair that came later reads some otherwise.
+    if np.median(near) < ALIKE:
+        raise BertZhError(
+            f"The index of '{pipe.name}' holds vectors of another encoder: make one anew with "
+            "'index --add', for the pipeline before it was indexed"
+        )
 
 
 def textcats(nlp: Language) -> list[TextCategorizer]:

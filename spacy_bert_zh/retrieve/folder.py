@@ -98,6 +98,8 @@ def read(folder: Path) -> dict[str, Any]:
 def _read_entries(path: Path, count: int) -> list[Entry]:
     # Not splitlines: a text may hold other ends of lines.
     lines = read_text(path, _MOST_BYTES).split("\n")[:-1]
+    if not lines:
+        raise BertZhError(f"{path} holds nothing to search: build the folder again")
     if len(lines) != count or not 1 <= count <= lists.MOST:
         raise BertZhError(f"{path} is damaged: {len(lines):,} entries, expected {count:,}")
     return [

@@ -229,7 +229,9 @@ def _find(wanted: str | None, service: Service) -> tuple[str, Batcher]:
 def _choose(wanted: str | None, known: dict[str, _Chosen], what: str) -> tuple[str, _Chosen]:
     name = wanted or next(iter(known), "")
     if name not in known:
-        message = f"there is no such {what}, but {', '.join(known) or 'none'}"
+        message = f"this service has no {what}: start it with one"
+        if known:
+            message = f"there is no such {what}, but {', '.join(known)}"
         raise RequestValidationError([problem(message, what)])
     return name, known[name]
 

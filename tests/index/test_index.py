@@ -21,6 +21,7 @@ from spacy_bert_zh.explain.page import Told, render_page
 from spacy_bert_zh.export import export
 from spacy_bert_zh.index import Options, add_examples, forget_examples, index
 from spacy_bert_zh.index.changing import add, read_entries
+from spacy_bert_zh.loading import load_pipeline
 from spacy_bert_zh.serve.why import WhyQuestion, make_why
 from spacy_bert_zh.textcat import Entry, Mixing, Neighbours
 from spacy_bert_zh.trust import Aims
@@ -218,7 +219,9 @@ def test_an_index_of_another_encoder_is_refused(given_files: Path, make_pipeline
         parameter.data.normal_()
     nlp.to_disk(given_files / "other")
     with pytest.raises(BertZhError, match="holds vectors of another encoder"):
-        index(given_files / "other", given_files / "x", Options(add=given_files / "dev.spacy"))
+        load_pipeline(given_files / "other")  # the door of every command
+    with pytest.raises(BertZhError, match="holds vectors of another encoder"):
+        add_examples(nlp, ["好吃"], ["pos"] if pipe_of(nlp).name == "bert_textcat" else [["pos"]])
     folder = out / pipe_of(nlp).name / "neighbours"
     lines = (folder / "texts.jsonl").read_text("utf-8").split("\n")
     (folder / "texts.jsonl").write_text("\n".join(lines[1:]), "utf-8")
@@ -227,6 +230,33 @@ def test_an_index_of_another_encoder_is_refused(given_files: Path, make_pipeline
     (folder / "texts.jsonl").unlink()
     with pytest.raises(BertZhError, match=r"texts\.jsonl is missing"):
         spacy.load(out)
+
+
+def test_a_repair_that_comes_later_is_no_other_encoder(given_files: Path) -> None:
+    """It reads some of the texts otherwise than they were indexed."""
+    nlp = spacy.load(given_files / "pipeline")
+    texts = ["ＡＢＣＤ", *(f"很好吃{number}" for number in range(7))]
+    add_examples(nlp, texts, ["pos"] * 8)
+    nlp.add_pipe("zh_repair", first=True)
+    nlp.to_disk(given_files / "repairing")
+    assert len(pipe_of(load_pipeline(given_files / "repairing")).neighbours) == 8
+
+
+def test_an_index_may_be_emptied(given_files: Path) -> None:
+    index(given_files / "pipeline", given_files / "full", Options(add=given_files / "train.spacy"))
+    entries = pipe_of(spacy.load(given_files / "full")).neighbours.entries
+    lines = "".join(json.dumps({"text": entry.text}) + "\n" for entry in entries)
+    (given_files / "all.jsonl").write_text(lines, "utf-8")
+    out = given_files / "emptied"
+    said = run_cli("index", given_files / "full", out, "--forget", given_files / "all.jsonl").stdout
+    assert "the index is empty" in said
+    assert "have no say" not in said
+    before, after = (load_pipeline(given_files / name) for name in ("pipeline", "emptied"))
+    assert cats(after, ["很好吃"]) == pytest.approx(cats(before, ["很好吃"]))
+    assert not after("很好吃")._.bert_textcat[pipe_of(after).name].get("neighbours")
+    with pytest.raises(BertZhError, match="the index holds no text that could have a say"):
+        index(out, given_files / "x", Options(dev=given_files / "dev.spacy"))
+    assert index(out, given_files / "again", Options(add=given_files / "dev.spacy"))["texts"]
 
 
 def test_what_else_is_refused(given_files: Path, tmp_path: Path) -> None:

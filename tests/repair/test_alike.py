@@ -95,7 +95,26 @@ def test_likelihoods_are_probabilities() -> None:
     assert nowhere == pytest.approx(np.asarray([3, 2, 1]) / 7)
 
 
+def test_with_more_asked_for_less_is_undone() -> None:
+    attacked = [change_anywhere(text, FAMILIES[0], 2, random.Random(0)) for text in TEXTS[:100]]
+    strict = Repairer(COUNTS, clearly=1e12)
+    undone = [[repair(text)[0] != text for text in attacked] for repair in (strict, LEARNT)]
+    assert sum(undone[0]) < sum(undone[1])
+
+
 # --- the component
+
+
+def test_how_clear_it_must_be_is_a_setting(tmp_path: Path) -> None:
+    nlp = spacy.blank("zh")
+    repair = repairing(nlp, undo_sound=True)
+    repair.initialize(lambda: [example_of(nlp, {}, text) for text in TEXTS])
+    nlp.to_disk(tmp_path)
+    assert as_read(spacy.load(tmp_path), "味到不错") == "味道不错"
+    strict = spacy.load(tmp_path, config={"components.zh_repair.clearly": 1e12})
+    assert as_read(strict, "味到不错") == "味到不错"
+    with pytest.raises(BertZhError, match=r"clearly = 0\.5 .* must be 1 or more"):
+        spacy.load(tmp_path, config={"components.zh_repair.clearly": 0.5})
 
 
 def repairing(nlp: Language, **config: bool) -> Any:

@@ -274,6 +274,7 @@ def test_a_pipeline_must_make_vectors(table: Path, tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("entries.jsonl", b'{"text": "x"}\n', "is damaged: 1 entries, expected 128"),
+        ("entries.jsonl", b"", "holds nothing to search: build the folder again"),
         ("retriever.json", b'{"entries": "many"}', "entries"),
         ("words/vocab.index.json", b'{"a": 999999}', "points to words that aren't there"),
         ("words/indices.csc.index.npy", b"\x93NUMPY", "words is damaged"),
