@@ -97,6 +97,31 @@ def test_onednn_sees_few_numbers_of_rows(build: Build, monkeypatch: pytest.Monke
     assert 8 < len(products.rows) < 20
 
 
+def test_onednn_multiplies_few_rows_for_nothing() -> None:
+    counts = range(1, 1025)
+    rows = {count: count + torch_packed._missing(count) for count in counts}
+    assert all(0 <= rows[count] - count < count / 2 + 1 for count in counts)
+    assert all(rows[count] - count <= count / 8 for count in counts if count >= 256)
+    assert len(set(rows.values())) < 40
+
+
+def test_rows_are_padded_once_for_all_layers(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each copy would be of as many rows as the batch has."""
+    monkeypatch.setattr(torch_packed, "WIDE", True)
+    model = build(pooling="mean")
+    calls: list[tuple[int, ...]] = []
+    pad = functional.pad
+
+    def counting(rows: torch.Tensor, more: tuple[int, ...]) -> torch.Tensor:
+        if rows.ndim == 2:
+            calls.append(more)
+        return pad(rows, more)
+
+    monkeypatch.setattr(functional, "pad", counting)
+    model.predict(make_docs(["好" * 19]))  # 21 pieces, [CLS] and [SEP] among them
+    assert calls == [(0, 0, 0, 3)]
+
+
 @pytest.mark.parametrize("pooling", ["cls", "pooler", "mean"])
 def test_gradients_of_plain_transformers(pooling: str, build: Build, still: Path) -> None:
     model, plain = build(pooling=pooling), BertModel.from_pretrained(still)

@@ -78,8 +78,9 @@ def attend(
 
     Args:
         attention: Number of heads, and dropout.
-        queries: Of all pieces, shape (pieces, hidden size); or of the windows' first ones, shape
-            (windows, hidden size).
+        queries: Of all pieces, shape (pieces, hidden size), and rows behind them that belong to no
+            window and come back as they are; or of the windows' first ones, shape (windows, hidden
+            size).
         keys: Of all pieces, shape (pieces, hidden size).
         values: Same.
         groups: Which windows attend together.
@@ -93,10 +94,12 @@ def attend(
     pieces = [group.pieces for group in groups]
     asking = pieces if every else [group.windows for group in groups]
     # Not slices: the gradient of each of them would be as long as that of the whole.
-    parts = zip(
-        groups, queries.split(asking), keys.split(pieces), values.split(pieces), strict=True
-    )
+    *questions, rest = queries.split([*asking, len(queries) - sum(asking)])
+    *key_rows, _ = keys.split([*pieces, len(keys) - sum(pieces)])
+    *value_rows, _ = values.split([*pieces, len(values) - sum(pieces)])
+    parts = zip(groups, questions, key_rows, value_rows, strict=True)
     found = [_attend(attention, *part, every, bias, scale) for part in parts]
+    found = [*found, rest] if len(rest) else found
     return found[0] if len(found) == 1 else torch.cat(found)
 
 

@@ -50,17 +50,21 @@ def encode(
         Shape (pieces, hidden size), or (windows, hidden size) of the first pieces.
     """
     hidden = embed(bert, batch) if embedded is None else embedded  # (pieces, hidden)
+    # Once for all layers, as each would copy its rows for it: zeros behind the pieces.
+    more = _missing(len(hidden)) if WIDE and _has_onednn(hidden) else 0
+    hidden = functional.pad(hidden, (0, 0, 0, more)) if more else hidden
     groups = group_windows(batch.lengths, hidden.device)
     # (windows,)
     starts = torch.from_numpy(np.cumsum(batch.lengths) - batch.lengths).to(hidden.device)
     layers = bert.encoder.layer
-    needed = positions(batch, hidden.device), bert.relative()
+    needed = functional.pad(positions(batch, hidden.device), (0, more)), bert.relative()
     for layer in layers:
         firsts = starts if first_only and layer is layers[-1] else None
         if checkpointing and torch.is_grad_enabled():
             hidden = checkpoint(layer, hidden, groups, firsts, *needed, use_reentrant=False)
         else:
             hidden = layer(hidden, groups, firsts, *needed)
+    hidden = hidden[: len(batch.ids)] if more and not first_only else hidden
     return bert.final_norm(hidden) if hasattr(bert, "final_norm") else hidden
 
 
@@ -71,10 +75,12 @@ def linear(part: nn.Linear, rows: torch.Tensor, activation: Any = None) -> torch
         rows = part(rows)
         return rows if activation is None else activation(rows)
     count = len(rows)
-    rows = functional.pad(rows, (0, 0, 0, _rounded(count) - count))
+    more = _missing(count)
+    rows = functional.pad(rows, (0, 0, 0, more)) if more else rows
     rows = torch.ops.mkldnn._linear_pointwise(
         rows, part.weight, part.bias, "gelu" if fused else "none", [], "none" if fused else ""
-    )[:count]
+    )
+    rows = rows[:count] if more else rows
     return rows if fused or activation is None else activation(rows)
 
 
@@ -83,15 +89,18 @@ def linear(part: nn.Linear, rows: torch.Tensor, activation: Any = None) -> torch
 WIDE = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 
 
-def _rounded(count: int) -> int:
-    """The next power of two, or one and a half times the one before.
+MANY = 256
+"""Rows from which on few more of them take time."""
 
-    oneDNN keeps a kernel and its buffers for each number of rows it has seen: the memory of a
-    process that reads texts of all lengths would grow for tens of thousands of them. Most batches
-    are full, so few rows are computed for nothing.
+
+def _missing(count: int) -> int:
+    """Rows up to the next number that oneDNN may see: two in an octave, and eight of many rows.
+
+    It keeps a kernel and its buffers for each number of rows: the memory of a process that reads
+    texts of all lengths would grow for tens of thousands of them.
     """
-    step = 2 ** max(0, count.bit_length() - 2)
-    return -(-count // step) * step
+    step = 2 ** max(0, count.bit_length() - (4 if count >= MANY else 2))
+    return -count % step
 
 
 def _is_narrow(rows: torch.Tensor) -> bool:
