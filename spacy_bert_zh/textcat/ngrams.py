@@ -21,8 +21,8 @@ from spacy_bert_zh.textcat.head import NEW_LABEL_BIAS, activate
 SCALE = "scale"
 """The parameter by which a table in eight bits is multiplied; shape (labels,)."""
 KEYS = "keys"
-"""The parameter that tells the hash value of each row, sorted; shape (rows,). Where there is none,
-every hash value has a row."""
+"""The parameter that tells the hash value of each row, sorted; shape (rows,). In `NgramLinear.v1`,
+which has none, every hash value has a row."""
 HASHES = 2**24
 """Hash values where rows have keys: as many as float32 tells apart, which thinc makes of all
 parameters that go to a GPU."""
@@ -132,7 +132,8 @@ def build_ngram_text_cat_v1(
 def _init(model: Model[list[Doc], Floats2d], X: Any = None, Y: Any = None) -> None:
     if Y is not None:
         model.set_dim("nO", Y.shape[1])
-    model.set_param("W", model.ops.alloc2f(model.get_dim("nI"), model.get_dim("nO")))
+    rows = 0 if is_solved(model) else model.get_dim("nI")
+    model.set_param("W", model.ops.alloc2f(rows, model.get_dim("nO")))
 
 
 def _forward(
@@ -177,7 +178,7 @@ def hashing_of(model: Model[list[Doc], Floats2d]) -> tuple[int, int]:
 def keys_of(model: Model[list[Doc], Floats2d]) -> NDArray[np.int32] | None:
     """The hash values of a linear model's rows; None where each has one. See `NgramTable`."""
     if not model.has_param(KEYS):
-        return None
+        return np.zeros(0, dtype=np.int32) if is_solved(model) else None
     return cast(NDArray[np.int32], to_numpy(model.get_param(KEYS)).astype("int32", copy=False))
 
 

@@ -205,6 +205,7 @@ def test_a_component_of_spacys_own_is_refused(make_pipeline: Make, still: Path) 
     nlp = build(make_pipeline, still, "bert_textcat", "textcat")
     examples = make_examples(nlp, 8)
     optimizer = nlp.initialize(lambda: examples)
+    assert nlp("好").cats  # its n-grams say nothing
     with pytest.raises(BertZhError, match=r"NgramLinear\.v2 is solved by .* take NgramLinear\.v1"):
         nlp.update(examples, sgd=optimizer)
 
