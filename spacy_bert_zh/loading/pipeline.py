@@ -178,7 +178,8 @@ def check_index(nlp: Language, pipe: TextCategorizer) -> None:
         BertZhError: Most of them aren't: their vectors are of another encoder.
     """
     known = getattr(pipe, NEIGHBOURS, None)
-    if not known:  # spaCy's have none, and one may be empty
+    # spaCy's have none; a single text is the mean of its index, so that its vector is 0.
+    if known is None or len(known) < 2:
         return
     docs = nlp.pipe([entry.text for entry in known.entries[:PROBED]])
     near = [doc._.bert_textcat[pipe.name][NEIGHBOURS][0]["similarity"] for doc in docs]
