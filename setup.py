@@ -19,8 +19,8 @@ EXTRAS = {
         "pypinyin>=0.53",
         "scikit-learn>=1.5",
     ],
-    "torch": ["torch>=2.4", "huggingface-hub>=0.30"],
-    "tensorflow": ["keras>=3.9", "tensorflow>=2.18"],
+    "torch": ["torch>=2.4", "huggingface-hub>=0.30", "scipy>=1.12"],
+    "tensorflow": ["keras>=3.9", "scipy>=1.12", "tensorflow>=2.18"],
     "onnx": ["onnxruntime>=1.20"],
     "onnx-export": ["onnx>=1.17", "onnxruntime>=1.20"],
     "serve": [
@@ -36,7 +36,7 @@ EXTRAS = {
     "cuda11x": ["cupy-cuda11x>=13.3,<14"],
     "cuda12x": ["cupy-cuda12x>=13.3"],
     "cuda13x": ["cupy-cuda13x>=13.6"],
-    "shared": ["spacy-transformers>=1.4,<2"],
+    "shared": ["scipy>=1.12", "spacy-transformers>=1.4,<2"],
     "convert": [
         "charset-normalizer>=3.4",
         "jieba>=0.42.1",
@@ -107,7 +107,6 @@ setup(
         "numpy>=1.26",
         "pydantic>=2.5,<3",
         "safetensors>=0.4.5",
-        "scipy>=1.12",
         "spacy>=3.8,<3.9",
         "thinc>=8.3.4,<8.4",
         "tokenizers>=0.21",

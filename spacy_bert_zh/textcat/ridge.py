@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from spacy.tokens import Doc
 from thinc.api import Model
 
+from spacy_bert_zh.errors import missing_extra
 from spacy_bert_zh.pieces import texts_of
 from spacy_bert_zh.textcat.hashing import NgramTable, ngram_features
 from spacy_bert_zh.textcat.ngrams import HASHES, is_solved, set_table
@@ -140,8 +141,10 @@ def _gather(
     batches: Texts, ngram_size: int, length: int
 ) -> tuple[NDArray[np.integer[Any]], "csr_array", NDArray[np.float32], NDArray[np.float32]]:
     """Keys, features (texts, keys), targets and weights (texts, labels), of texts that teach."""
-    from scipy.sparse import csr_array
-
+    try:
+        from scipy.sparse import csr_array
+    except ImportError:
+        raise missing_extra("scipy", "torch", "NgramLinear.v2, to be solved,") from None
     counts: list[NDArray[np.int64]] = []
     columns, values, targets, weights = [], [], [], []
     size = 0

@@ -1,5 +1,6 @@
 """N-grams that are solved, not learnt: the solution, and the ensemble that has them."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,14 @@ def test_the_network_has_its_share(ensemble: Language) -> None:
     assert W.any() and both - ngrams == pytest.approx(0.4 * alone, abs=1e-4)
 
 
-def test_the_rarest_ngrams_give_way(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_scipy_a_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.sparse", None)
+    one = np.ones((1, 2), dtype="float32")
+    with pytest.raises(BertZhError, match=r"'scipy'.*spacy-bert-zh\[torch\]"):
+        ridge.solve_table([([spacy.blank("zh").make_doc("好")], one, one)], 2, LENGTH)
+
+
+def test_the_rarest_ngrams_give_way() -> None:
     nlp = spacy.blank("zh")
     texts = ["好书", "好吃", "坏书", "坏人"]
     labels = np.eye(2, dtype="float32")[[0, 0, 1, 1]]
