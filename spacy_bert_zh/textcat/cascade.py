@@ -45,7 +45,7 @@ def check_cascade(model: Model[list[Doc], Floats2d], name: str) -> None:
     if model.name != "bert_textcat_ensemble":
         raise BertZhError(
             f"'{name}' can't have a cascade: no n-grams stand beside its BERT, as they do in "
-            "spacy_bert_zh.BertTextCatEnsemble.v3"
+            "spacy_bert_zh.BertTextCatEnsemble.v4"
         )
     if model.attrs["multi_label"]:
         raise BertZhError(
