@@ -35,8 +35,8 @@ while they are solved; further texts are left out, with a warning."""
 FOLDS, ENOUGH = 5, 2_000
 """Texts are held out by fifths, until there are so many, to find how sure n-grams may be."""
 SCALES = np.geomspace(1.0, 256.0, 33)
-"""What a sum of n-grams is multiplied by to be a logit: what is tried. It takes more where labels are
-many and texts few: 4 for two labels, 32 for 67."""
+"""What a sum of n-grams is multiplied by to be a logit: what is tried. It takes more where
+labels are many and texts few: 4 for two labels, 32 for 67."""
 POOLED = 0.55
 """In a pool with a network, n-grams speak with so much of the logits that are right for them alone
 where labels exclude each other: both have learnt from the same texts, and mostly agree."""
