@@ -6,9 +6,10 @@ github.com/kfcd/chaizi, CC BY 3.0), other forms OpenCC's (Apache 2.0).
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import cast
 
 from spacy_bert_zh.errors import BertZhError, missing_extra
 
@@ -99,9 +100,13 @@ def look_alikes() -> Table:
     return _grouped(shared, FEW)
 
 
-@cache
-def other_forms() -> Table:
-    """Traditional, Taiwan's, Hong Kong's and Japan's forms of common characters.
+def opencc(way: str, extra: str, purpose: str) -> Callable[[str], str]:
+    """OpenCC's conversion of texts.
+
+    Args:
+        way: From which form to which, such as "t2s".
+        extra: What installs OpenCC.
+        purpose: What needs it.
 
     Raises:
         BertZhError: OpenCC is not installed.
@@ -109,9 +114,19 @@ def other_forms() -> Table:
     try:
         from opencc import OpenCC
     except ImportError:
-        raise missing_extra("opencc", "attack", "Traditional forms") from None
-    converters = [OpenCC(form) for form in FORMS]
-    forms = {c: dict.fromkeys(one.convert(c) for one in converters) for c in common()}
+        raise missing_extra("opencc", extra, purpose) from None
+    return cast(Callable[[str], str], OpenCC(way).convert)
+
+
+@cache
+def other_forms() -> Table:
+    """Traditional, Taiwan's, Hong Kong's and Japan's forms of common characters.
+
+    Raises:
+        BertZhError: OpenCC is not installed.
+    """
+    converters = [opencc(form, "attack", "Traditional forms") for form in FORMS]
+    forms = {c: dict.fromkeys(convert(c) for convert in converters) for c in common()}
     return {c: made for c, every in forms.items() if (made := tuple(f for f in every if f != c))}
 
 

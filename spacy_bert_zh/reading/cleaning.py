@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-from spacy_bert_zh.errors import missing_extra
+from spacy_bert_zh.characters import opencc
 from spacy_bert_zh.reading.options import Options
 
 # spaCy's nlp.max_length: longer texts would stop a pipeline.
@@ -61,7 +61,7 @@ def make_cleaner(options: Options) -> Callable[[str], str]:
     normalize = _NORMALIZE[options.normalize]
     steps.append(normalize)
     if options.simplify:
-        steps.append(_simplifier())
+        steps.append(opencc("t2s", "convert", "--simplify"))
     if options.join_segmented:
         steps.append(lambda text: _SEGMENT_SPACE.sub("", text))
         steps.append(normalize)  # a letter and a mark that had been apart
@@ -94,14 +94,6 @@ _NORMALIZE: dict[str, Callable[[str], str]] = {
     "width": _narrow,
     "nfkc": _compatible,
 }
-
-
-def _simplifier() -> Callable[[str], str]:
-    try:
-        from opencc import OpenCC
-    except ImportError:
-        raise missing_extra("opencc", "convert", "--simplify") from None
-    return OpenCC("t2s").convert
 
 
 def make_label_cleaner(options: Options) -> Callable[[str], str]:

@@ -34,6 +34,11 @@ _LINES = 32
 _LINE = 1 << 12
 # Zeros are every other byte of English in UTF-16, but no more than an accident in UTF-8.
 _ZEROS = 0.25
+# Stands for what can't be read: half a character, which no encoding yields. U+FFFD may be a file's
+# own, where somebody has read it wrongly before.
+_BROKEN = "\udcff"
+_MARK_BROKEN = "spacy_bert_zh.mark_broken"
+codecs.register_error(_MARK_BROKEN, lambda error: (_BROKEN, codecs.replace_errors(error)[1]))
 
 
 @dataclass
@@ -44,7 +49,7 @@ class Census:
         encoding: The encoding, as Python calls it.
         characters: All characters.
         foreign: Those beyond ASCII.
-        broken: Those that can't be read: U+FFFD stands in their place.
+        broken: Those that can't be read.
         zeros: U+0000.
         feeds: Line feeds, those after a carriage return among them.
         returns: Carriage returns without a line feed.
@@ -135,7 +140,7 @@ def _count(path: Path, encoding: str) -> Census:
     for text in _decoded(path, encoding):
         found.characters += len(text)
         found.foreign += len(text) - len(text.encode("ascii", "ignore"))
-        found.broken += text.count("\ufffd")
+        found.broken += text.count(_BROKEN)
         found.zeros += text.count("\0")
         text = waiting + text
         waiting = "\r" if text.endswith("\r") else ""
@@ -147,7 +152,7 @@ def _count(path: Path, encoding: str) -> Census:
 
 
 def _decoded(path: Path, encoding: str) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    decoder = codecs.getincrementaldecoder(encoding)(_MARK_BROKEN)
     for data in chain(blocks(path), [b""]):
         yield decoder.decode(data, final=not data)
 

@@ -9,8 +9,13 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from functools import cache
 
-from spacy_bert_zh.characters import common, compatible_forms, is_chinese, other_forms
-from spacy_bert_zh.errors import missing_extra
+from spacy_bert_zh.characters import (
+    common,
+    compatible_forms,
+    is_chinese,
+    opencc,
+    other_forms,
+)
 from spacy_bert_zh.reading import CHINESE_PUNCTUATION, visible
 from spacy_bert_zh.repair.alike import LIKELIER, Restorer
 from spacy_bert_zh.repair.counts import Counts
@@ -106,10 +111,7 @@ def make_simplifier() -> Rule:
     Raises:
         BertZhError: OpenCC is not installed.
     """
-    try:
-        from opencc import OpenCC
-    except ImportError:
-        raise missing_extra("opencc", "convert", "zh_repair with simplify = true") from None
+    convert = opencc("t2s", "convert", "zh_repair with simplify = true")
     usual = set(common())
     regional = {
         ord(form): plain
@@ -117,7 +119,6 @@ def make_simplifier() -> Rule:
         for form in forms
         if len(form) == 1 and form not in usual
     }
-    convert = OpenCC("t2s").convert
 
     def simplify(text: str) -> str:
         parts = _LONE.split(text)  # OpenCC takes no half of a character

@@ -64,6 +64,13 @@ def test_broken_characters_are_not_diluted_by_ascii(tmp_path: Path) -> None:
         read(source, "text", encoding="utf-8")
 
 
+def test_what_was_read_wrongly_before_is_utf_8_all_the_same(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.txt", "好\ufffd很好\n坏\ufffd\n")
+    assert detect_encoding(source) == "utf-8"
+    assert texts(read(source, "text")) == ["好\ufffd很好\n", "坏\ufffd\n"]
+    assert texts(read(source, "text", encoding="utf-8")) == ["好\ufffd很好\n", "坏\ufffd\n"]
+
+
 def test_an_encoding_that_is_named_wrongly(tmp_path: Path) -> None:
     source = write(tmp_path / "a.txt", TEXT)
     with pytest.raises(BertZhError, match="is UTF-8, not gb18030: leave --encoding out"):
