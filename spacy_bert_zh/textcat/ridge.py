@@ -168,7 +168,7 @@ def _gather(
     features = csr_array((np.concatenate(values), places, ends), shape=(len(ends) - 1, len(keys)))
     if len(keys) > length:
         kept = _common(np.bincount(places), length)
-        log.info("%s n-grams of %s have a row: the most common", f"{kept.sum():,}", f"{len(keys):,}")
+        log.info("the commonest %s of %s n-grams have a row", f"{kept.sum():,}", f"{len(keys):,}")
         keys, features = keys[kept], features[:, kept]
     return keys, features, np.concatenate(targets), np.concatenate(weights)
 
