@@ -10,6 +10,7 @@ from typing import Any
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
+from ray.exceptions import RayTaskError
 
 from spacy_bert_zh.errors import BertZhError
 
@@ -56,3 +57,10 @@ def _start(address: str, cpus: int) -> None:
         raise BertZhError(
             f"Can't start Ray (RAY_ADDRESS={address or 'unset'}): {reason}"
         ) from error
+
+
+def mendable(error: Exception) -> BertZhError | None:
+    """What went wrong in a process of Ray's, if the user can mend it."""
+    cause = error.cause if isinstance(error, RayTaskError) else error
+    # Ray adds lines about retries.
+    return BertZhError(str(cause).splitlines()[0]) if isinstance(cause, BertZhError) else None

@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, Dataset
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayError
 from spacy.language import Language
 
-from spacy_bert_zh.cluster import ray_running
+from spacy_bert_zh.cluster import mendable, ray_running
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.score.chunks import Chunk, Group, Job, read_group
 from spacy_bert_zh.score.items import Item
@@ -47,7 +47,7 @@ def run(job: Job, groups: list[Group], workers: int) -> Iterator[int]:
             for row in _plan(job, groups, workers).iter_rows():
                 yield row["rows"]
         except (RayError, BertZhError) as error:
-            raise _mendable(error) or error from None
+            raise mendable(error) or error from None
 
 
 def _plan(job: Job, groups: list[Group], workers: int) -> Dataset:
@@ -126,10 +126,3 @@ def tried(chunk: Chunk) -> Iterator[None]:
         )
     yield
     tries.unlink()
-
-
-def _mendable(error: Exception) -> BertZhError | None:
-    """What went wrong in a process of Ray's, if the user can mend it."""
-    cause = error.cause if isinstance(error, RayTaskError) else error
-    # Ray adds lines about retries.
-    return BertZhError(str(cause).splitlines()[0]) if isinstance(cause, BertZhError) else None

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from thinc.api import Config
 
     from spacy_bert_zh.search.space import Settings, Space
+    from spacy_bert_zh.search.training import Train
     from spacy_bert_zh.search.trial import Trial
 
 CONFIG, SHORT, BEST, SEARCH = "config.cfg", "trials.cfg", "best.cfg", "search.json"
@@ -55,6 +56,7 @@ def search(
             trained.
     """
     from spacy_bert_zh.search.report import make_report, render_page
+    from spacy_bert_zh.search.training import trainer
 
     options = options or Options()
     config, space = _prepare(config_path, overrides or {}, options)
@@ -62,13 +64,13 @@ def search(
     inputs = [corpus.get("path") for corpus in corpora]
     check_apart(output, [given for given in (*inputs, options.test) if given])
     known = [CONFIG, SHORT, BEST, SEARCH, *OUTPUTS, TRIALS, RUNS, "trials.jsonl*"]
-    with workshop(output, "search", *known) as folder:
+    with workshop(output, "search", *known) as folder, trainer(options) as train:
         _check_same(folder, config, space, options)
-        trials = _run(folder, space, options, say)
+        trials = _run(folder, space, options, train, say)
         best = max(range(len(trials)), key=lambda number: _rank(trials[number]))
         _write_config(folder / BEST, config, trials[best].settings)
         say(f"The best is trial {best}: {trials[best].score:.4f} on dev; {folder / BEST}")
-        report = make_report(folder, space, trials, best, options, say)
+        report = make_report(folder, space, trials, best, options, train, say)
         text = json.dumps(report, ensure_ascii=False, indent=2, allow_nan=False)
         for name, content in zip(OUTPUTS, (text + "\n", render_page(report)), strict=True):
             with whole(folder / name) as part:
@@ -120,12 +122,11 @@ def _check_same(folder: Path, config: "Config", space: "Space", options: Options
             part.write_text(content, "utf-8")
 
 
-def _run(folder: Path, space: "Space", options: Options, say: Say) -> "list[Trial]":
+def _run(folder: Path, space: "Space", options: Options, train: "Train", say: Say) -> "list[Trial]":
     """Round after round of trials, until the number or the time is reached."""
     from thinc.api import Config
 
     from spacy_bert_zh.search.space import propose, value_at
-    from spacy_bert_zh.search.training import run_trials
     from spacy_bert_zh.search.trial import read_table, write_table
 
     trials = read_table(folder)
@@ -144,7 +145,7 @@ def _run(folder: Path, space: "Space", options: Options, say: Say) -> "list[Tria
         if options.trials:
             settings = settings[: options.trials - len(trials)]
         folders = [folder / TRIALS / str(len(trials) + place) for place in range(len(settings))]
-        found = run_trials(config, folders, settings, before, minutes)
+        found = train(config, folders, settings, before, minutes)
         if not trials:
             if found[0].error:
                 raise BertZhError(f"The config itself can't be trained: {found[0].error}")

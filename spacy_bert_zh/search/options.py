@@ -18,6 +18,8 @@ class Options:
         test: Texts for the report, which choose nothing.
         seeds: Trainings in full length for the report, of what was found and of the config.
         seed: Of the proposals.
+        gpu_id: GPU id, or -1 for the CPU; with --ray any but -1 is one of the cluster's for each.
+        ray: Let Ray run the trainings; see docs/search.md.
     """
 
     minutes: float = 60.0
@@ -27,6 +29,8 @@ class Options:
     test: Path | None = None
     seeds: int = 3
     seed: int = 0
+    gpu_id: int = -1
+    ray: bool = False
 
     def __post_init__(self) -> None:
         for name in ("minutes", "trials", "seed"):

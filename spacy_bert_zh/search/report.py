@@ -19,7 +19,7 @@ from spacy_bert_zh.evaluate import (
 from spacy_bert_zh.loading import find_textcat, load_pipeline
 from spacy_bert_zh.search.options import Options
 from spacy_bert_zh.search.space import Space, importance
-from spacy_bert_zh.search.training import run_trials
+from spacy_bert_zh.search.training import Train
 from spacy_bert_zh.search.trial import Trial
 
 FOUND, GIVEN = "found", "given"
@@ -32,6 +32,7 @@ def make_report(
     trials: Sequence[Trial],
     best: int,
     options: Options,
+    train: Train,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Train in full length, if there are test texts, and gather all that people want to know.
@@ -42,11 +43,12 @@ def make_report(
         trials: All of them.
         best: Which of them is the best.
         options: How to search.
+        train: What trains.
         say: Is told what goes on.
     """
     test = None
     if options.test and best:
-        test = _compare(folder, options, say)
+        test = _compare(folder, options, train, say)
     elif options.test:
         say("Nothing better than the config itself was found: there is nothing to compare")
     return {
@@ -64,11 +66,13 @@ def make_report(
     }
 
 
-def _compare(folder: Path, options: Options, say: Callable[[str], None]) -> dict[str, Any]:
+def _compare(
+    folder: Path, options: Options, train: Train, say: Callable[[str], None]
+) -> dict[str, Any]:
     assert options.test is not None
     said: dict[str, list[Predictions]] = {}
     for name, config in CONFIGS.items():
-        _train(folder, name, config, options, say)
+        _train(folder, name, config, options, train, say)
         pipelines = [folder / "runs" / f"{name}-{seed}" / "model-best" for seed in _seeds(options)]
         said[name] = [_predict(pipeline, options.test) for pipeline in pipelines]
     columns = {name: [answer_columns(one) for one in ones] for name, ones in said.items()}
@@ -98,7 +102,12 @@ def _figures(figures: dict[str, Any]) -> dict[str, float]:
 
 
 def _train(
-    folder: Path, name: str, config: str, options: Options, say: Callable[[str], None]
+    folder: Path,
+    name: str,
+    config: str,
+    options: Options,
+    train: Train,
+    say: Callable[[str], None],
 ) -> None:
     """Train with each seed what isn't trained yet."""
     left = [
@@ -111,7 +120,7 @@ def _train(
         say(f"training {config} in full length, seed {', '.join(map(str, some))}")
         folders = [folder / "runs" / f"{name}-{seed}" for seed in some]
         seeds = [{"system.seed": seed} for seed in some]
-        for trial in run_trials(folder / config, folders, seeds, ()):
+        for trial in train(folder / config, folders, seeds, ()):
             if trial.error:
                 raise BertZhError(f"{config} can't be trained in full length: {trial.error}")
 

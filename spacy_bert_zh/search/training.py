@@ -1,15 +1,19 @@
-"""Trainings of a search: processes of `train`, looked at while they run."""
+"""Trainings of a search: processes of `train`, looked at while they run, here or on a cluster."""
 
 import json
 import os
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from spacy_bert_zh.errors import missing_extra
 from spacy_bert_zh.evaluate import METRICS
 from spacy_bert_zh.files import started
+from spacy_bert_zh.loading import use_gpu
+from spacy_bert_zh.search.options import Options
 from spacy_bert_zh.search.trial import Trial, is_worse
 from spacy_bert_zh.train.child import LOG, last_word, train_command
 
@@ -19,12 +23,46 @@ PATIENCE = 0.5
 Settings = dict[str, Any]
 
 
+class Train(Protocol):
+    """Trainings side by side: `run_trials`, or the same on a cluster."""
+
+    def __call__(
+        self,
+        config: Path,
+        folders: Sequence[Path],
+        settings: Sequence[Settings],
+        done: Sequence[Trial],
+        minutes: float = 0.0,
+    ) -> list[Trial]:
+        """See `run_trials`."""
+
+
+@contextmanager
+def trainer(options: Options) -> Iterator[Train]:
+    """Have what trains for a block: processes here, or Ray.
+
+    Raises:
+        BertZhError: There is no such GPU, or no Ray.
+    """
+    if not options.ray:
+        use_gpu(options.gpu_id)  # to predict as well, and to fail at once
+        yield partial(run_trials, gpu_id=options.gpu_id)
+        return
+    try:
+        from spacy_bert_zh.search.on_ray import on_ray
+    except ImportError as error:
+        raise missing_extra(error.name or "ray", "ray", "search --ray") from None
+    with on_ray(options) as train:
+        yield train
+
+
 def run_trials(
     config: Path,
     folders: Sequence[Path],
     settings: Sequence[Settings],
     done: Sequence[Trial],
     minutes: float = 0.0,
+    gpu_id: int = -1,
 ) -> list[Trial]:
     """Train at once, and stop what isn't worth its end.
 
@@ -34,6 +72,7 @@ def run_trials(
         settings: What each tries, by dotted name.
         done: The trials before them.
         minutes: How long each may take; 0 doesn't limit.
+        gpu_id: GPU id, or -1 for the CPU.
 
     Returns:
         What came out, in the order of `settings`: the same whichever is faster.
@@ -44,7 +83,7 @@ def run_trials(
         running = {}
         for number, (folder, own) in enumerate(zip(folders, settings, strict=True)):
             folder.mkdir(parents=True, exist_ok=True)
-            command = train_command(config, folder, own, minutes)
+            command = train_command(config, folder, own, minutes, gpu_id)
             running[number] = stack.enter_context(_Training(command, folder, own))
         while running:
             time.sleep(PATIENCE)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,39 @@ def test_finds_settings_and_shows_what_they_are_worth(
 
     with pytest.raises(BertZhError, match="another search"):
         search(CONFIG, output, overrides={**slow_start, DROPOUT: 0.2}, options=options)
+
+
+def test_ray_finds_the_same(
+    slow_start: dict[str, Any], space: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+    from spacy_bert_zh import cluster
+    from spacy_bert_zh.search.on_ray import on_ray
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cluster, "MEMORY", 120_000_000)
+    on_cluster = Options(minutes=0, trials=3, space=space, processes=2, ray=True)
+    with cluster.ray_running(2):
+        search(CONFIG, Path("ray"), overrides=slow_start, options=on_cluster)
+        with (
+            on_ray(on_cluster) as train,
+            pytest.raises(BertZhError, match=r"no .*nothing.cfg: all machines of a Ray"),
+        ):
+            train(Path("nothing.cfg"), [tmp_path / "0"], [{}], ())
+        with pytest.raises(BertZhError, match="cluster has no GPU"):
+            no_gpu = replace(on_cluster, gpu_id=0)
+            search(CONFIG, tmp_path / "gpu", overrides=slow_start, options=no_gpu)
+    here = replace(on_cluster, ray=False)
+    search(CONFIG, Path("here"), overrides=slow_start, options=here)
+    assert table(tmp_path / "ray") == table(tmp_path / "here")
+    assert len(table(tmp_path / "ray")) == 3
+
+
+def test_a_gpu_that_is_not_there_is_told_at_once(
+    slow_start: dict[str, Any], space: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(BertZhError, match="--gpu-id 7"):
+        search(CONFIG, tmp_path / "s", overrides=slow_start, options=Options(gpu_id=7, space=space))
 
 
 @pytest.mark.slow
