@@ -7,7 +7,6 @@ from spacy_bert_zh.textcat.architectures import (
     build_bert_text_cat_ensemble_v4,
     build_bert_text_cat_v1,
     build_bert_text_cat_v2,
-    rescale,
 )
 from spacy_bert_zh.textcat.base import BertTextCat
 from spacy_bert_zh.textcat.cascade import NGRAMS, Cascade, ngram_bias
@@ -24,6 +23,7 @@ from spacy_bert_zh.textcat.decision import (
     rank,
     thresholds_of,
 )
+from spacy_bert_zh.textcat.halves import rescale
 from spacy_bert_zh.textcat.hashing import NgramTable, aligned, ngram_features, ngram_rows
 from spacy_bert_zh.textcat.head import draw, plain_weights
 from spacy_bert_zh.textcat.hierarchical import make_bert_textcat_hierarchical

@@ -14,11 +14,11 @@ from thinc.types import Floats2d
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pieces import Documents
-from spacy_bert_zh.textcat.architectures import begin_apart, learns_apart
 from spacy_bert_zh.textcat.cascade import Cascade, answer, check_cascade
 from spacy_bert_zh.textcat.class_weights import ClassWeights
 from spacy_bert_zh.textcat.decision import Rules, decide, given_of
 from spacy_bert_zh.textcat.doc_vectors import set_vector
+from spacy_bert_zh.textcat.halves import begin_apart, learns_apart
 from spacy_bert_zh.textcat.head import draw, start
 from spacy_bert_zh.textcat.loss import Loss
 from spacy_bert_zh.textcat.neighbours import NEIGHBOURS, SHOWN, Neighbours

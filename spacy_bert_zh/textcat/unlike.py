@@ -17,7 +17,7 @@ from spacy.tokens import Doc
 from thinc.api import Model, to_numpy
 
 from spacy_bert_zh.pieces import ASSETS, texts_of
-from spacy_bert_zh.textcat.architectures import last_layer
+from spacy_bert_zh.textcat.halves import last_layer
 from spacy_bert_zh.textcat.hashing import ngram_rows
 
 NGRAM_SIZE, ROWS = 2, 2**15

@@ -9,8 +9,8 @@ import spacy
 from spacy.language import Language
 from thinc.api import Adam, set_dropout_rate
 
-from spacy_bert_zh.textcat.architectures import begin_apart
 from spacy_bert_zh.textcat.cascade import halves
+from spacy_bert_zh.textcat.halves import begin_apart
 from tests.conftest import FACTORIES, make_examples, pipe_of, teach
 from tests.textcat.cats import Make
 
