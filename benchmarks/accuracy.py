@@ -2,7 +2,7 @@
 
     python benchmarks/accuracy.py ../shared/data WORK
     python benchmarks/accuracy.py DATA WORK --only thucnews10_50 --kinds random,pretrained,keras
-    python benchmarks/accuracy.py DATA WORK --only nlpcc2017_400 --component '{"r_drop": 1.0}'
+    python benchmarks/accuracy.py DATA WORK --only nlpcc2017_400 --given '{"training.dropout": 0.2}'
 
 "ensemble" is the default, `configs/ensemble.cfg` with its recipe, nothing set for any corpus;
 "pretrained" the BERT alone (`configs/torch.cfg`), "random" the same without its weights, "keras"
@@ -121,7 +121,7 @@ def main(
     seeds: Annotated[str, typer.Option(help="Seeds, between commas.")] = "0,1,2",
     minutes: Annotated[float, typer.Option(help="For each training; 0 doesn't limit.")] = 0,
     mixed_precision: Annotated[str, typer.Option(help="true, false or auto.")] = "auto",
-    component: Annotated[str, typer.Option(help="Its further settings, as JSON.")] = "",
+    given: Annotated[str, typer.Option(help="JSON of config values by dotted name.")] = "",
     jobs: Annotated[int, typer.Option(help="Runs at a time, one thread each.")] = 2,
     keep: Annotated[bool, typer.Option(help="Keep the pipelines, in WORK/runs.")] = False,
     table_only: Annotated[bool, typer.Option("--table", help="Only print the table.")] = False,
@@ -139,8 +139,8 @@ def main(
         if kind != SVM or CORPORA[name].per_class or seed == seeds.split(",")[0]
     ]
     settings = {"weights": weights, "minutes": minutes, "mixed_precision": mixed_precision}
-    if component:
-        settings["component"] = component
+    if given:
+        settings["given"] = given
 
     def run(cell: tuple[str, str, int]) -> None:
         row = {**measure(*cell, work, settings, keep), "setup": setup(*cell, settings)}
@@ -263,8 +263,8 @@ def fine_tune(
         # One look at the measured texts, which decides nothing.
         "training.eval_frequency": 1_000_000,
     }
-    for key, value in json.loads(settings.get("component", "{}")).items():
-        overrides[f"components.{component}.{key}"] = json.dumps(value)
+    given = json.loads(settings.get("given", "{}"))
+    overrides |= {key: json.dumps(value) for key, value in given.items()}
     words = [word for key, value in overrides.items() for word in (f"--{key}", value)]
     call(
         "train", config_of(name, kind), "--output", folder, "--minutes", settings["minutes"], *words
