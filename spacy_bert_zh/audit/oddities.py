@@ -1,15 +1,13 @@
 """What is odd about texts: some are like no other, and some words give a label away."""
 
 from collections import defaultdict
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spacy_bert_zh.errors import missing_extra
 from spacy_bert_zh.folds import Rows
+from spacy_bert_zh.reading.jieba_words import word_cutter
 
 NEIGHBOURS = 5
 _COMMON = 500  # n-grams of more rows than these tell no neighbours apart
@@ -56,21 +54,14 @@ def shortcuts(rows: Rows) -> list[dict[str, Any]]:
     Raises:
         BertZhError: jieba isn't installed.
     """
-    try:
-        import jieba
-    except ImportError:
-        raise missing_extra("jieba", "convert", "audit") from None
-    jieba.setLogLevel("ERROR")
+    cutter = word_cutter("convert", "audit")
     counts: defaultdict[str, NDArray[np.int64]]
     counts = defaultdict(lambda: np.zeros(len(rows.labels) + 1, dtype=np.int64))
-    with TemporaryDirectory() as cache:
-        cutter = jieba.Tokenizer()
-        cutter.tmp_dir = str(Path(cache))
-        for text, gold in zip(rows.texts, rows.gold, strict=True):
-            marks = np.append(gold, True)
-            for word in set(cutter.cut(text[:_CHARACTERS])):
-                if not word.isspace():
-                    counts[word] += marks
+    for text, gold in zip(rows.texts, rows.gold, strict=True):
+        marks = np.append(gold, True)
+        for word in set(cutter.cut(text[:_CHARACTERS])):
+            if not word.isspace():
+                counts[word] += marks
     of_label = rows.gold.sum(axis=0)
     found = [
         {

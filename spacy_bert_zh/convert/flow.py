@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from tqdm import tqdm
@@ -234,12 +233,11 @@ def _write(
         )
     text = json.dumps(labels, ensure_ascii=False, indent=2)
     (folder / "labels.json").write_text(text + "\n", "utf-8")
-    with TemporaryDirectory(dir=folder) as cache:
-        tokenize = make_tokenize(options, Path(cache))
-        return sum(
-            write_docs(measured(SPLITS.index(name)), folder / name, labels, tokenize, options)
-            for name in names
-        )
+    tokenize = make_tokenize(options)
+    return sum(
+        write_docs(measured(SPLITS.index(name)), folder / name, labels, tokenize, options)
+        for name in names
+    )
 
 
 def _check_accounts(report: dict[str, Any]) -> None:

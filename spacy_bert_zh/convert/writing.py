@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.convert.spool import Written
-from spacy_bert_zh.errors import missing_extra
+from spacy_bert_zh.reading.jieba_words import word_cutter
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc, DocBin
@@ -45,26 +45,19 @@ def write_docs(
     return written
 
 
-def make_tokenize(options: Options, cache: Path) -> Tokenize:
+def make_tokenize(options: Options) -> Tokenize:
     """Build the function from a text to words with tags, the empty tag without --pos.
 
     Args:
         options: Say whether words are jieba's, and whether its flags are wanted.
-        cache: An empty folder. By default jieba keeps its cache at a known place in the
-            shared temporary folder, where anyone may have put another one.
     """
     if not (options.segment or options.pos):
         return lambda text: zip(text, repeat(""))
-    try:
-        import jieba
-        import jieba.posseg
-    except ImportError:
-        raise missing_extra("jieba", "convert", "--segment") from None
-    jieba.setLogLevel("ERROR")
-    words = jieba.Tokenizer()
-    words.tmp_dir = str(cache)
+    words = word_cutter("convert", "--segment")
     if not options.pos:
         return lambda text: zip(words.cut(text), repeat(""))
+    import jieba.posseg
+
     tagger = jieba.posseg.POSTokenizer(words)
     return lambda text: ((pair.word, pair.flag) for pair in tagger.cut(text))
 

@@ -1,13 +1,12 @@
 """Words of a text, and the text without some of them."""
 
-import os
 import unicodedata
 from collections.abc import Collection, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from spacy_bert_zh.errors import missing_extra
+from spacy_bert_zh.reading.jieba_words import word_cutter
 
 Span = tuple[int, int]
 """Start and end in characters of the raw text."""
@@ -63,11 +62,4 @@ def only(text: str, words: Sequence[Span], spans: Collection[Span]) -> str:
 
 @cache
 def _jieba() -> Any:
-    try:
-        import jieba
-    except ImportError:
-        raise missing_extra("jieba", "explain", "Finding words") from None
-    jieba.setLogLevel("CRITICAL")
-    words = jieba.Tokenizer()
-    words.tmp_dir = os.devnull  # a cache at a known place may be another's
-    return words
+    return word_cutter("explain", "Finding words")

@@ -5,7 +5,6 @@ counts of our own. (The trainers of `tokenizers` break ties by the order of a ha
 """
 
 import math
-import os
 import string
 from collections import Counter
 from collections.abc import Iterable
@@ -19,8 +18,9 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from spacy_bert_zh.checkpoint import SPECIAL, load_tokenizer, read_tokenizer, write_lines
-from spacy_bert_zh.errors import BertZhError, missing_extra
+from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pretrain.joining import join_pieces, ranked
+from spacy_bert_zh.reading.jieba_words import word_cutter
 
 DEFAULT_SIZE = 8_000
 # Enough text to rank pieces by; more makes no difference to a list of some thousands.
@@ -111,15 +111,9 @@ def _used_pieces(sample: list[str], size: int) -> Counter[str]:
 
 def _used_words(sample: list[str], size: int) -> Counter[str]:
     """How often each piece is used, of all characters and the most frequent words."""
-    try:
-        import jieba
-    except ImportError:
-        raise missing_extra("jieba", "pretrain", "--words") from None
-    jieba.setLogLevel("CRITICAL")
+    cutter = word_cutter("pretrain", "--words")
     blank = unigram_of(dict.fromkeys(SPECIAL, 0))
     lowered = [blank.normalizer.normalize_str(text) for text in sample]
-    cutter = jieba.Tokenizer()
-    cutter.tmp_dir = os.devnull  # no cache: it would have a name that others could guess
     counts = Counter(word for text in lowered for word in cutter.cut(text))
     whole = (word for word in ranked(counts) if _is_whole(word, blank))
     pieces = [*SPECIAL, *_alphabet(lowered), *islice(whole, size)]

@@ -1,7 +1,6 @@
 """One process's part of the preparation: texts → pieces with word boundaries."""
 
 import hashlib
-import os
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from spacy_bert_zh.reading.jieba_words import word_cutter
 from spacy_bert_zh.reading.overlap import Overlap
 
 _LATIN = re.compile("[0-9A-Za-z]+")
@@ -64,11 +64,7 @@ class Worker:
         seed: int,
         lesson: Lesson | None = None,
     ) -> None:
-        import jieba
-
-        jieba.setLogLevel("CRITICAL")  # a cache it can't write is no error
-        self._words = jieba.Tokenizer()
-        self._words.tmp_dir = os.devnull  # and one that it could would be left by a kill
+        self._words = word_cutter("pretrain", "pretrain")
         self._tokenizer = Tokenizer.from_str(tokenizer)
         self._lesson = lesson
         self._teacher = Tokenizer.from_str(lesson.tokenizer) if lesson else None

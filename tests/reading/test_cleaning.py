@@ -91,9 +91,9 @@ def test_tokens_are_those_of_spacy(text: str) -> None:
 @pytest.fixture(
     scope="module", params=[{}, {"segment": True}, {"pos": True}], ids=["char", "words", "tags"]
 )
-def writer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Writer:
+def writer(request: pytest.FixtureRequest) -> Writer:
     options = Options("jsonl", **request.param)
-    tokenize = make_tokenize(options, tmp_path_factory.mktemp("jieba"))
+    tokenize = make_tokenize(options)
 
     def write(rows: list[tuple[str, str]], folder: Path) -> None:
         write_docs(
