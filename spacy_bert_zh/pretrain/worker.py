@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from spacy_bert_zh.reading.jieba_words import word_cutter
+from spacy_bert_zh.characters import word_cutter
 from spacy_bert_zh.reading.overlap import Overlap
 
 _LATIN = re.compile("[0-9A-Za-z]+")
