@@ -2,9 +2,11 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 # Nothing is reported to anyone; Ray reads this when it is imported.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -16,6 +18,8 @@ from spacy_bert_zh.errors import BertZhError
 
 MEMORY = 300_000_000
 """Bytes of Ray's object store on this machine: what passes between processes is small."""
+PATIENCE = 10.0
+"""Seconds until an address that doesn't answer is a wrong one; Ray itself tries for minutes."""
 
 
 @contextmanager
@@ -43,6 +47,7 @@ def _start(address: str, cpus: int) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address and address != "local":
+            _knock(address)
             ray.init(address, **quiet)
         else:
             ray.init(
@@ -52,11 +57,23 @@ def _start(address: str, cpus: int) -> None:
                 include_dashboard=False,
                 **quiet,
             )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise BertZhError(
             f"Can't start Ray (RAY_ADDRESS={address or 'unset'}): {reason}"
         ) from error
+
+
+def _knock(address: str) -> None:
+    """Try whether anything listens at an address that has a port: "auto" has none.
+
+    Raises:
+        OSError: Nothing does.
+        ValueError: The port is no number, or too large.
+    """
+    place = urlsplit(address if "://" in address else f"//{address}")
+    if place.port:
+        socket.create_connection((place.hostname or "", place.port), PATIENCE).close()
 
 
 def mendable(error: Exception) -> BertZhError | None:

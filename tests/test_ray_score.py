@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -232,3 +233,19 @@ def test_without_ray_it_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         score("any", write(tmp_path / "in.txt", 1), tmp_path / "out", TEXT, ray=True)
     with pytest.raises(BertZhError, match=r"serve --ray needs .* pip install .*\[ray\]"):
         serve_on_ray(["any"])
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}", "node:port"])
+def test_an_address_where_nothing_listens(address: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = address.format(port=taken.getsockname()[1])
+        code = "from spacy_bert_zh.cluster import ray_running\nwith ray_running(1): pass"
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "RAY_ADDRESS": address},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert f"Can't start Ray (RAY_ADDRESS={address}): " in done.stderr.splitlines()[-1]

@@ -116,13 +116,12 @@ def exchange(one: Path, other: Path) -> bool:
 
 @contextlib.contextmanager
 def made_parents(folder: Path) -> Iterator[None]:
-    """Make a folder and those above it; remove those again, if empty, when the block raises."""
+    """Make a folder and those above it for a block; remove those again that it left empty."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield
-    except BaseException:
+    finally:
         with contextlib.suppress(OSError):
             for path in missing:
                 path.rmdir()
-        raise
