@@ -1,10 +1,11 @@
 """What several runs are worth as one pipeline: a soup, and a committee, against their mean.
 
     python benchmarks/ensemble.py CORPUS/dev RUN RUN RUN RUN RUN
+    python benchmarks/ensemble.py CORPUS/dev RUN RUN RUN RUN RUN --student STUDENT
 
 Each half of the texts chooses (which runs, what shares) for the other, so that nothing is measured
 on texts that chose. Intervals are of the difference to the mean of the runs, by bootstrap over
-texts.
+texts. A student is what `distill RUN RUN RUN RUN RUN` has made; it learns the runs' plain mean.
 """
 
 import json
@@ -23,12 +24,14 @@ from spacy_bert_zh.evaluate import predict, read_shards
 from spacy_bert_zh.loading import find_textcat, load_pipeline
 
 METHODS = ("soup", "committee")
+STUDENT = "student"
 SAMPLES = 2_000
 
 
 def main(
     texts: Annotated[Path, typer.Argument(help="Converted texts that no run has learnt from.")],
     runs: Annotated[list[str], typer.Argument(help="Trained pipelines.")],
+    student: Annotated[Path | None, typer.Option(help="A pipeline that they have taught.")] = None,
 ) -> None:
     """Print what was measured, as JSON."""
     docs = list(read_shards(spacy.blank("zh"), texts))
@@ -46,6 +49,8 @@ def main(
                 made = Path(folder) / "one"
                 ensemble(runs, made, others, method=method)  # type: ignore[arg-type]
                 right[method][rows] = judge(made, own)
+    if student:
+        right[STUDENT] = judge(student, texts)
     print(json.dumps({"texts": len(docs), "runs": len(runs), **compare(right)}, indent=2))
 
 
@@ -58,11 +63,11 @@ def judge(pipeline: str | Path, texts: Path) -> NDArray[np.float64]:
 
 
 def compare(right: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
-    """Accuracy of the runs in the mean, and of each method with its gain."""
+    """Accuracy of the runs in the mean, and of what was made of them with its gain."""
     rng, count = np.random.default_rng(0), len(right["runs"])
     drawn = rng.integers(0, count, (SAMPLES, count))
     found: dict[str, Any] = {"mean_of_runs": round(float(right["runs"].mean()), 4)}
-    for method in METHODS:
+    for method in [name for name in right if name != "runs"]:
         gain = 100 * (right[method] - right["runs"])
         low, high = np.percentile(gain[drawn].mean(1), [2.5, 97.5]).round(2).tolist()
         found[method] = {
