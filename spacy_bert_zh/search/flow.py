@@ -1,28 +1,21 @@
 """``search``: trials on the dev texts, the best settings, and what these are worth on others."""
 
 import json
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.files import check_apart, remove, whole, workshop
-from spacy_bert_zh.search.options import Options
+from spacy_bert_zh.files import check_apart, whole, workshop
+from spacy_bert_zh.search.options import Options, Say
+from spacy_bert_zh.search.trial import CONFIG, SHORT, TRIALS, Trial
 
 if TYPE_CHECKING:
     from thinc.api import Config
 
     from spacy_bert_zh.search.space import Settings, Space
-    from spacy_bert_zh.search.training import Train
-    from spacy_bert_zh.search.trial import Trial
 
-CONFIG, SHORT, BEST, SEARCH = "config.cfg", "trials.cfg", "best.cfg", "search.json"
+BEST, SEARCH, RUNS = "best.cfg", "search.json", "runs"
 OUTPUTS = ("report.json", "report.html")
-TRIALS, RUNS = "trials", "runs"
-ENOUGH = 12
-"""Trials that the time is shared out to, if no number is given."""
-
-Say = Callable[[str], None]
 
 
 def search(
@@ -56,7 +49,8 @@ def search(
             trained.
     """
     from spacy_bert_zh.search.report import make_report, render_page
-    from spacy_bert_zh.search.training import trainer
+    from spacy_bert_zh.search.running import fitting_space, run_trials
+    from spacy_bert_zh.search.training import beginner
 
     options = options or Options()
     config, space = _prepare(config_path, overrides or {}, options)
@@ -64,13 +58,14 @@ def search(
     inputs = [corpus.get("path") for corpus in corpora]
     check_apart(output, [given for given in (*inputs, options.test) if given])
     known = [CONFIG, SHORT, BEST, SEARCH, *OUTPUTS, TRIALS, RUNS, "trials.jsonl*"]
-    with workshop(output, "search", *known) as folder, trainer(options) as train:
+    with workshop(output, "search", *known) as folder, beginner(options) as begin:
         _check_same(folder, config, space, options)
-        trials = _run(folder, space, options, train, say)
+        trials = run_trials(folder, space, options, begin, say)
         best = max(range(len(trials)), key=lambda number: _rank(trials[number]))
         _write_config(folder / BEST, config, trials[best].settings)
         say(f"The best is trial {best}: {trials[best].score:.4f} on dev; {folder / BEST}")
-        report = make_report(folder, space, trials, best, options, train, say)
+        tried = fitting_space(folder, space)
+        report = make_report(folder, tried, trials, best, options, begin, say)
         text = json.dumps(report, ensure_ascii=False, indent=2, allow_nan=False)
         for name, content in zip(OUTPUTS, (text + "\n", render_page(report)), strict=True):
             with whole(folder / name) as part:
@@ -78,7 +73,7 @@ def search(
     return report
 
 
-def _rank(trial: "Trial") -> tuple[bool, float]:
+def _rank(trial: Trial) -> tuple[bool, float]:
     return trial.finished, trial.score
 
 
@@ -94,7 +89,7 @@ def _prepare(path: Path, overrides: dict[str, Any], options: Options) -> "tuple[
         plain = config.interpolate()
     if "recipe" in config:
         config["recipe"]["fit"] = False
-    space = read_space(options.space, plain) if options.space else default_space(plain)
+    space = read_space(options.space, plain) if options.space else default_space(config)
     return config, space
 
 
@@ -120,71 +115,6 @@ def _check_same(folder: Path, config: "Config", space: "Space", options: Options
     for name, content in ((CONFIG, text), (SEARCH, json.dumps(now, ensure_ascii=False))):
         with whole(folder / name) as part:
             part.write_text(content, "utf-8")
-
-
-def _run(folder: Path, space: "Space", options: Options, train: "Train", say: Say) -> "list[Trial]":
-    """Round after round of trials, until the number or the time is reached."""
-    from thinc.api import Config
-
-    from spacy_bert_zh.search.space import propose, value_at
-    from spacy_bert_zh.search.trial import read_table, write_table
-
-    trials = read_table(folder)
-    plain = Config().from_disk(folder / CONFIG).interpolate()
-    own = {key: value_at(plain, key) for key in space}
-    each = options.minutes / (options.trials or ENOUGH)
-    while not _over(trials, options):
-        if trials:
-            # A round that a kill cut off proposes the same again.
-            before = trials[: len(trials) - (len(trials) - 1) % options.processes]
-            settings = propose(space, before, options.processes, options.seed)
-            settings = settings[len(trials) - len(before) :]
-            config, minutes = folder / SHORT, 0.0
-        else:
-            before, settings, config, minutes = [], [own], folder / CONFIG, each
-        if options.trials:
-            settings = settings[: options.trials - len(trials)]
-        folders = [folder / TRIALS / str(len(trials) + place) for place in range(len(settings))]
-        found = train(config, folders, settings, before, minutes)
-        if not trials:
-            if found[0].error:
-                raise BertZhError(f"The config itself can't be trained: {found[0].error}")
-            _shorten(folder, folders[0])
-        for number, trial in enumerate(found, len(trials)):
-            say(f"trial {number}: {_tell(trial)}")
-        trials += found
-        write_table(folder, trials)
-        remove(folder / TRIALS)
-    return trials
-
-
-def _over(trials: "Sequence[Trial]", options: Options) -> bool:
-    if options.trials and len(trials) >= options.trials:
-        return True
-    spent = sum(trial.seconds for trial in trials) / options.processes
-    return bool(options.minutes and trials and spent >= 60 * options.minutes)
-
-
-def _tell(trial: "Trial") -> str:
-    if trial.error:
-        return f"failed: {trial.error}"
-    stopped = "" if trial.finished else f", stopped at step {trial.steps:,}"
-    return f"{trial.score:.4f} on dev{stopped}"
-
-
-def _shorten(folder: Path, first: Path) -> None:
-    """Let all trials be as long as the first one, and be looked at as often."""
-    from thinc.api import Config
-
-    trained = Config().from_disk(first / "model-last" / "config.cfg", interpolate=False)
-    config = Config().from_disk(folder / CONFIG, interpolate=False)
-    for key in ("max_steps", "eval_frequency"):
-        config["training"][key] = trained["training"][key]
-    rates = trained["training"]["optimizer"]["learn_rate"]
-    if isinstance(rates, dict):
-        config["training"]["optimizer"]["learn_rate"] = rates
-    with whole(folder / SHORT) as part:
-        config.to_disk(part)
 
 
 def _write_config(path: Path, config: "Config", settings: "Settings") -> None:

@@ -1,9 +1,13 @@
 """The options of `search`, checked."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from spacy_bert_zh.errors import BertZhError
+
+Say = Callable[[str], None]
+"""Is told what goes on, in one line."""
 
 
 @dataclass(frozen=True)

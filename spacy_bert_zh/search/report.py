@@ -1,6 +1,6 @@
 """What a search is worth: its settings beside the config's own, on texts that chose nothing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,13 @@ from spacy_bert_zh.evaluate import (
     resample,
 )
 from spacy_bert_zh.loading import find_textcat, load_pipeline
-from spacy_bert_zh.search.options import Options
+from spacy_bert_zh.search.options import Options, Say
 from spacy_bert_zh.search.space import Space, importance
-from spacy_bert_zh.search.training import Train
-from spacy_bert_zh.search.trial import Trial
+from spacy_bert_zh.search.training import Begin, Running, side_by_side
+from spacy_bert_zh.search.trial import CONFIG, Trial
 
 FOUND, GIVEN = "found", "given"
-CONFIGS = {FOUND: "best.cfg", GIVEN: "config.cfg"}
+CONFIGS = {FOUND: "best.cfg", GIVEN: CONFIG}
 
 
 def make_report(
@@ -32,8 +32,8 @@ def make_report(
     trials: Sequence[Trial],
     best: int,
     options: Options,
-    train: Train,
-    say: Callable[[str], None],
+    begin: Begin,
+    say: Say,
 ) -> dict[str, Any]:
     """Train in full length, if there are test texts, and gather all that people want to know.
 
@@ -43,12 +43,12 @@ def make_report(
         trials: All of them.
         best: Which of them is the best.
         options: How to search.
-        train: What trains.
+        begin: Begins a training.
         say: Is told what goes on.
     """
     test = None
     if options.test and best:
-        test = _compare(folder, options, train, say)
+        test = _compare(folder, options, begin, say)
     elif options.test:
         say("Nothing better than the config itself was found: there is nothing to compare")
     return {
@@ -66,13 +66,11 @@ def make_report(
     }
 
 
-def _compare(
-    folder: Path, options: Options, train: Train, say: Callable[[str], None]
-) -> dict[str, Any]:
+def _compare(folder: Path, options: Options, begin: Begin, say: Say) -> dict[str, Any]:
     assert options.test is not None
     said: dict[str, list[Predictions]] = {}
     for name, config in CONFIGS.items():
-        _train(folder, name, config, options, train, say)
+        _train(folder, name, config, options, begin, say)
         pipelines = [folder / "runs" / f"{name}-{seed}" / "model-best" for seed in _seeds(options)]
         said[name] = [_predict(pipeline, options.test) for pipeline in pipelines]
     columns = {name: [answer_columns(one) for one in ones] for name, ones in said.items()}
@@ -101,28 +99,21 @@ def _figures(figures: dict[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in figures.items()}
 
 
-def _train(
-    folder: Path,
-    name: str,
-    config: str,
-    options: Options,
-    train: Train,
-    say: Callable[[str], None],
-) -> None:
+def _train(folder: Path, name: str, config: str, options: Options, begin: Begin, say: Say) -> None:
     """Train with each seed what isn't trained yet."""
-    left = [
-        seed
-        for seed in _seeds(options)
-        if not (folder / "runs" / f"{name}-{seed}" / "history.svg").exists()
-    ]
-    for start in range(0, len(left), options.processes):
-        some = left[start : start + options.processes]
-        say(f"training {config} in full length, seed {', '.join(map(str, some))}")
-        folders = [folder / "runs" / f"{name}-{seed}" for seed in some]
-        seeds = [{"system.seed": seed} for seed in some]
-        for trial in train(folder / config, folders, seeds, ()):
-            if trial.error:
-                raise BertZhError(f"{config} can't be trained in full length: {trial.error}")
+    folders = {seed: folder / "runs" / f"{name}-{seed}" for seed in _seeds(options)}
+    left = [seed for seed, one in folders.items() if not (one / "history.svg").exists()]
+
+    def begin_one(number: int) -> Running | None:
+        if number >= len(left):
+            return None
+        seed = left[number]
+        say(f"training {config} in full length, seed {seed}")
+        return begin(folder / config, folders[seed], {"system.seed": seed}, ())
+
+    for _, trial in side_by_side(begin_one, options.processes):
+        if trial.error:
+            raise BertZhError(f"{config} can't be trained in full length: {trial.error}")
 
 
 def _predict(pipeline: Path, corpus: Path) -> Predictions:

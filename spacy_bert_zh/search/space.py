@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Space = dict[str, "BaseDistribution"]
 Settings = dict[str, Any]
 
+STEPS = f"{LEARN_RATE}.total_steps"
 FIRST = 5
 """Settings that are drawn before those of the others count."""
 LARGEST = 100_000
@@ -57,12 +58,15 @@ def value_at(config: Config, key: str) -> Any:
 def default_space(config: Config) -> Space:
     """What is worth trying for any corpus, as far as a config has it.
 
+    The length is worth trying where all else follows it: `training.max_steps` refers to it.
+
     Args:
-        config: Interpolated.
+        config: As it stands in its file.
 
     Raises:
         BertZhError: It has no text classifier of ours.
     """
+    written, config = config, config.interpolate()
     names = [n for n, part in config["components"].items() if part.get("factory") in FACTORIES]
     if not names:
         raise BertZhError(
@@ -74,6 +78,7 @@ def default_space(config: Config) -> Space:
     kinds = optuna.distributions
     space: Space = {
         f"{LEARN_RATE}.initial_rate": _around(config, f"{LEARN_RATE}.initial_rate", 3),
+        **({STEPS: _length(config)} if _follows(written) else {}),
         "training.batcher.size": kinds.CategoricalDistribution((16, 32, 64)),
         "training.dropout": kinds.FloatDistribution(0.0, 0.3),
         f"components.{name}.class_weights": kinds.CategoricalDistribution((None, "balanced")),
@@ -90,9 +95,18 @@ def default_space(config: Config) -> Space:
     return {key: values for key, values in space.items() if _has(config, key)}
 
 
+def _follows(config: Config) -> bool:
+    return _has(config, STEPS) and isinstance(value_at(config, "training.max_steps"), str)
+
+
 def _around(config: Config, key: str, factor: float) -> "BaseDistribution":
     value = float(value_at(config, key)) if _has(config, key) else 1.0
     return optuna.distributions.FloatDistribution(value / factor, value * factor, log=True)
+
+
+def _length(config: Config) -> "BaseDistribution":
+    steps = int(value_at(config, STEPS))
+    return optuna.distributions.IntDistribution(max(steps // 2, 1), 2 * steps, log=True)
 
 
 def _has(config: Config, key: str) -> bool:
@@ -141,19 +155,24 @@ def describe_space(space: Space) -> dict[str, Any]:
     return {key: optuna.distributions.distribution_to_json(one) for key, one in space.items()}
 
 
-def propose(space: Space, done: Sequence[Trial], count: int, seed: int) -> list[Settings]:
+def propose(
+    space: Space, done: Sequence[Trial], running: Sequence[Settings], seed: int
+) -> Settings:
     """The next settings to try: the same after the same trials.
 
     Tree-structured Parzen estimators (Bergstra et al. 2011, section 4), as Optuna has them.
 
     Args:
         space: What may change.
-        done: The trials so far.
-        count: How many to propose at once.
+        done: Trials that are over.
+        running: Settings of those that may not be.
         seed: Of what is drawn.
     """
-    study = _study(space, done, seed + len(done))
-    return [dict(study.ask(space).params) for _ in range(count)]
+    study = _study(space, done, seed)
+    for settings in running:
+        study.enqueue_trial({key: settings[key] for key in space})
+        study.ask(space)
+    return dict(study.ask(space).params)
 
 
 def importance(space: Space, done: Sequence[Trial]) -> dict[str, float]:
@@ -172,7 +191,7 @@ def _study(space: Space, done: Sequence[Trial], seed: int) -> "optuna.Study":
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        # The liar keeps trials that run at once from trying the same.
+        # The liar keeps trials from trying what others try that still run.
         sampler = optuna.samplers.TPESampler(n_startup_trials=FIRST, constant_liar=True, seed=seed)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     for trial in done:

@@ -3,8 +3,8 @@
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,96 +23,121 @@ PATIENCE = 0.5
 Settings = dict[str, Any]
 
 
-class Train(Protocol):
-    """Trainings side by side: `run_trials`, or the same on a cluster."""
+class Running(AbstractContextManager["Running"], Protocol):
+    """A training, which ends with its block at the latest."""
+
+    def poll(self) -> Trial | None:
+        """What came out, if it is over, or should be.
+
+        Raises:
+            BertZhError: It can't be done at all.
+        """
+
+
+class Begin(Protocol):
+    """Begins a training: `Training`, or the same on a cluster."""
 
     def __call__(
         self,
         config: Path,
-        folders: Sequence[Path],
-        settings: Sequence[Settings],
+        folder: Path,
+        settings: Settings,
         done: Sequence[Trial],
         minutes: float = 0.0,
-    ) -> list[Trial]:
-        """See `run_trials`."""
+    ) -> Running:
+        """See `Training`."""
 
 
 @contextmanager
-def trainer(options: Options) -> Iterator[Train]:
-    """Have what trains for a block: processes here, or Ray.
+def beginner(options: Options) -> Iterator[Begin]:
+    """Have what begins trainings for a block: processes here, or Ray.
 
     Raises:
         BertZhError: There is no such GPU, or no Ray.
     """
     if not options.ray:
         use_gpu(options.gpu_id)  # to predict as well, and to fail at once
-        yield partial(run_trials, gpu_id=options.gpu_id)
+        yield partial(Training, gpu_id=options.gpu_id)
         return
     try:
         from spacy_bert_zh.search.on_ray import on_ray
     except ImportError as error:
         raise missing_extra(error.name or "ray", "ray", "search --ray") from None
-    with on_ray(options) as train:
-        yield train
+    with on_ray(options) as begin:
+        yield begin
 
 
-def run_trials(
-    config: Path,
-    folders: Sequence[Path],
-    settings: Sequence[Settings],
-    done: Sequence[Trial],
-    minutes: float = 0.0,
-    gpu_id: int = -1,
-) -> list[Trial]:
-    """Train at once, and stop what isn't worth its end.
+def side_by_side(
+    begin: Callable[[int], Running | None], processes: int, first: int = 0
+) -> Iterator[tuple[int, Trial]]:
+    """Run trainings at once, and give out what came out of them in their order.
+
+    Args:
+        begin: Begins the training of a number; None says not yet, or never if none runs.
+        processes: How many at once.
+        first: The first number.
+    """
+    running: dict[int, tuple[Running, ExitStack]] = {}
+    ended: dict[int, Trial] = {}
+    following = given = first
+    with ExitStack() as stack:
+        while True:
+            while len(running) < processes and (training := begin(following)):
+                own = stack.enter_context(ExitStack())
+                running[following] = own.enter_context(training), own
+                following += 1
+            if not running:
+                return
+            time.sleep(PATIENCE)
+            for number, (training, own) in list(running.items()):
+                if trial := training.poll():
+                    ended[number] = trial
+                    own.close()
+                    del running[number]
+            while given in ended:
+                yield given, ended.pop(given)
+                given += 1
+
+
+class Training(ExitStack):
+    """A process that trains, stopped when it isn't worth its end.
 
     Args:
         config: What is trained.
-        folders: One for each training.
-        settings: What each tries, by dotted name.
-        done: The trials before them.
-        minutes: How long each may take; 0 doesn't limit.
+        folder: Of the training, which goes on if it was cut off.
+        settings: What it tries, by dotted name.
+        done: The trials that it is compared with.
+        minutes: How long it may take; 0 doesn't limit.
         gpu_id: GPU id, or -1 for the CPU.
-
-    Returns:
-        What came out, in the order of `settings`: the same whichever is faster.
     """
-    begin = time.monotonic()
-    ended: dict[int, Trial] = {}
-    with ExitStack() as stack:
-        running = {}
-        for number, (folder, own) in enumerate(zip(folders, settings, strict=True)):
-            folder.mkdir(parents=True, exist_ok=True)
-            command = train_command(config, folder, own, minutes, gpu_id)
-            running[number] = stack.enter_context(_Training(command, folder, own))
-        while running:
-            time.sleep(PATIENCE)
-            for number, training in list(running.items()):
-                if trial := training.look(done, time.monotonic() - begin):
-                    ended[number] = trial
-                    running.pop(number).close()
-    return [ended[number] for number in sorted(ended)]
 
-
-class _Training(ExitStack):
-    """One of them."""
-
-    def __init__(self, command: list[str], folder: Path, settings: Settings) -> None:
+    def __init__(
+        self,
+        config: Path,
+        folder: Path,
+        settings: Settings,
+        done: Sequence[Trial],
+        minutes: float = 0.0,
+        gpu_id: int = -1,
+    ) -> None:
         super().__init__()
-        self.folder, self.settings = folder, settings
+        self.folder, self.settings, self.done = folder, settings, done
+        folder.mkdir(parents=True, exist_ok=True)
+        command = train_command(config, folder, settings, minutes, gpu_id)
         log = self.enter_context((folder / LOG).open("wb"))
         self.process = self.enter_context(
             started(command, Path.cwd(), os.environ, stdout=log, stderr=log)
         )
+        self.begin = time.monotonic()
 
-    def look(self, done: Sequence[Trial], seconds: float) -> Trial | None:
+    def poll(self) -> Trial | None:
         """The trial, if it is over, or should be."""
         code = self.process.poll()  # first: what is then in the history is all
         lines = self._history()
         scores = [line["score"] or 0.0 for line in lines]
         # Wherever it was stopped by the clock, it counts up to where it was worse.
         places = range(1, len(scores) + 1)
-        worse = next((place for place in places if is_worse(scores[:place], done)), 0)
+        worse = next((place for place in places if is_worse(scores[:place], self.done)), 0)
         if code is None and not worse:
             return None
         return Trial(
@@ -120,7 +145,7 @@ class _Training(ExitStack):
             scores[: worse or None],
             finished=code == 0 and not worse,
             steps=lines[worse - 1]["step"] if lines else 0,
-            seconds=round(seconds, 1),
+            seconds=round(time.monotonic() - self.begin, 1),
             error=last_word(self.folder) if code and not worse else "",
         )
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from spacy_bert_zh.errors import BertZhError
 
-TABLE = "trials.jsonl"
+TABLE, TRIALS = "trials.jsonl", "trials"
+CONFIG, SHORT = "config.cfg", "trials.cfg"
+"""What is searched for, and what the trials are trained by."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ from thinc.api import Config
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.search import Options, search
 from spacy_bert_zh.search.report import lines
-from spacy_bert_zh.search.space import default_space, propose, read_space
+from spacy_bert_zh.search.space import STEPS, default_space, propose, read_space
+from spacy_bert_zh.search.training import side_by_side
 from spacy_bert_zh.search.trial import Trial, is_worse
+from spacy_bert_zh.train.config import load_training_config
 from tests.conftest import REPOSITORY, run_cli
 
 CONFIG = REPOSITORY / "configs" / "torch.cfg"
@@ -96,10 +99,12 @@ def test_ray_finds_the_same(
     with cluster.ray_running(2):
         search(CONFIG, Path("ray"), overrides=slow_start, options=on_cluster)
         with (
-            on_ray(on_cluster) as train,
+            on_ray(on_cluster) as begin,
+            begin(Path("nothing.cfg"), tmp_path / "0", {}, ()) as task,
             pytest.raises(BertZhError, match=r"no .*nothing.cfg: all machines of a Ray"),
         ):
-            train(Path("nothing.cfg"), [tmp_path / "0"], [{}], ())
+            while task.poll() is None:
+                time.sleep(0.1)
         with pytest.raises(BertZhError, match="cluster has no GPU"):
             no_gpu = replace(on_cluster, gpu_id=0)
             search(CONFIG, tmp_path / "gpu", overrides=slow_start, options=no_gpu)
@@ -121,7 +126,7 @@ def test_a_killed_search_goes_on_to_the_same_table(
     train_args: list[str], space: Path, tmp_path: Path
 ) -> None:
     command = [sys.executable, "-m", "spacy_bert_zh", "search", CONFIG]
-    rest = ["--minutes", 0, "--trials", 8, "--space", space, *train_args]
+    rest = ["--minutes", 0, "--trials", 8, "--processes", 2, "--space", space, *train_args]
 
     def start(folder: Path) -> "subprocess.Popen[bytes]":
         words = list(map(str, [*command, folder, *rest]))
@@ -136,6 +141,75 @@ def test_a_killed_search_goes_on_to_the_same_table(
         process = start(tmp_path / "killed")
     assert process.wait() == 0
     assert table(tmp_path / "killed") == table(tmp_path / "whole")
+
+
+class Fake(ExitStack):
+    """A training that is over when it was looked at so many times."""
+
+    def __init__(self, number: int, looks: int) -> None:
+        super().__init__()
+        self.number, self.looks = number, looks
+
+    def poll(self) -> Trial | None:
+        self.looks -= 1
+        return None if self.looks else Trial({"number": self.number})
+
+
+@given(st.lists(st.integers(1, 9), max_size=12), st.integers(1, 4))
+def test_trainings_side_by_side_come_out_in_order(lengths: list[int], processes: int) -> None:
+    begun: list[Fake] = []
+
+    def begin(number: int) -> Fake | None:
+        assert number == len(begun)
+        if number == len(lengths):
+            return None
+        begun.append(Fake(number, lengths[number]))
+        assert sum(one.looks > 0 for one in begun) <= processes
+        return begun[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("spacy_bert_zh.search.training.PATIENCE", 0)
+        found = list(side_by_side(begin, processes))
+    numbers = list(range(len(lengths)))
+    assert [(number, trial.settings["number"]) for number, trial in found] == [
+        *zip(numbers, numbers, strict=True)
+    ]
+
+
+def test_a_short_training_waits_for_no_long_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spacy_bert_zh.search.training.PATIENCE", 0)
+    begun = [Fake(number, looks) for number, looks in enumerate([9, 1, 1, 1, 1])]
+    seen = []
+    for number, _ in side_by_side(lambda n: begun[n] if n < 5 else None, 2):
+        seen.append((number, [one.looks for one in begun]))
+    assert seen[0] == (0, [0, 0, 0, 0, 0])
+
+
+def test_the_length_is_tried_where_trials_are_whole(train_args: list[str], tmp_path: Path) -> None:
+    given = parse_config_overrides(list(train_args))
+    config = load_training_config(CONFIG, given)
+    assert STEPS in default_space(config)
+    assert STEPS not in default_space(config.interpolate())  # then nothing follows it
+    space = {STEPS: {"low": 4, "high": 20}, DROPOUT: {"low": 0.0, "high": 0.3}}
+    (tmp_path / "space.json").write_text(json.dumps(space), "utf-8")
+    options = Options(minutes=0, trials=2, space=tmp_path / "space.json")
+
+    search(CONFIG, tmp_path / "whole", overrides=given, options=options)
+    lengths = [row["settings"][STEPS] for row in table(tmp_path / "whole")]
+    assert [row["steps"] for row in table(tmp_path / "whole")] == lengths
+    assert lengths[0] == 40 != lengths[1]
+
+    said: list[str] = []
+    short = replace(options, minutes=0.001)
+    search(CONFIG, tmp_path / "cut", overrides=given, options=short, say=said.append)
+    assert any("its length isn't tried" in line for line in said)
+    report = search(CONFIG, tmp_path / "cut", overrides=given, options=options)
+    assert [row["steps"] for row in table(tmp_path / "cut")] == [1, 1]
+    assert [row["name"] for row in report["settings"]] == [DROPOUT]
+
+    (tmp_path / "space.json").write_text(json.dumps({STEPS: space[STEPS]}), "utf-8")
+    with pytest.raises(BertZhError, match="nothing else may change: give more --minutes"):
+        search(CONFIG, tmp_path / "nothing", overrides=given, options=short)
 
 
 def trials_of(*scores: list[float]) -> list[Trial]:
@@ -161,11 +235,15 @@ def test_proposals_follow_from_the_trials() -> None:
     config = Config().from_disk(CONFIG, overrides={"paths.train": "x"}).interpolate()
     space = default_space(config)
     assert RATE in space and not any("linear_rate" in key for key in space)
-    first = propose(space, [], 3, seed=1)
-    assert first == propose(space, [], 3, seed=1) != propose(space, [], 3, seed=2)
-    done = [Trial(one, [0.1, 0.5], finished=True) for one in first]
-    assert propose(space, done, 1, seed=1) == propose(space, done, 1, seed=1)
-    for one in first:
+    some = [propose(space, [], [], seed) for seed in range(8)]
+    assert some == [propose(space, [], [], seed) for seed in range(8)]
+    assert len({json.dumps(one) for one in some}) == 8
+    done = [Trial(one, [0.1, 0.5], finished=True) for one in some[:6]]
+    one = propose(space, done, some[6:], 8)
+    assert one == propose(space, done, some[6:], 8)
+    # What still runs is kept away from.
+    assert one != propose(space, done, [one], 8)
+    for one in some:
         assert one.keys() == space.keys()
         assert 0 <= one[DROPOUT] <= 0.3
 
