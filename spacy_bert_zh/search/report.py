@@ -68,11 +68,11 @@ def make_report(
 
 def _compare(folder: Path, options: Options, begin: Begin, say: Say) -> dict[str, Any]:
     assert options.test is not None
+    _train(folder, options, begin, say)
     said: dict[str, list[Predictions]] = {}
-    for name, config in CONFIGS.items():
-        _train(folder, name, config, options, begin, say)
-        pipelines = [folder / "runs" / f"{name}-{seed}" / "model-best" for seed in _seeds(options)]
-        said[name] = [_predict(pipeline, options.test) for pipeline in pipelines]
+    for name in CONFIGS:
+        runs = [_run(folder, name, seed) for seed in range(options.seeds)]
+        said[name] = [_predict(run / "model-best", options.test) for run in runs]
     columns = {name: [answer_columns(one) for one in ones] for name, ones in said.items()}
     texts = len(columns[FOUND][0])
     figures = {
@@ -91,29 +91,35 @@ def _compare(folder: Path, options: Options, begin: Begin, say: Say) -> dict[str
     }
 
 
-def _seeds(options: Options) -> range:
-    return range(options.seeds)
-
-
 def _figures(figures: dict[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in figures.items()}
 
 
-def _train(folder: Path, name: str, config: str, options: Options, begin: Begin, say: Say) -> None:
-    """Train with each seed what isn't trained yet."""
-    folders = {seed: folder / "runs" / f"{name}-{seed}" for seed in _seeds(options)}
-    left = [seed for seed, one in folders.items() if not (one / "history.svg").exists()]
+def _train(folder: Path, options: Options, begin: Begin, say: Say) -> None:
+    """Train both with each seed, what isn't trained yet."""
+    left = [
+        (name, seed)
+        for name in CONFIGS
+        for seed in range(options.seeds)
+        if not (_run(folder, name, seed) / "history.svg").exists()
+    ]
 
     def begin_one(number: int) -> Running | None:
         if number >= len(left):
             return None
-        seed = left[number]
-        say(f"training {config} in full length, seed {seed}")
-        return begin(folder / config, folders[seed], {"system.seed": seed}, ())
+        name, seed = left[number]
+        say(f"training {CONFIGS[name]} in full length, seed {seed}")
+        settings = {"system.seed": seed}
+        return begin(folder / CONFIGS[name], _run(folder, name, seed), settings, ())
 
-    for _, trial in side_by_side(begin_one, options.processes):
+    for number, trial in side_by_side(begin_one, options.processes):
         if trial.error:
+            config = CONFIGS[left[number][0]]
             raise BertZhError(f"{config} can't be trained in full length: {trial.error}")
+
+
+def _run(folder: Path, name: str, seed: int) -> Path:
+    return folder / "runs" / f"{name}-{seed}"
 
 
 def _predict(pipeline: Path, corpus: Path) -> Predictions:
