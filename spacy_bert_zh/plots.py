@@ -20,7 +20,7 @@ try:
     from matplotlib.axes import Axes
     from matplotlib.colors import LinearSegmentedColormap, LogNorm
     from matplotlib.figure import Figure
-    from matplotlib.ticker import EngFormatter
+    from matplotlib.ticker import EngFormatter, MaxNLocator
 except ImportError:
     raise missing_extra("matplotlib", "plots", "Drawing plots") from None
 
@@ -171,6 +171,8 @@ def curves(
             style = {"marker": "o", "markersize": 3} if number else {"linewidth": 0.8, "alpha": 0.6}
             axes.plot(*zip(*points, strict=True), label=name, color=ACCENT, **style)
     axes.set_xlabel(x)
+    if all(isinstance(place, int) for points in series.values() for place, _ in points):
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))  # no half of a step
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_title(y, loc="left", fontsize=FONT_SIZE)
     axes.spines[["top", "right"]].set_visible(False)

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from spacy_bert_zh.plots import bars, confusion_heatmap, short_label, text_width, to_svg
+from spacy_bert_zh.plots import bars, confusion_heatmap, curves, short_label, text_width, to_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -82,3 +82,10 @@ def test_long_labels_are_cut_by_width() -> None:
     assert short_label("财经") == "财经"
     assert short_label("长" * 40) == "长" * 15 + "…"
     assert short_label("x" * 40) == "x" * 31 + "…"
+
+
+def test_there_is_no_half_of_a_trial() -> None:
+    axes = curves(
+        {"trial": [(number, 0.5 + number / 9) for number in range(4)]}, "trial", "y"
+    ).axes[0]
+    assert all(float(tick).is_integer() for tick in axes.get_xticks())
