@@ -2,16 +2,15 @@
 
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, chdir, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from spacy_bert_zh.cluster import mendable, ray_running  # before ray
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.search.options import Options
-from spacy_bert_zh.search.training import PATIENCE, Begin, Settings, Training
+from spacy_bert_zh.search.training import PATIENCE, Begin, Job, Training
 from spacy_bert_zh.search.trial import Trial
 
 import ray  # isort: skip
@@ -37,19 +36,9 @@ class _Task(AbstractContextManager["_Task"]):
     One that is lost with its machine is done again, and goes on where it was.
     """
 
-    def __init__(
-        self,
-        config: Path,
-        folder: Path,
-        settings: Settings,
-        done: Sequence[Trial],
-        minutes: float = 0.0,
-        *,
-        gpus: int,
-    ) -> None:
+    def __init__(self, job: Job, gpus: int) -> None:
         task = ray.remote(num_cpus=1, num_gpus=gpus)(_train)
-        where = Path.cwd()
-        self._waiting = task.remote(where, config, folder, settings, done, minutes, gpus - 1)
+        self._waiting = task.remote(Path.cwd(), job, gpus - 1)
 
     def __exit__(self, *_: object) -> None:
         ray.cancel(self._waiting, force=True)  # one that is done stays so
@@ -65,14 +54,14 @@ class _Task(AbstractContextManager["_Task"]):
         return trial
 
 
-def _train(where: Path, config: Path, *rest: Any) -> Trial:
+def _train(where: Path, job: Job, gpu_id: int) -> Trial:
     """In a process of Ray's, which shows its GPU as the first."""
-    if not (where / config).exists():
+    if not (where / job.config).exists():
         raise BertZhError(
-            f"{socket.gethostname()} has no {where / config}: all machines of a Ray cluster need "
-            "the same files at the same paths"
+            f"{socket.gethostname()} has no {where / job.config}: all machines of a Ray cluster "
+            "need the same files at the same paths"
         )
-    with chdir(where), Training(config, *rest) as training:
+    with chdir(where), Training(job, gpu_id) as training:
         while (trial := training.poll()) is None:
             time.sleep(PATIENCE)
     return trial

@@ -19,7 +19,7 @@ from spacy_bert_zh.evaluate import (
 from spacy_bert_zh.loading import find_textcat, load_pipeline
 from spacy_bert_zh.search.options import Options, Say
 from spacy_bert_zh.search.space import Space, importance
-from spacy_bert_zh.search.training import Begin, Running, side_by_side
+from spacy_bert_zh.search.training import Begin, Job, Running, side_by_side
 from spacy_bert_zh.search.trial import CONFIG, Trial
 
 FOUND, GIVEN = "found", "given"
@@ -110,7 +110,7 @@ def _train(folder: Path, options: Options, begin: Begin, say: Say) -> None:
         name, seed = left[number]
         say(f"training {CONFIGS[name]} in full length, seed {seed}")
         settings = {"system.seed": seed}
-        return begin(folder / CONFIGS[name], _run(folder, name, seed), settings, ())
+        return begin(Job(folder / CONFIGS[name], _run(folder, name, seed), settings))
 
     for number, trial in side_by_side(begin_one, options.processes):
         if trial.error:

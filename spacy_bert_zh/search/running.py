@@ -8,8 +8,8 @@ from thinc.api import Config
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.files import remove, whole
 from spacy_bert_zh.search.options import Options, Say
-from spacy_bert_zh.search.space import STEPS, Space, propose, value_at
-from spacy_bert_zh.search.training import Begin, Running, Settings, side_by_side
+from spacy_bert_zh.search.space import STEPS, Settings, Space, propose, value_at
+from spacy_bert_zh.search.training import Begin, Job, Running, side_by_side
 from spacy_bert_zh.search.trial import CONFIG, SHORT, TRIALS, Trial, read_table, write_table
 
 ENOUGH = 12
@@ -41,14 +41,14 @@ def run_trials(folder: Path, space: Space, options: Options, begin: Begin, say: 
         if not number:
             settings.append(_own(folder, space))
             minutes = options.minutes / (options.trials or ENOUGH)
-            return begin(folder / CONFIG, place, settings[0], (), minutes)
+            return begin(Job(folder / CONFIG, place, settings[0], minutes=minutes))
         if len(trials) < known or _over(number, trials, options):
             return None
         fitting = fitting_space(folder, space)
         settings.append(
             propose(fitting, trials[:known], settings[known:number], options.seed + number)
         )
-        return begin(folder / SHORT, place, settings[number], trials[:known])
+        return begin(Job(folder / SHORT, place, settings[number], trials[:known]))
 
     for number, trial in side_by_side(begin_one, options.processes, len(trials)):
         say(f"trial {number}: {_tell(trial)}")

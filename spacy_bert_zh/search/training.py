@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,8 +21,6 @@ from spacy_bert_zh.train.child import LOG, last_word, train_command
 PATIENCE = 0.5
 """Seconds between two looks."""
 
-Settings = dict[str, Any]
-
 
 class Running(AbstractContextManager["Running"], Protocol):
     """A training, which ends with its block at the latest."""
@@ -34,18 +33,27 @@ class Running(AbstractContextManager["Running"], Protocol):
         """
 
 
-class Begin(Protocol):
-    """Begins a training: `Training`, or the same on a cluster."""
+@dataclass(frozen=True)
+class Job:
+    """What a training is to do.
 
-    def __call__(
-        self,
-        config: Path,
-        folder: Path,
-        settings: Settings,
-        done: Sequence[Trial],
-        minutes: float = 0.0,
-    ) -> Running:
-        """See `Training`."""
+    Attributes:
+        config: What is trained.
+        folder: Of the training, which goes on if it was cut off.
+        settings: What it tries, by dotted name.
+        done: The trials that it is compared with.
+        minutes: How long it may take; 0 doesn't limit.
+    """
+
+    config: Path
+    folder: Path
+    settings: dict[str, Any]
+    done: Sequence[Trial] = ()
+    minutes: float = 0.0
+
+
+Begin = Callable[[Job], Running]
+"""Begins a training here, as `Training`, or on a cluster."""
 
 
 @contextmanager
@@ -103,28 +111,16 @@ class Training(ExitStack):
     """A process that trains, stopped when it isn't worth its end.
 
     Args:
-        config: What is trained.
-        folder: Of the training, which goes on if it was cut off.
-        settings: What it tries, by dotted name.
-        done: The trials that it is compared with.
-        minutes: How long it may take; 0 doesn't limit.
+        job: What it is to do.
         gpu_id: GPU id, or -1 for the CPU.
     """
 
-    def __init__(
-        self,
-        config: Path,
-        folder: Path,
-        settings: Settings,
-        done: Sequence[Trial],
-        minutes: float = 0.0,
-        gpu_id: int = -1,
-    ) -> None:
+    def __init__(self, job: Job, gpu_id: int = -1) -> None:
         super().__init__()
-        self.folder, self.settings, self.done = folder, settings, done
-        folder.mkdir(parents=True, exist_ok=True)
-        command = train_command(config, folder, settings, minutes, gpu_id)
-        log = self.enter_context((folder / LOG).open("wb"))
+        self.job = job
+        job.folder.mkdir(parents=True, exist_ok=True)
+        command = train_command(job.config, job.folder, job.settings, job.minutes, gpu_id)
+        log = self.enter_context((job.folder / LOG).open("wb"))
         self.process = self.enter_context(
             started(command, Path.cwd(), os.environ, stdout=log, stderr=log)
         )
@@ -137,21 +133,21 @@ class Training(ExitStack):
         scores = [line["score"] or 0.0 for line in lines]
         # Wherever it was stopped by the clock, it counts up to where it was worse.
         places = range(1, len(scores) + 1)
-        worse = next((place for place in places if is_worse(scores[:place], self.done)), 0)
+        worse = next((place for place in places if is_worse(scores[:place], self.job.done)), 0)
         if code is None and not worse:
             return None
         return Trial(
-            self.settings,
+            self.job.settings,
             scores[: worse or None],
             finished=code == 0 and not worse,
             steps=lines[worse - 1]["step"] if lines else 0,
             seconds=round(time.monotonic() - self.begin, 1),
-            error=last_word(self.folder) if code and not worse else "",
+            error=last_word(self.job.folder) if code and not worse else "",
         )
 
     def _history(self) -> list[dict[str, Any]]:
         try:
-            text = (self.folder / METRICS).read_text("utf-8")
+            text = (self.job.folder / METRICS).read_text("utf-8")
         except FileNotFoundError:
             return []
         return [json.loads(line) for line in text.splitlines()]

@@ -23,7 +23,7 @@ from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.search import Options, search
 from spacy_bert_zh.search.report import lines
 from spacy_bert_zh.search.space import STEPS, default_space, propose, read_space
-from spacy_bert_zh.search.training import side_by_side
+from spacy_bert_zh.search.training import Job, side_by_side
 from spacy_bert_zh.search.trial import Trial, is_worse
 from spacy_bert_zh.train.config import load_training_config
 from tests.conftest import REPOSITORY, run_cli
@@ -100,7 +100,7 @@ def test_ray_finds_the_same(
         search(CONFIG, Path("ray"), overrides=slow_start, options=on_cluster)
         with (
             on_ray(on_cluster) as begin,
-            begin(Path("nothing.cfg"), tmp_path / "0", {}, ()) as task,
+            begin(Job(Path("nothing.cfg"), tmp_path / "0", {})) as task,
             pytest.raises(BertZhError, match=r"no .*nothing.cfg: all machines of a Ray"),
         ):
             while task.poll() is None:
