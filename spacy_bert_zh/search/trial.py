@@ -45,8 +45,8 @@ def is_worse(scores: Sequence[float], done: Sequence[Trial], keep: float = 0.5) 
 
     Asynchronous successive halving (Li et al. 2020, arXiv 1810.05934, algorithm 2): at its first,
     second, fourth, eighth … evaluation a trial goes on if it belongs to the better ones of all
-    that came so far. Asked about trials of earlier rounds alone, so that the answer doesn't depend
-    on which of several trainings is faster.
+    that came so far. A search asks about trials that are a fixed number before it alone, so that
+    the answer doesn't depend on which of several trainings is faster.
 
     Args:
         scores: Of a trial, that of step 0 first.
