@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,19 @@ class Run:
         nlp: The pipeline.
         pipe: Its text classifier.
         parts: Of that.
-        said: What it says of the dev texts.
+        dev: The dev texts.
     """
 
     name: str
     nlp: Language
     pipe: Any
     parts: Parts
-    said: Predictions
+    dev: Path
+
+    @cached_property
+    def said(self) -> Predictions:
+        """What it says of the dev texts. Asked after `check_same`: that names who differs."""
+        return predict(self.nlp, self.pipe, self.dev)
 
     @property
     def score(self) -> float:
@@ -48,7 +54,7 @@ class Run:
 
 
 def load_run(pipeline: str | Path, dev: Path, component: str | None) -> Run:
-    """Load a pipeline, leave out what was fitted to its scores, and ask it.
+    """Load a pipeline, and leave out what was fitted to its scores.
 
     Raises:
         BertZhError: It can't be loaded, or has no BERT of its own.
@@ -58,7 +64,7 @@ def load_run(pipeline: str | Path, dev: Path, component: str | None) -> Run:
     _forget(pipe)
     path = Path(pipeline)
     name = f"{path.resolve().parent.name}/{path.name}" if path.exists() else str(pipeline)
-    return Run(name, nlp, pipe, take_apart(pipe), predict(nlp, pipe, dev))
+    return Run(name, nlp, pipe, take_apart(pipe), dev)
 
 
 def micro_f1(said: Predictions) -> float:

@@ -15,7 +15,7 @@ from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.index.changing import add
 from spacy_bert_zh.loading import find_textcat, load_pipeline, take_apart
 from spacy_bert_zh.textcat import Entry, NgramTable, aligned
-from tests.conftest import run_cli
+from tests.conftest import make_examples, run_cli
 from tests.ensemble.conftest import scores
 
 
@@ -80,6 +80,26 @@ def test_pipelines_that_differ_are_refused(
         ensemble([runs[0], trained], tmp_path / "one", corpus / "dev")
     with pytest.raises(BertZhError, match="two pipelines at least"):
         ensemble(runs[:1], tmp_path / "one", corpus / "dev")
+    assert not (tmp_path / "one").exists()
+
+
+@pytest.mark.parametrize("method", ["soup", "committee"])
+def test_who_has_other_labels_is_named(
+    method: str, runs: list[Path], checkpoint: Path, corpus: Path, tmp_path: Path
+) -> None:
+    nlp = spacy.blank("zh")
+    settings = {"name": str(checkpoint), "max_length": 32}
+    backbone = {"@architectures": "spacy_bert_zh.TorchBackbone.v1", **settings}
+    nlp.add_pipe("bert_textcat", config={"model": {"backbone": backbone}})
+    examples = make_examples(nlp, 4, 0)
+    for example in examples:
+        example.y.cats = {"体育": 1.0, "财经": 0.0}
+    nlp.initialize(lambda: examples)
+    news = tmp_path / "news" / "model-last"
+    news.parent.mkdir()
+    nlp.to_disk(news)
+    with pytest.raises(BertZhError, match="news/model-last has other labels than 0/model-last"):
+        ensemble([runs[0], news], tmp_path / "one", corpus / "dev", method=method)  # type: ignore[arg-type]
     assert not (tmp_path / "one").exists()
 
 
