@@ -151,6 +151,7 @@ setup(
             "spacy_bert_zh.Adam.v1 = spacy_bert_zh.backbones.torch:build_adam_v1",
         ],
         "spacy_readers": [
+            "spacy_bert_zh.corpus.v1 = spacy_bert_zh.train.corpus:build_corpus_v1",
             "spacy_bert_zh.shuffled_corpus.v1 = "
             "spacy_bert_zh.train.corpus:build_shuffled_corpus_v1",
             "spacy_bert_zh.pairs.v1 = spacy_bert_zh.retrieve.pairs:build_pairs_v1",

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import spacy
 from numpy.typing import NDArray
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc
 
 from spacy_bert_zh import evaluate
+from spacy_bert_zh.files.docbins import read_docbin
 from spacy_bert_zh.loading import find_textcat, load_pipeline
 from spacy_bert_zh.trust.options import F1, Aim
 from spacy_bert_zh.trust.scaling import fit_temperature
@@ -145,7 +146,7 @@ def read_docs(folder: Path) -> list[Doc]:
     """The documents of a converted split."""
     vocab = spacy.blank("zh").vocab
     files = sorted(folder.glob("*.spacy"))
-    return [doc for file in files for doc in DocBin().from_disk(file).get_docs(vocab)]
+    return [doc for file in files for doc in read_docbin(file, vocab)]
 
 
 def label_of(doc: Doc) -> str:

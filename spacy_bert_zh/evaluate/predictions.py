@@ -10,12 +10,13 @@ import numpy as np
 from spacy.language import Language
 from spacy.pipeline import TextCategorizer
 from spacy.tokens import Doc
-from spacy.training import Corpus, Example
+from spacy.training import Example
 from spacy.training.corpus import FILE_TYPE, walk_corpus
 from tqdm import tqdm
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate.learnt import best_constant
+from spacy_bert_zh.files.docbins import ShardCorpus
 from spacy_bert_zh.loading import is_exclusive, textcats
 from spacy_bert_zh.repair import repair
 from spacy_bert_zh.textcat import given_of
@@ -55,7 +56,7 @@ def predict(nlp: Language, pipe: TextCategorizer, corpus: Path) -> Predictions:
     """Run the pipeline over a corpus, tokenised and batched as ``spacy evaluate`` does."""
     total = check_corpus(nlp, pipe, corpus)
     truths, answers, excerpts, lengths = [], [], [], []
-    pairs = ((example.predicted, example.reference) for example in Corpus(corpus)(nlp))
+    pairs = ((example.predicted, example.reference) for example in ShardCorpus(corpus)(nlp))
     docs = nlp.pipe(pairs, as_tuples=True)
     for doc, reference in tqdm(docs, "evaluate", total, unit=" texts", disable=None):
         truths.append([reference.cats.get(label, np.nan) for label in pipe.labels])
@@ -149,7 +150,7 @@ def read_shards(nlp: Language, corpus: Path) -> Iterator[Doc]:
     """Yield the documents of a file or of a folder of shards."""
     for path in walk_corpus(corpus, FILE_TYPE):
         try:
-            yield from Corpus(path).read_docbin(nlp.vocab, [path])
+            yield from ShardCorpus(path).read_docbin(nlp.vocab, [path])
         except (zlib.error, ValueError, KeyError) as error:
             raise BertZhError(
                 f"{path} is damaged or no DocBin ({error}): convert the corpus again"

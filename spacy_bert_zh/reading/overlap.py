@@ -61,7 +61,8 @@ def read_texts(folders: Sequence[Path]) -> Iterator[str]:
     """
     import spacy
     import srsly
-    from spacy.tokens import DocBin
+
+    from spacy_bert_zh.files.docbins import read_docbin
 
     vocab = spacy.blank("zh").vocab
     for folder in folders:
@@ -72,8 +73,7 @@ def read_texts(folders: Sequence[Path]) -> Iterator[str]:
             if file.suffix == ".jsonl":
                 yield from (line["text"] for line in srsly.read_jsonl(file))
                 continue
-            for doc in DocBin().from_disk(file).get_docs(vocab):
-                yield doc.text
+            yield from (doc.text for doc in read_docbin(file, vocab))
 
 
 def plain(text: str) -> str:

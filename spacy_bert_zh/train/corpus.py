@@ -1,25 +1,38 @@
-"""``spacy_bert_zh.shuffled_corpus.v1``: DocBin shards, shuffled while they stream."""
+"""``spacy_bert_zh.corpus.v1``, and the same shuffled while it streams."""
 
 import random
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from spacy.tokens import Doc
-from spacy.training import Corpus
 from spacy.vocab import Vocab
 
 from spacy_bert_zh.errors import BertZhError
+from spacy_bert_zh.files.docbins import ShardCorpus
 
 Item = TypeVar("Item")
 
 SHUFFLED = "spacy_bert_zh.shuffled_corpus.v1"
 
 
+def build_corpus_v1(path: str | Path | None, max_length: int = 0, limit: int = 0) -> ShardCorpus:
+    """Build a reader that is spacy.Corpus.v1, but faster where texts tell where they are from.
+
+    Args:
+        path: See `build_shuffled_corpus_v1`.
+        max_length: See `build_shuffled_corpus_v1`.
+        limit: See `build_shuffled_corpus_v1`.
+
+    Raises:
+        BertZhError: There is nothing at `path`.
+    """
+    return ShardCorpus(_found(path), max_length=max_length, limit=limit)
+
+
 def build_shuffled_corpus_v1(
     path: str | Path | None, buffer: int = 10_000, max_length: int = 0, limit: int = 0
-) -> Corpus:
+) -> "ShuffledCorpus":
     """Build a reader for a corpus that is larger than memory.
 
     With ``training.max_epochs = -1`` spaCy streams the corpus as it stands, and one that
@@ -37,15 +50,14 @@ def build_shuffled_corpus_v1(
     Raises:
         BertZhError: There is nothing at `path`, or the buffer is empty.
     """
-    if path is None or not Path(path).exists():
-        raise BertZhError(f"No corpus at {path}: set paths.train and paths.dev")
+    found = _found(path)
     if buffer < 1:
         raise BertZhError(f"shuffled_corpus: buffer = {buffer} must be at least 1")
-    return ShuffledCorpus(Path(path), buffer=buffer, max_length=max_length, limit=limit)
+    return ShuffledCorpus(found, buffer=buffer, max_length=max_length, limit=limit)
 
 
-class ShuffledCorpus(Corpus):
-    """spaCy's DocBin reader with its shards and documents in random order."""
+class ShuffledCorpus(ShardCorpus):
+    """The same with its shards and documents in random order."""
 
     def __init__(self, path: Path, *, buffer: int, max_length: int, limit: int) -> None:
         super().__init__(path, max_length=max_length, limit=limit)
@@ -56,9 +68,7 @@ class ShuffledCorpus(Corpus):
         shards = list(locs)
         if not self.limit:
             random.shuffle(shards)
-        # Past its limit, spaCy still yields one document of each shard.
-        docs = islice(super().read_docbin(vocab, shards), self.limit or None)
-        yield from shuffle_buffer(docs, self.buffer)
+        yield from shuffle_buffer(super().read_docbin(vocab, shards), self.buffer)
 
 
 def shuffle_buffer(items: Iterable[Item], size: int) -> Iterator[Item]:
@@ -73,3 +83,9 @@ def shuffle_buffer(items: Iterable[Item], size: int) -> Iterator[Item]:
         yield item
     random.shuffle(held)
     yield from held
+
+
+def _found(path: str | Path | None) -> Path:
+    if path is None or not Path(path).exists():
+        raise BertZhError(f"No corpus at {path}: set paths.train and paths.dev")
+    return Path(path)

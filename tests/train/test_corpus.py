@@ -14,7 +14,7 @@ from spacy.training.loop import create_train_batches
 from spacy.util import registry
 
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.train.corpus import build_shuffled_corpus_v1, shuffle_buffer
+from spacy_bert_zh.train.corpus import build_corpus_v1, build_shuffled_corpus_v1, shuffle_buffer
 
 NLP = spacy.blank("zh")
 LABELS = ["体育", "财经", "科技", "娱乐"]
@@ -105,6 +105,8 @@ def test_one_file_is_a_corpus_too(by_label: Path) -> None:
 def test_missing_corpus(path: str | None) -> None:
     with pytest.raises(BertZhError, match=f"No corpus at {path}: set paths.train"):
         build_shuffled_corpus_v1(path)
+    with pytest.raises(BertZhError, match=f"No corpus at {path}: set paths.train"):
+        build_corpus_v1(path)
 
 
 def test_buffer_of_nothing(by_label: Path) -> None:
@@ -116,3 +118,6 @@ def test_registered_under_its_name(by_label: Path) -> None:
     config = {"train": {"@readers": "spacy_bert_zh.shuffled_corpus.v1", "path": str(by_label)}}
     corpus = registry.resolve(config)["train"]
     assert len(read(corpus)) == 200
+    config["train"]["@readers"] = "spacy_bert_zh.corpus.v1"
+    in_order = [f"{label}{i}" for label in LABELS for i in range(50)]
+    assert read(registry.resolve(config)["train"]) == in_order
