@@ -135,6 +135,37 @@ def texts_needed(differing: int, texts: int, margin: float) -> int:
     return int(np.ceil((a * under + b * sqrt(share)) ** 2 / margin**2))
 
 
+def mean_gain(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[float, list[float]]:
+    """How much better a second config's trainings are, and a 95 % interval over texts and seeds.
+
+    Another seed would have brought another pipeline, other texts another accuracy. Both variances
+    add up: that of the texts' gains, each the mean of all seeds, and those of the trainings'
+    accuracies. The quantile is Student's, with the degrees of freedom of Welch and Satterthwaite
+    (Welch 1947, *The generalization of Student's problem when several different population
+    variances are involved*). With one seed of each, the interval is over the texts alone.
+
+    Args:
+        first: Whether each training has each text right; bool (seeds, texts).
+        second: Of the other config, on the same texts.
+
+    Returns:
+        The difference of the mean accuracies, and the interval's lower and upper end.
+    """
+    from scipy.stats import t
+
+    gains = second.mean(axis=0) - first.mean(axis=0)
+    parts = [(gains.var() / len(gains), len(gains))]
+    for runs in (first.mean(axis=1), second.mean(axis=1)):
+        if len(runs) > 1:
+            parts.append((runs.var(ddof=1) / len(runs), len(runs) - 1))
+    gain, variance = float(gains.mean()), float(sum(one for one, _ in parts))
+    if not variance:
+        return gain, [gain, gain]
+    freedom = variance**2 / sum(one**2 / degrees for one, degrees in parts)
+    half = float(t.isf(LEVEL / 2, freedom)) * sqrt(variance)
+    return gain, [gain - half, gain + half]
+
+
 def count_pairs(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[int, int]:
     """Texts `lost` and `gained` from the first to the second, by whether each is right."""
     return int((first & ~second).sum()), int((~first & second).sum())

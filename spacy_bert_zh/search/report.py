@@ -11,11 +11,10 @@ from spacy_bert_zh.evaluate import (
     Predictions,
     answer_columns,
     answer_figures,
-    interval,
     make_environment,
     predict,
-    resample,
 )
+from spacy_bert_zh.evaluate.paired import mean_gain
 from spacy_bert_zh.loading import find_textcat, load_pipeline
 from spacy_bert_zh.search.options import Options, Say
 from spacy_bert_zh.search.space import Space, importance
@@ -79,15 +78,14 @@ def _compare(folder: Path, options: Options, begin: Begin, say: Say) -> dict[str
         name: [_figures(answer_figures(one.sum(axis=0), texts)) for one in ones]
         for name, ones in columns.items()
     }
-    # The seeds' mean of each text: what is left is how texts differ, the same for both.
-    gain = np.mean(columns[FOUND], axis=0) - np.mean(columns[GIVEN], axis=0)
-    gains = resample(gain[:, :1])[:, 0] / texts
+    right = {name: np.stack([one[:, 0] > 0 for one in ones]) for name, ones in columns.items()}
+    gain, interval = mean_gain(right[GIVEN], right[FOUND])
     return {
         "corpus": options.test.resolve().name,
         "texts": texts,
         "figures": figures,
-        "gain": float(gain[:, 0].mean()),
-        "interval": interval(gains),
+        "gain": gain,
+        "interval": interval,
     }
 
 

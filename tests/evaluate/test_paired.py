@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, norm
 
 from spacy_bert_zh.evaluate.paired import (
     holm,
     mcnemar,
+    mean_gain,
     most_lost,
     smallest_difference,
     texts_needed,
@@ -69,3 +70,30 @@ def test_as_many_texts_as_are_said_suffice() -> None:
     drawn = random.multinomial(needed, [0.005, 0.005, 0.99], size=500)
     shown = np.mean([most_lost(b, c, needed) <= margin for b, c, _ in drawn])
     assert shown == pytest.approx(0.8, abs=0.06)
+
+
+def test_19_of_20_intervals_over_texts_and_seeds_hold_the_gain() -> None:
+    """Texts of different hardness, trainings of different luck, the second config better by 2 %."""
+    random = np.random.default_rng(0)
+    held, texts = 0, 2_000
+    gain = float(np.diff(norm.cdf(np.array([1.0, 1.08]) / np.sqrt(2 + 0.05**2)))[0])
+    for _ in range(400):
+        hard = random.normal(size=texts)
+
+        def train(skill: float, hard: np.ndarray = hard) -> np.ndarray:
+            luck = random.normal(scale=0.05, size=(3, 1))
+            return np.asarray(skill + luck > hard + random.normal(size=(3, texts)))
+
+        low, high = mean_gain(train(1.0), train(1.08))[1]
+        held += low <= gain <= high
+    assert 0.93 <= held / 400 <= 0.99
+
+
+def test_an_interval_of_one_seed_is_that_of_the_texts() -> None:
+    first, second = (np.arange(100) < count for count in (80, 90))
+    gain, (low, high) = mean_gain(first[None], second[None])
+    assert gain == pytest.approx(0.1)
+    assert high - gain == pytest.approx(gain - low) == pytest.approx(1.984 * 0.03, rel=1e-3)
+    assert mean_gain(first[None], first[None]) == (0.0, [0.0, 0.0])
+    wider = mean_gain(np.stack([first] * 2), np.stack([second, first]))[1]
+    assert wider[1] - wider[0] > 0.5
