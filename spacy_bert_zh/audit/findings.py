@@ -13,8 +13,8 @@ from spacy_bert_zh.audit.scores import judge, make_features
 from spacy_bert_zh.audit.wrong import agreement, estimate_wrong, rank
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import read_shards
-from spacy_bert_zh.folds import Rows, read_complete
-from spacy_bert_zh.reading.duplicates import Pairs, group, near_pairs
+from spacy_bert_zh.folds import Rows, near_groups, read_complete
+from spacy_bert_zh.reading.duplicates import Pairs, near_pairs
 from spacy_bert_zh.reading.fixes import Fixes
 
 FEW = 10
@@ -48,7 +48,7 @@ def look(rows: Rows, fixes: Fixes | None, options: Options) -> Found:
     if options.model:
         scores = read_complete(options.model, rows)
     else:
-        scores = judge(rows, features, group(len(rows.texts), pairs), options)
+        scores = judge(rows, features, near_groups(rows.texts, rows.links, pairs), options)
     sure, better = rank(rows.gold, scores, rows.exclusive)
     decided = np.array([bool(fixes and fixes.of(text)) for text in rows.texts])
     estimate, confused = estimate_wrong(rows, scores)

@@ -46,7 +46,7 @@ class Folds:
     ) -> None:
         self.folder, self.corpus, self.rows, self.options = folder, corpus, rows, options
         loaded, self.keys = load_for(config, overrides, corpus, corpus)
-        self.groups = near_groups(rows.texts)
+        self.groups = near_groups(rows.texts, rows.links)
         self.fold_of = deal(rows.gold, self.groups, [1] * options.folds, options.seed)
         for fold in range(options.folds):
             if set(self._parts(fold)) < {HELD, LEARNT, CHOOSING}:

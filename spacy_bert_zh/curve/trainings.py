@@ -25,7 +25,7 @@ from spacy_bert_zh.folds import (
     write_parts,
 )
 from spacy_bert_zh.train.child import train_apart
-from spacy_bert_zh.train.config import load_for
+from spacy_bert_zh.train.config import load_for, seeded
 
 RUNS = "runs"
 LEFT_OUT, LEARNT = -1, 0
@@ -48,7 +48,7 @@ class Runs:
         self.folder, self.corpus, self.options = folder, corpus, options
         self.rows, self.dev = rows, dev
         loaded, self.keys = load_for(config, overrides, corpus, options.dev)
-        self.groups = near_groups(rows.texts)
+        self.groups = near_groups(rows.texts, rows.links)
         self.lacking = self._find_lacking()
         what = {**asdict(options), "dev": dev.digest(), "gpu_id": None}
         begin(folder, "curve", loaded, rows, what)
@@ -98,7 +98,7 @@ class Runs:
         train_apart(
             self.folder / CONFIG,
             training,
-            {**settings, "system.seed": seed},
+            {**settings, **seeded(self.folder / CONFIG, seed)},
             minutes,
             self.options.gpu_id,
         )

@@ -94,10 +94,10 @@ def _begin_as(
     backbone["name"] = str(folder / "student")
     made = _fill(teachers, component, folder)
     length = f"components.{component['factory']}.model.backbone.max_length"
-    return made._replace(
-        overrides={length: backbone["max_length"]},  # it would be fitted to the texts
-        inherit=lambda pipe: inherit(pipe, model),
-    )
+    made = made._replace(overrides={length: backbone["max_length"]})  # it would be fitted to texts
+    if layers is not None and _has_solved(model):
+        return made  # head and n-grams were fitted to the scores of all texts: see docs/distill.md
+    return made._replace(inherit=lambda pipe: inherit(pipe, model))
 
 
 def _check_flat(student: str, teachers: Teachers) -> None:
@@ -185,6 +185,11 @@ def inherit(pipe: BertTextCat, teacher: Any) -> None:
         elif all(new.get_param(name).shape == old.get_param(name).shape for name in names):
             for name in names:
                 new.set_param(name, old.get_param(name).copy())
+
+
+def _has_solved(pipe: BertTextCat) -> bool:
+    """Whether `initialize` solves n-grams, and fits the head that stands beside them."""
+    return any(one.name == "ngram_linear" and is_solved(one) for one in pipe.model.walk())
 
 
 def _around_backbone(model: Model[Any, Any]) -> list[Model[Any, Any]]:

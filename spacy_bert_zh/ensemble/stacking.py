@@ -53,11 +53,17 @@ def stack(runs: Sequence[Run], train: Path, crossvalidated: Sequence[Path]) -> M
     if set(rows.labels) != set(labels):
         one = min(set(rows.labels) ^ set(labels))
         raise BertZhError(f"{train} and {runs[0].name} have different labels: only one has {one!r}")
+    exclusive = runs[0].parts.exclusive_classes
+    if exclusive and not rows.exclusive:
+        raise BertZhError(
+            f"Not all rows of {train} have exactly one label, as {runs[0].name} has it: take the "
+            "corpus that it learnt from, or leave the others out"
+        )
     scores = np.stack([read_complete(folder, rows) for folder in crossvalidated])
-    return learn(rows, scores).ordered(rows.labels, labels)
+    return learn(rows, scores, exclusive).ordered(rows.labels, labels)
 
 
-def learn(rows: Rows, scores: Floats) -> Mixture:
+def learn(rows: Rows, scores: Floats, exclusive: bool) -> Mixture:
     """Learn a mixture from scores that don't know the rows.
 
     Where labels exclude each other, a logistic regression learns from all logits of all runs, with
@@ -67,9 +73,10 @@ def learn(rows: Rows, scores: Floats) -> Mixture:
     Args:
         rows: With their true labels.
         scores: What was said of them; (runs, rows, labels).
+        exclusive: Whether labels exclude each other, whatever the rows happen to have.
     """
-    logits = find_logits(scores, rows.exclusive)
-    if not rows.exclusive:
+    logits = find_logits(scores, exclusive)
+    if not exclusive:
         return _learn_each(rows, logits)
     logits = logits - logits.mean(axis=2, keepdims=True)  # all that softmax has left of them
     runs, count, labels = logits.shape

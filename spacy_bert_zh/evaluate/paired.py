@@ -10,6 +10,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
 POWER = 0.8
 LEVEL = 0.05
 
@@ -135,34 +136,33 @@ def texts_needed(differing: int, texts: int, margin: float) -> int:
     return int(np.ceil((a * under + b * sqrt(share)) ** 2 / margin**2))
 
 
-def mean_gain(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[float, list[float]]:
+def mean_gain(first: Floats, second: Floats, variance: float) -> tuple[float, list[float]]:
     """How much better a second config's trainings are, and a 95 % interval over texts and seeds.
 
-    Another seed would have brought another pipeline, other texts another accuracy. Both variances
-    add up: that of the texts' gains, each the mean of all seeds, and those of the trainings'
-    accuracies. The quantile is Student's, with the degrees of freedom of Welch and Satterthwaite
-    (Welch 1947, *The generalization of Student's problem when several different population
-    variances are involved*). With one seed of each, the interval is over the texts alone.
+    Another seed would have brought another pipeline, other texts other figures. Both variances add
+    up: that which texts alone would bring, and those of the trainings. The quantile is Student's,
+    with the degrees of freedom of Welch and Satterthwaite (Welch 1947, *The generalization of
+    Student's problem when several different population variances are involved*). With one
+    training of each, the interval is over the texts alone.
 
     Args:
-        first: Whether each training has each text right; bool (seeds, texts).
-        second: Of the other config, on the same texts.
+        first: A figure of each training, measured on all texts; float (seeds,).
+        second: Of the other config's trainings, on the same texts.
+        variance: Of the difference of both means, over texts: such as a bootstrap's.
 
     Returns:
-        The difference of the mean accuracies, and the interval's lower and upper end.
+        The difference of the means, and the interval's lower and upper end.
     """
-    from scipy.stats import t
+    from scipy.stats import norm, t
 
-    gains = second.mean(axis=0) - first.mean(axis=0)
-    parts = [(gains.var() / len(gains), len(gains))]
-    for runs in (first.mean(axis=1), second.mean(axis=1)):
+    gain, noise = float(second.mean() - first.mean()), 0.0
+    for runs in (first, second):
         if len(runs) > 1:
-            parts.append((runs.var(ddof=1) / len(runs), len(runs) - 1))
-    gain, variance = float(gains.mean()), float(sum(one for one, _ in parts))
-    if not variance:
-        return gain, [gain, gain]
-    freedom = variance**2 / sum(one**2 / degrees for one, degrees in parts)
-    half = float(t.isf(LEVEL / 2, freedom)) * sqrt(variance)
+            part = float(runs.var(ddof=1)) / len(runs)
+            variance += part
+            noise += part**2 / (len(runs) - 1)
+    quantile = t.isf(LEVEL / 2, variance**2 / noise) if noise else norm.isf(LEVEL / 2)
+    half = float(quantile) * sqrt(variance)
     return gain, [gain - half, gain + half]
 
 

@@ -1,7 +1,7 @@
 """Outputs: owned, locked, whole, resumable; and processes that end with their parent."""
 
 from spacy_bert_zh.files.children import die_with_parent, pool, run, started
-from spacy_bert_zh.files.fingerprint import fingerprint
+from spacy_bert_zh.files.fingerprint import contents, fingerprint
 from spacy_bert_zh.files.outputs import (
     RECORD,
     check_apart,
@@ -21,6 +21,7 @@ __all__ = [
     "RECORD",
     "check_apart",
     "claim",
+    "contents",
     "die_with_parent",
     "discard",
     "fingerprint",

@@ -20,3 +20,16 @@ def fingerprint(what: object, inputs: Iterable[Path]) -> str:
     ]
     described = repr((what, stats))
     return hashlib.blake2b(described.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+def contents(inputs: Iterable[Path]) -> str:
+    """A digest of what stands in files, and in folders with all that is in them."""
+    made = hashlib.blake2b(digest_size=16)
+    for path in inputs:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                with file.open("rb") as opened:
+                    part = hashlib.file_digest(opened, "blake2b")
+                made.update(f"{file.relative_to(path)}:".encode("utf-8", "surrogateescape"))
+                made.update(part.digest())
+    return made.hexdigest()

@@ -5,12 +5,22 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from spacy_bert_zh.reading.duplicates import group, near_pairs
+from spacy_bert_zh.reading.duplicates import Pairs, group, near_pairs
 
 
-def near_groups(texts: Sequence[str]) -> NDArray[np.int64]:
-    """Number the groups of near-duplicates among texts; int (texts,)."""
-    return group(len(texts), near_pairs(texts))
+def near_groups(
+    texts: Sequence[str], links: Sequence[tuple[int, int]] = (), pairs: Pairs | None = None
+) -> NDArray[np.int64]:
+    """Number the groups of texts that belong together; int (texts,).
+
+    Args:
+        texts: The texts.
+        links: Two and two that do, whatever they say.
+        pairs: Their near-duplicates, if they are known.
+    """
+    first, second, _ = pairs or near_pairs(texts)
+    more = np.array(links, dtype=np.int64).reshape(-1, 2)
+    return group(len(texts), np.append(first, more[:, 0]), np.append(second, more[:, 1]))
 
 
 def deal(

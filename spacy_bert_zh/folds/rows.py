@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,8 @@ from spacy_bert_zh.evaluate import read_shards
 if TYPE_CHECKING:
     from spacy.tokens import DocBin
 
+OUT = -1
+"""The part of rows that are in none."""
 MOST_NAMED = 5
 """Labels that a message names."""
 
@@ -29,6 +31,7 @@ class Rows:
         gold: Which labels a row has; bool (rows, labels).
         places: Source file and line of each row, None where the corpus doesn't tell.
         exclusive: Whether each row has exactly one label.
+        links: Rows that `convert` has changed, each with another form of the same text.
     """
 
     texts: list[str]
@@ -36,6 +39,7 @@ class Rows:
     gold: NDArray[np.bool_]
     places: list[tuple[str, int] | None]
     exclusive: bool
+    links: list[tuple[int, int]] = field(default_factory=list)
 
     def names(self, row: NDArray[np.bool_]) -> str | list[str]:
         """The labels that are marked: one, or a list where labels don't exclude each other."""
@@ -74,16 +78,27 @@ def read_rows(corpus: Path, folds: int = 1) -> Rows:
         raw = corpus.is_dir() and any(corpus.rglob("*.jsonl"))
         why = "its texts have no labels: convert a labelled corpus" if raw else "see 'convert'"
         raise BertZhError(f"No .spacy file at {corpus}: {why}")
-    texts, cats, places = [], [], list[tuple[str, int] | None]()
+    texts, cats, places, changed = [], [], list[tuple[str, int] | None](), set[int]()
     for doc in read_shards(spacy.blank("zh"), corpus):
         texts.append(doc.text)
         cats.append(doc.cats)
+        if "changed" in doc.user_data:
+            changed.add(len(places))
         place = doc.user_data.get("file"), doc.user_data.get("line")
         places.append((str(place[0]), int(place[1])) if None not in place else None)  # type: ignore[arg-type]
     labels = sorted({label for one in cats for label in one})
     gold = np.array([[one.get(label, 0) > 0 for label in labels] for one in cats], dtype=bool)
     _check(corpus, gold.reshape(len(texts), -1), folds)
-    return Rows(texts, labels, gold, places, bool((gold.sum(axis=1) == 1).all()))
+    exclusive = bool((gold.sum(axis=1) == 1).all())
+    return Rows(texts, labels, gold, places, exclusive, _link(places, changed))
+
+
+def _link(places: Sequence[object], changed: set[int]) -> list[tuple[int, int]]:
+    """Link each changed row with the first one from its place, or with the first changed one."""
+    first: dict[object, int] = {}
+    for row in sorted(range(len(places)), key=changed.__contains__):
+        first.setdefault(places[row], row)
+    return [(first[places[row]], row) for row in sorted(changed) if places[row] is not None]
 
 
 def write_parts(corpus: Path, part_of: NDArray[np.int64], folders: Sequence[Path]) -> None:
@@ -102,8 +117,10 @@ def write_parts(corpus: Path, part_of: NDArray[np.int64], folders: Sequence[Path
     start = 0
     for number, path in enumerate(walk_corpus(corpus, FILE_TYPE)):
         shard = DocBin(store_user_data=True).from_disk(path)
-        parts = part_of[start : start + len(shard)]
-        start += len(shard)
+        full = np.array([len(tokens) > 0 for tokens in shard.tokens], dtype=bool)
+        parts = np.full(len(shard), OUT)  # as those are that no reader yields
+        parts[full] = part_of[start : start + full.sum()]
+        start += full.sum()
         for part, folder in enumerate(folders):
             _cut(shard, parts == part).to_disk(folder / f"{number:05}{FILE_TYPE}")
 

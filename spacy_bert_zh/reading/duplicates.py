@@ -45,12 +45,12 @@ def near_pairs(texts: Sequence[str]) -> Pairs:
     return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))  # type: ignore[return-value]
 
 
-def group(count: int, pairs: Pairs) -> NDArray[np.int64]:
-    """Number the groups of texts that near-duplicates link, directly or by others; int (texts,)."""
+def group(count: int, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number the groups of texts that pairs link, directly or by others; int (texts,)."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    links = coo_matrix((np.ones(len(pairs[0])), pairs[:2]), shape=(count, count))
+    links = coo_matrix((np.ones(len(first)), (first, second)), shape=(count, count))
     return np.asarray(connected_components(links, directed=False)[1], dtype=np.int64)
 
 

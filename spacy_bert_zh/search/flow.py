@@ -1,20 +1,21 @@
 """``search``: trials on the dev texts, the best settings, and what these are worth on others."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spacy_bert_zh.errors import BertZhError
-from spacy_bert_zh.files import check_apart, whole, workshop
+from spacy_bert_zh.files import check_apart, contents, remove, whole, workshop
 from spacy_bert_zh.search.options import Options, Say
-from spacy_bert_zh.search.trial import CONFIG, SHORT, TRIALS, Trial
+from spacy_bert_zh.search.trial import CONFIG, FOUND, RUNS, SHORT, TRIALS, Trial
 
 if TYPE_CHECKING:
     from thinc.api import Config
 
     from spacy_bert_zh.search.space import Settings, Space
 
-BEST, SEARCH, RUNS = "best.cfg", "search.json", "runs"
+BEST, SEARCH = "best.cfg", "search.json"
 OUTPUTS = ("report.json", "report.html")
 
 
@@ -54,15 +55,17 @@ def search(
 
     options = options or Options()
     config, space = _prepare(config_path, overrides or {}, options)
-    corpora = config.interpolate()["corpora"].values()
-    inputs = [corpus.get("path") for corpus in corpora]
-    check_apart(output, [given for given in (*inputs, options.test) if given])
+    corpora = [one.get("path") for one in config.interpolate()["corpora"].values()]
+    inputs = [Path(path) for path in corpora if path]
+    check_apart(output, [*inputs, *([options.test] if options.test else [])])
+    if options.test:
+        _check_test(options.test, inputs, say)
     known = [CONFIG, SHORT, BEST, SEARCH, *OUTPUTS, TRIALS, RUNS, "trials.jsonl*"]
     with workshop(output, "search", *known) as folder, beginner(options) as begin:
-        _check_same(folder, config, space, options)
+        _check_same(folder, config, space, options, inputs)
         trials = run_trials(folder, space, options, begin, say)
         best = max(range(len(trials)), key=lambda number: _rank(trials[number]))
-        _write_config(folder / BEST, config, trials[best].settings)
+        _write_best(folder, config, trials[best].settings)
         say(f"The best is trial {best}: {trials[best].score:.4f} on dev; {folder / BEST}")
         tried = fitting_space(folder, space)
         report = make_report(folder, tried, trials, best, options, begin, say)
@@ -93,13 +96,38 @@ def _prepare(path: Path, overrides: dict[str, Any], options: Options) -> "tuple[
     return config, space
 
 
-def _check_same(folder: Path, config: "Config", space: "Space", options: Options) -> None:
+def _check_test(test: Path, known: Sequence[Path], say: Say) -> None:
+    """Whether texts can tell what a search is worth, before it takes its time.
+
+    Raises:
+        BertZhError: There is none, they were seen, or have labels that no training has.
+    """
+    from spacy_bert_zh.folds import read_rows
+
+    if test.resolve() in [path.resolve() for path in known]:
+        raise BertZhError(
+            f"--test {test} is what the trials learn from or are chosen by: give other texts"
+        )
+    rows, seen = read_rows(test), [read_rows(path) for path in known]
+    if missing := set(rows.labels).difference(*(one.labels for one in seen)):
+        raise BertZhError(
+            f"--test {test} has the label {min(missing)!r}, and no text to learn from has it: "
+            "convert them together"
+        )
+    if twice := len(set(rows.texts) & {text for one in seen for text in one.texts}):
+        say(f"{twice:,} texts of {test} are among those to learn from or to choose by, too")
+
+
+def _check_same(
+    folder: Path, config: "Config", space: "Space", options: Options, inputs: Sequence[Path]
+) -> None:
     """Let a search go on only as what it began as."""
     from spacy_bert_zh.search.space import describe_space
 
     text = config.to_str()
     now = {
         "config": text,
+        "corpora": contents(inputs),
         "space": describe_space(space),
         "processes": options.processes,
         "seed": options.seed,
@@ -108,8 +136,8 @@ def _check_same(folder: Path, config: "Config", space: "Space", options: Options
     if path.exists():
         if json.loads(path.read_text("utf-8")) != json.loads(json.dumps(now)):
             raise BertZhError(
-                f"{folder} holds another search (its config, space, --processes or --seed differ): "
-                "name another folder, or remove it"
+                f"{folder} holds another search (its config, corpora, space, --processes or --seed "
+                "differ): name another folder, or remove it"
             )
         return
     for name, content in ((CONFIG, text), (SEARCH, json.dumps(now, ensure_ascii=False))):
@@ -117,7 +145,8 @@ def _check_same(folder: Path, config: "Config", space: "Space", options: Options
             part.write_text(content, "utf-8")
 
 
-def _write_config(path: Path, config: "Config", settings: "Settings") -> None:
+def _write_best(folder: Path, config: "Config", settings: "Settings") -> None:
+    """Write the best config, and remove what was trained by another one."""
     from thinc.api import Config
 
     config = config.copy()
@@ -127,5 +156,9 @@ def _write_config(path: Path, config: "Config", settings: "Settings") -> None:
         for name in sections:
             section = section[name]
         section[last] = value
+    text, path = Config(config).to_str(), folder / BEST
+    if path.exists() and path.read_text("utf-8") != text:
+        for run in (folder / RUNS).glob(f"{FOUND}-*"):
+            remove(run)
     with whole(path) as part:
-        Config(config).to_disk(part)
+        part.write_text(text, "utf-8")

@@ -1,6 +1,6 @@
 """What a search is worth: its settings beside the config's own, on texts that chose nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,18 @@ from spacy_bert_zh.evaluate import (
     answer_figures,
     make_environment,
     predict,
+    resample,
 )
 from spacy_bert_zh.evaluate.paired import mean_gain
 from spacy_bert_zh.loading import find_textcat, load_pipeline
 from spacy_bert_zh.search.options import Options, Say
 from spacy_bert_zh.search.space import Space, importance
 from spacy_bert_zh.search.training import Begin, Job, Running, side_by_side
-from spacy_bert_zh.search.trial import CONFIG, Trial
+from spacy_bert_zh.search.trial import CONFIG, FOUND, GIVEN, RUNS, Trial
+from spacy_bert_zh.train.config import seeded
 
-FOUND, GIVEN = "found", "given"
+Figures = Mapping[str, Sequence[Mapping[str, Any]]]
+"""By config and training, the figures by their names."""
 CONFIGS = {FOUND: "best.cfg", GIVEN: CONFIG}
 
 
@@ -72,25 +75,36 @@ def _compare(folder: Path, options: Options, begin: Begin, say: Say) -> dict[str
     for name in CONFIGS:
         runs = [_run(folder, name, seed) for seed in range(options.seeds)]
         said[name] = [_predict(run / "model-best", options.test) for run in runs]
+    exclusive = said[FOUND][0].exclusive
+    measured = ["accuracy", "macro_f1", *(["micro_f1"] if not exclusive else [])]
     columns = {name: [answer_columns(one) for one in ones] for name, ones in said.items()}
     texts = len(columns[FOUND][0])
+    # Each training once on the texts, and on the same drawings of them.
     figures = {
-        name: [_figures(answer_figures(one.sum(axis=0), texts)) for one in ones]
+        name: [answer_figures(one.sum(axis=0), texts) for one in ones]
         for name, ones in columns.items()
     }
-    right = {name: np.stack([one[:, 0] > 0 for one in ones]) for name, ones in columns.items()}
-    gain, interval = mean_gain(right[GIVEN], right[FOUND])
+    drawn = {
+        name: [answer_figures(resample(one), texts) for one in ones]
+        for name, ones in columns.items()
+    }
     return {
         "corpus": options.test.resolve().name,
         "texts": texts,
-        "figures": figures,
-        "gain": gain,
-        "interval": interval,
+        "figures": {
+            name: [{key: float(one[key]) for key in measured} for one in ones]
+            for name, ones in figures.items()
+        },
+        "gains": {key: _gain(figures, drawn, key) for key in measured},
     }
 
 
-def _figures(figures: dict[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in figures.items()}
+def _gain(figures: Figures, drawn: Figures, key: str) -> dict[str, Any]:
+    """How much better what was found is, in one figure."""
+    given, found = (np.array([one[key] for one in figures[name]]) for name in (GIVEN, FOUND))
+    means = {name: np.mean([one[key] for one in ones], axis=0) for name, ones in drawn.items()}
+    gain, interval = mean_gain(given, found, float((means[FOUND] - means[GIVEN]).var()))
+    return {"gain": gain, "interval": interval}
 
 
 def _train(folder: Path, options: Options, begin: Begin, say: Say) -> None:
@@ -107,7 +121,7 @@ def _train(folder: Path, options: Options, begin: Begin, say: Say) -> None:
             return None
         name, seed = left[number]
         say(f"training {CONFIGS[name]} in full length, seed {seed}")
-        settings = {"system.seed": seed}
+        settings = seeded(folder / CONFIGS[name], seed)
         return begin(Job(folder / CONFIGS[name], _run(folder, name, seed), settings))
 
     for number, trial in side_by_side(begin_one, options.processes):
@@ -117,7 +131,7 @@ def _train(folder: Path, options: Options, begin: Begin, say: Say) -> None:
 
 
 def _run(folder: Path, name: str, seed: int) -> Path:
-    return folder / "runs" / f"{name}-{seed}"
+    return folder / RUNS / f"{name}-{seed}"
 
 
 def _predict(pipeline: Path, corpus: Path) -> Predictions:
@@ -162,12 +176,14 @@ def lines(report: dict[str, Any]) -> list[str]:
     test = report["test"]
     if test is None:
         return ["Not measured on texts that chose nothing: give --test"]
-    low, high = test["interval"]
-    means = {
-        name: np.mean([one["accuracy"] for one in ones]) for name, ones in test["figures"].items()
-    }
+    head = f"{test['corpus']}, {test['texts']:,} texts: "
+    return [head + _tell(test, key) for key in test["gains"]]
+
+
+def _tell(test: dict[str, Any], key: str) -> str:
+    """One figure of both, and what the difference is worth."""
+    given, found = (np.mean([one[key] for one in test["figures"][name]]) for name in (GIVEN, FOUND))
+    gain, (low, high) = test["gains"][key]["gain"], test["gains"][key]["interval"]
     shown = "" if low > 0 or high < 0 else ": no difference shown"
-    return [
-        f"{test['corpus']}, {test['texts']:,} texts: {means[GIVEN]:.4f} → {means[FOUND]:.4f}, "
-        f"{test['gain']:+.4f} ({low:+.4f} to {high:+.4f}){shown}"
-    ]
+    name = key.replace("_f1", " F1")
+    return f"{name} {given:.4f} → {found:.4f}, {gain:+.4f} ({low:+.4f} to {high:+.4f}){shown}"

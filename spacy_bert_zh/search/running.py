@@ -12,6 +12,7 @@ from spacy_bert_zh.search.space import STEPS, Settings, Space, propose, value_at
 from spacy_bert_zh.search.training import Begin, Job, Running, side_by_side
 from spacy_bert_zh.search.trial import CONFIG, SHORT, TRIALS, Trial, read_table, write_table
 
+FREQUENCY = "training.eval_frequency"
 ENOUGH = 12
 """Trials that the time is shared out to, if no number is given."""
 
@@ -48,7 +49,8 @@ def run_trials(folder: Path, space: Space, options: Options, begin: Begin, say: 
         settings.append(
             propose(fitting, trials[:known], settings[known:number], options.seed + number)
         )
-        return begin(Job(folder / SHORT, place, settings[number], trials[:known]))
+        fixed = _evaluating(folder, fitting, settings[number])
+        return begin(Job(folder / SHORT, place, settings[number], trials[:known], fixed=fixed))
 
     for number, trial in side_by_side(begin_one, options.processes, len(trials)):
         say(f"trial {number}: {_tell(trial)}")
@@ -71,8 +73,7 @@ def _measure(folder: Path, space: Space, trial: Trial, say: Say) -> None:
     """Let the first trial say how long the others are."""
     if trial.error:
         raise BertZhError(f"The config itself can't be trained: {trial.error}")
-    # Where lengths differ, so do frequencies: trials are compared at the same part of theirs.
-    _shorten(folder, "max_steps", *(["eval_frequency"] if STEPS not in space else []))
+    _shorten(folder, "max_steps", "eval_frequency")
     if (fitting := fitting_space(folder, space)) != space:
         short = "Trials are shorter than a training, so its length isn't tried"
         if not fitting:
@@ -87,6 +88,15 @@ def fitting_space(folder: Path, space: Space) -> Space:
     configs = (Config().from_disk(folder / name).interpolate() for name in (CONFIG, SHORT))
     cut = len({value_at(config, STEPS) for config in configs}) > 1
     return {key: values for key, values in space.items() if key != STEPS or not cut}
+
+
+def _evaluating(folder: Path, fitting: Space, settings: Settings) -> dict[str, int]:
+    """How often a trial is evaluated: as often as the first, at the same parts of its length."""
+    if STEPS not in fitting:
+        return {}
+    plain = Config().from_disk(folder / SHORT).interpolate()
+    evaluations = -(-value_at(plain, STEPS) // value_at(plain, FREQUENCY))
+    return {FREQUENCY: -(-settings[STEPS] // evaluations)}
 
 
 def _over(number: int, trials: Sequence[Trial], options: Options) -> bool:

@@ -178,10 +178,11 @@ def propose(
 def importance(space: Space, done: Sequence[Trial]) -> dict[str, float]:
     """How much of the scores' variation each setting explains (fANOVA, Hutter et al. 2014).
 
-    Empty where too few trials were finished, or all with the same score.
+    By trials that were finished; empty where they are too few, or all have the same score.
     """
     study = _study(space, done, 0)
-    if len({trial.value for trial in study.get_trials() if trial.value is not None}) < FIRST:
+    finished = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+    if len(finished) < FIRST or len({trial.value for trial in finished}) == 1:
         return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,6 +41,7 @@ class Job:
         config: What is trained.
         folder: Of the training, which goes on if it was cut off.
         settings: What it tries, by dotted name.
+        fixed: What else it has of its own, by dotted name.
         done: The trials that it is compared with.
         minutes: How long it may take; 0 doesn't limit.
     """
@@ -50,6 +51,7 @@ class Job:
     settings: dict[str, Any]
     done: Sequence[Trial] = ()
     minutes: float = 0.0
+    fixed: dict[str, Any] = field(default_factory=dict)
 
 
 Begin = Callable[[Job], Running]
@@ -119,7 +121,8 @@ class Training(ExitStack):
         super().__init__()
         self.job = job
         job.folder.mkdir(parents=True, exist_ok=True)
-        command = train_command(job.config, job.folder, job.settings, job.minutes, gpu_id)
+        given = job.settings | job.fixed
+        command = train_command(job.config, job.folder, given, job.minutes, gpu_id)
         log = self.enter_context((job.folder / LOG).open("wb"))
         self.process = self.enter_context(
             started(command, Path.cwd(), os.environ, stdout=log, stderr=log)

@@ -9,7 +9,9 @@ from typing import Any
 
 from spacy_bert_zh.errors import BertZhError
 
-TABLE, TRIALS = "trials.jsonl", "trials"
+TABLE, TRIALS, RUNS = "trials.jsonl", "trials", "runs"
+FOUND, GIVEN = "found", "given"
+"""What trainings in full length are called: by the best settings, by the config's own."""
 CONFIG, SHORT = "config.cfg", "trials.cfg"
 """What is searched for, and what the trials are trained by."""
 

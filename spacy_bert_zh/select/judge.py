@@ -70,7 +70,8 @@ def apart(found: list[Candidate], counts: Counter[str]) -> list[Candidate]:
     """One of each group of near-duplicates: the least sure, which comes first."""
     if not found:
         return found
-    groups = group(len(found), near_pairs([candidate.text for candidate in found]))
+    first, second, _ = near_pairs([candidate.text for candidate in found])
+    groups = group(len(found), first, second)
     _, first = np.unique(groups, return_index=True)
     counts["nearly repeated"] += len(found) - len(first)
     return [found[place] for place in sorted(first.tolist())]

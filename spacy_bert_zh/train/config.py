@@ -197,6 +197,17 @@ def choose_frequency(
     return min(-(-steps // evaluations), MOST_STEPS, settings["patience"] or MOST_STEPS)
 
 
+def seeded(path: Path, number: int) -> dict[str, int]:
+    """The settings of a training with another seed: the config's own, and so many more.
+
+    Args:
+        path: Of a config that can be trained.
+        number: 0 is the config's own.
+    """
+    seed = (Config().from_disk(path).interpolate()["training"].get("seed") or 0) + number
+    return {"system.seed": seed, "training.seed": seed}
+
+
 def load_for(
     path: Path, overrides: dict[str, Any], train: Path, dev: Path
 ) -> tuple[Config, tuple[str, ...]]:

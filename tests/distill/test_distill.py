@@ -42,8 +42,10 @@ STILL = {
 QUICK = {"training.max_steps": 60, "training.optimizer.learn_rate.initial_rate": 5e-3}
 
 
-def make_teacher(checkpoint: Path, factory: str = "bert_textcat", seed: int = 1) -> Language:
-    """A trained ensemble on the tiny BERT."""
+def make_teacher(
+    checkpoint: Path, factory: str = "bert_textcat", seed: int = 1, solved: bool = False
+) -> Language:
+    """A trained ensemble on the tiny BERT, with n-grams that are learnt or solved."""
     backbone = {"@architectures": TORCH, "name": str(checkpoint), "max_length": 48}
     model = {
         "@architectures": "spacy_bert_zh.BertTextCatEnsemble.v2",
@@ -52,6 +54,10 @@ def make_teacher(checkpoint: Path, factory: str = "bert_textcat", seed: int = 1)
         "linear_rate": 1.0,
         "backbone": {**backbone, "mixed_precision": False},
     }
+    if solved:
+        del model["linear_rate"]
+        model["@architectures"] = "spacy_bert_zh.BertTextCatEnsemble.v4"
+        model["linear_model"]["@architectures"] = "spacy_bert_zh.NgramLinear.v2"
     nlp = spacy.blank("zh")
     nlp.add_pipe(factory, config={"model": model})
     teach(nlp, make_examples(nlp, 64, seed), epochs=4)
@@ -65,6 +71,7 @@ def teachers(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     makers: dict[str, Callable[[], Language]] = {
         "first": lambda: make_teacher(checkpoint),
         "second": lambda: make_teacher(checkpoint, seed=5),
+        "solved": lambda: make_teacher(checkpoint, solved=True),
         "multilabel": lambda: make_teacher(checkpoint, FACTORIES[1]),
         "blank": lambda: spacy.blank("zh"),
     }
@@ -159,6 +166,29 @@ def test_all_layers_begin_as_the_teacher(
     best = distill([teachers[name]], tmp_path, corpus, student="layers=2", overrides=STILL)
     assert cats(best) == [close(scores, 1e-4) for scores in cats(teachers[name])]
     assert pipe_of(load_pipeline(best)).labels == pipe_of(load_pipeline(teachers[name])).labels
+
+
+def test_solved_ngrams_know_the_texts_without_labels(
+    teachers: dict[str, str], corpus: Path, tmp_path: Path
+) -> None:
+    """What the teacher says of them: those of its own training can't know their words."""
+    more = [f"{text}，麻辣烫" for text, label in make_rows(80, 11) if label == "pos"]
+    (tmp_path / "more.txt").write_text("\n".join(more), "utf-8")
+    best = distill(
+        [teachers["solved"]],
+        tmp_path / "out",
+        corpus,
+        student="layers=2",
+        unlabelled=tmp_path / "more.txt",
+        overrides=STILL,
+    )
+    student, teacher = (take_apart(pipe_of(load_pipeline(p))) for p in (best, teachers["solved"]))
+    for name, weights in teacher.checkpoint.weights.items():
+        np.testing.assert_allclose(student.checkpoint.weights[name], weights, atol=1e-5)
+    assert len(student.ngrams.weights) > len(teacher.ngrams.weights)
+    (before,), (after,) = (cats(p, ["麻辣烫"]) for p in (teachers["solved"], best))
+    assert after["pos"] > before["pos"]
+    assert agreeing(cats(teachers["solved"]), cats(best)) >= 16
 
 
 def test_layers_are_spread_evenly_and_learn(

@@ -44,7 +44,7 @@ def gold() -> np.ndarray:
 
 def test_it_believes_the_one_that_knows(gold: np.ndarray) -> None:
     said = np.stack([told(gold, 0.0, 1), told(gold, 3.0, 2)])
-    guesser, knower = learn(rows_of(gold), said).shares
+    guesser, knower = learn(rows_of(gold), said, True).shares
     assert abs(guesser) < 0.1 < 0.9 < knower
 
 
@@ -53,7 +53,7 @@ def test_it_sees_through_one_that_takes_labels_for_each_other(gold: np.ndarray) 
     turned = told(gold, 3.0, 3)[:, [1, 0, 2, 3]]
     said = np.stack([turned, told(gold, 1.0, 4)])
     half = slice(0, 300), slice(300, 600)
-    mixture = learn(rows_of(gold[half[0]]), said[:, half[0]])
+    mixture = learn(rows_of(gold[half[0]]), said[:, half[0]], True)
     found = accuracy(mixture, said[:, half[1]], gold[half[1]])
     mean = accuracy(evenly(np.array([0.5, 0.5]), 4), said[:, half[1]], gold[half[1]])
     assert found > 0.85 > 0.7 > mean
@@ -61,7 +61,7 @@ def test_it_sees_through_one_that_takes_labels_for_each_other(gold: np.ndarray) 
 
 def test_it_says_what_its_regression_says_whatever_softmax_left(gold: np.ndarray) -> None:
     said = np.stack([told(gold, 1.0, 5), told(gold, 2.0, 6)])
-    mixture = learn(rows_of(gold), said)
+    mixture = learn(rows_of(gold), said, True)
     logits = find_logits(said, True)
     shifted = logits + np.random.default_rng(7).normal(size=(2, len(gold), 1))
     wanted = softmax(mixture(logits), axis=1)
@@ -80,7 +80,7 @@ def test_two_labels_and_one_that_no_row_has(gold: np.ndarray) -> None:
     two = gold[:, :2][gold[:, :2].any(axis=1)]
     three = np.hstack([two, np.zeros((len(two), 1), dtype=bool)])
     said = np.stack([told(three, 2.0, 8)])
-    mixture = learn(rows_of(three), said)
+    mixture = learn(rows_of(three), said, True)
     assert accuracy(mixture, said, three) > 0.8
     assert not (mixture(find_logits(said, True)).argmax(1) == 2).any()
 
@@ -89,7 +89,7 @@ def test_labels_that_dont_exclude_each_other() -> None:
     random = np.random.default_rng(0)
     gold = random.random((400, 3)) < [0.5, 0.3, 0.005]
     said = np.stack([expit(random.normal(size=gold.shape) + how * gold) for how in (0.0, 2.0)])
-    mixture = learn(rows_of(gold, exclusive=False), said)
+    mixture = learn(rows_of(gold, exclusive=False), said, False)
     for label in (0, 1):
         guesser, knower = mixture.matrices[:, label, label]
         assert abs(guesser) < 0.3 < 0.7 < knower
@@ -100,9 +100,19 @@ def test_labels_that_dont_exclude_each_other() -> None:
     assert not mixture.matrices[:, off].any()
 
 
+def test_rows_may_happen_to_have_one_label_each(gold: np.ndarray) -> None:
+    """What the pipeline says of labels counts: it may say of another text that none holds."""
+    random = np.random.default_rng(0)
+    said = np.stack([expit(random.normal(size=gold.shape) + 4 * gold - 2) for _ in range(2)])
+    mixture = learn(rows_of(gold), said, False)
+    assert not mixture.matrices[:, ~np.eye(4, dtype=bool)].any()
+    none = expit(np.full((2, 50, 4), -2.0) + random.normal(size=(2, 50, 4)))
+    assert (mixture(find_logits(none, False)) < 0).mean() > 0.9
+
+
 def test_labels_in_another_order(gold: np.ndarray) -> None:
     said = np.stack([told(gold, 1.0, 5), told(gold, 2.0, 6)])
-    mixture, logits = learn(rows_of(gold), said), find_logits(said, True)
+    mixture, logits = learn(rows_of(gold), said, True), find_logits(said, True)
     given, wanted = ["l0", "l1", "l2", "l3"], ["l2", "l0", "l3", "l1"]
     places = [given.index(label) for label in wanted]
     found = mixture.ordered(given, wanted)(logits[:, :, places])
@@ -134,7 +144,7 @@ def test_one_pipeline_says_it(
     assert nlp.meta["ensemble"]["method"] == "stacking"
     rows = read_rows(corpus / "dev")
     said = np.stack([read_complete(folder, rows) for folder in crossvalidated])
-    mixture = learn(rows, said).ordered(rows.labels, take_apart(pipe_of(nlp)).labels)
+    mixture = learn(rows, said, True).ordered(rows.labels, take_apart(pipe_of(nlp)).labels)
     logits = np.stack([find_logits(scores(load_pipeline(run)), True) for run in runs])
     wanted = softmax(mixture(logits), axis=1)
     np.testing.assert_allclose(scores(nlp), wanted, atol=1e-4)

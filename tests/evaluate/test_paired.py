@@ -84,16 +84,17 @@ def test_19_of_20_intervals_over_texts_and_seeds_hold_the_gain() -> None:
             luck = random.normal(scale=0.05, size=(3, 1))
             return np.asarray(skill + luck > hard + random.normal(size=(3, texts)))
 
-        low, high = mean_gain(train(1.0), train(1.08))[1]
+        first, second = train(1.0), train(1.08)
+        variance = float((second.mean(0) - first.mean(0)).var()) / texts
+        low, high = mean_gain(first.mean(1), second.mean(1), variance)[1]
         held += low <= gain <= high
     assert 0.93 <= held / 400 <= 0.99
 
 
 def test_an_interval_of_one_seed_is_that_of_the_texts() -> None:
-    first, second = (np.arange(100) < count for count in (80, 90))
-    gain, (low, high) = mean_gain(first[None], second[None])
+    gain, (low, high) = mean_gain(np.array([0.8]), np.array([0.9]), 0.03**2)
     assert gain == pytest.approx(0.1)
-    assert high - gain == pytest.approx(gain - low) == pytest.approx(1.984 * 0.03, rel=1e-3)
-    assert mean_gain(first[None], first[None]) == (0.0, [0.0, 0.0])
-    wider = mean_gain(np.stack([first] * 2), np.stack([second, first]))[1]
-    assert wider[1] - wider[0] > 0.5
+    assert high - gain == pytest.approx(gain - low) == pytest.approx(1.96 * 0.03, rel=1e-3)
+    assert mean_gain(np.array([0.8, 0.8]), np.array([0.8]), 0.0) == (0.0, [0.0, 0.0])
+    low, high = mean_gain(np.array([0.8, 0.8]), np.array([0.8, 0.9]), 0.0)[1]
+    assert high - low == pytest.approx(2 * 12.706 * 0.05, rel=1e-3)  # one degree of freedom

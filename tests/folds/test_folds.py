@@ -76,6 +76,41 @@ def test_near_duplicates_are_one_group() -> None:
     assert groups[0] == groups[1] != groups[2]
 
 
+def test_what_belongs_together_is_one_group() -> None:
+    texts = ["今天的天气非常好适合出去玩", "牛肉面", "牜禸麵", "鱼香肉丝"]
+    assert len(set(near_groups(texts).tolist())) == 4
+    groups = near_groups(texts, [(1, 2)])
+    assert groups[1] == groups[2] and len(set(groups.tolist())) == 3
+
+
+def test_changed_texts_are_linked_to_what_they_were(tmp_path: Path) -> None:
+    nlp = spacy.blank("zh")
+    shard = DocBin(store_user_data=True)
+    told = (("b", 1, True), ("a", 1, True), ("a", 1, False), ("a", 2, False), ("b", 1, True))
+    for number, (file, line, changed) in enumerate(told):
+        doc = nlp.make_doc(f"第{number}条")
+        doc.cats = {"a": float(number % 2), "b": 1.0 - number % 2}
+        doc.user_data = {"file": file, "line": line} | ({"changed": "sound"} if changed else {})
+        shard.add(doc)
+    shard.to_disk(tmp_path / "0.spacy")
+    rows = read_rows(tmp_path)
+    groups = near_groups(rows.texts, rows.links).tolist()
+    assert groups[1] == groups[2] and groups[0] == groups[4] and len(set(groups)) == 3
+
+
+def test_a_text_of_nothing_is_in_no_part(tmp_path: Path) -> None:
+    nlp = spacy.blank("zh")
+    docs = [nlp.make_doc(text) for text in ("好", "", "坏", "贵")]
+    for number, doc in enumerate(docs):
+        doc.cats = {"a": float(number % 2), "b": 1.0 - number % 2}
+    (tmp_path / "corpus").mkdir()
+    DocBin(docs=docs).to_disk(tmp_path / "corpus" / "0.spacy")
+    count = len(list(read_shards(nlp, tmp_path / "corpus")))
+    write_parts(tmp_path / "corpus", np.arange(count), [tmp_path / str(i) for i in range(count)])
+    found = [[doc.text for doc in read_shards(nlp, tmp_path / str(i))] for i in range(count)]
+    assert found == [["好"], ["坏"], ["贵"]]
+
+
 def test_parts_hold_all_that_their_rows_have(tmp_path: Path) -> None:
     vocab = spacy.blank("zh").vocab
     docs = [Doc(vocab, words=["好", f"{i}"], tags=["VA", "M"]) for i in range(7)]

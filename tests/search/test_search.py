@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,8 +58,9 @@ def table(folder: Path) -> list[dict[str, Any]]:
 def test_finds_settings_and_shows_what_they_are_worth(
     slow_start: dict[str, Any], space: Path, corpus: Path, tmp_path: Path
 ) -> None:
-    output = tmp_path / "search"
-    options = Options(minutes=0, trials=4, space=space, test=corpus / "dev", seeds=1, processes=2)
+    output, test = tmp_path / "search", tmp_path / "test"
+    shutil.copytree(corpus / "dev", test)
+    options = Options(minutes=0, trials=4, space=space, test=test, seeds=1, processes=2)
     report = search(CONFIG, output, overrides=slow_start, options=options)
     rows = table(output)
     assert len(rows) == 4
@@ -66,10 +68,12 @@ def test_finds_settings_and_shows_what_they_are_worth(
     best = Config().from_disk(output / "best.cfg").interpolate()
     found = rows[report["best"]]["settings"]
     assert best["training"]["optimizer"]["learn_rate"]["initial_rate"] == found[RATE] > 1e-5
-    assert report["test"]["gain"] > 0
-    low, high = report["test"]["interval"]
-    assert low <= report["test"]["gain"] <= high
-    assert "40 texts" in lines(report)[0]
+    for gain in report["test"]["gains"].values():
+        low, high = gain["interval"]
+        assert low <= gain["gain"] <= high
+    assert report["test"]["gains"]["accuracy"]["gain"] > 0
+    accuracy, macro_f1 = lines(report)
+    assert "40 texts: accuracy 0." in accuracy and ": macro F1 0." in macro_f1
     assert (
         spacy.load(output / "runs" / "found-0" / "model-best")("味道不错，推荐").cats["pos"] > 0.5
     )
