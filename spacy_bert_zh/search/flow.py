@@ -109,7 +109,7 @@ def _check_test(test: Path, known: Sequence[Path], say: Say) -> None:
             f"--test {test} is what the trials learn from or are chosen by: give other texts"
         )
     rows, seen = read_rows(test), [read_rows(path) for path in known]
-    if missing := set(rows.labels).difference(*(one.labels for one in seen)):
+    if seen and (missing := set(rows.labels).difference(*(one.labels for one in seen))):
         raise BertZhError(
             f"--test {test} has the label {min(missing)!r}, and no text to learn from has it: "
             "convert them together"
