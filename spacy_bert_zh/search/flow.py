@@ -52,6 +52,7 @@ def search(
     from spacy_bert_zh.search.report import make_report, render_page
     from spacy_bert_zh.search.running import fitting_space, run_trials
     from spacy_bert_zh.search.training import beginner
+    from spacy_bert_zh.train.config import corpus_paths
 
     options = options or Options()
     config, space = _prepare(config_path, overrides or {}, options)
@@ -59,7 +60,9 @@ def search(
     inputs = [Path(path) for path in corpora if path]
     check_apart(output, [*inputs, *([options.test] if options.test else [])])
     if options.test:
-        _check_test(options.test, inputs, say)
+        # A corpus may stand in the config that no trial reads, such as raw text.
+        seen = corpus_paths(config_path, overrides or {})
+        _check_test(options.test, list(seen.values()), say)
     known = [CONFIG, SHORT, BEST, SEARCH, *OUTPUTS, TRIALS, RUNS, "trials.jsonl*"]
     with workshop(output, "search", *known) as folder, beginner(options) as begin:
         _check_same(folder, config, space, options, inputs)
@@ -109,7 +112,7 @@ def _check_test(test: Path, known: Sequence[Path], say: Say) -> None:
             f"--test {test} is what the trials learn from or are chosen by: give other texts"
         )
     rows, seen = read_rows(test), [read_rows(path) for path in known]
-    if seen and (missing := set(rows.labels).difference(*(one.labels for one in seen))):
+    if missing := set(rows.labels).difference(*(one.labels for one in seen)):
         raise BertZhError(
             f"--test {test} has the label {min(missing)!r}, and no text to learn from has it: "
             "convert them together"

@@ -41,9 +41,9 @@ class Job:
         config: What is trained.
         folder: Of the training, which goes on if it was cut off.
         settings: What it tries, by dotted name.
-        fixed: What else it has of its own, by dotted name.
         done: The trials that it is compared with.
         minutes: How long it may take; 0 doesn't limit.
+        fixed: What else it has of its own, by dotted name.
     """
 
     config: Path

@@ -57,10 +57,16 @@ def test_texts_that_cant_tell_are_refused_before_anything_is_tried(
     corpus: Path, train_args: list[str], tmp_path: Path
 ) -> None:
     given = parse_config_overrides(list(train_args))
+    config, raw = plain(), {"@readers": "spacy.JsonlCorpus.v1", "path": str(tmp_path / "raw.jsonl")}
+    config["corpora"]["raw"] = raw  # that no trial reads
+    (tmp_path / "raw.jsonl").write_text('{"text": "好"}\n', "utf-8")
+    config.to_disk(tmp_path / "own.cfg")
 
     def refuse(test: Path, message: str) -> None:
         with pytest.raises(BertZhError, match=message):
-            search(CONFIG, tmp_path / "out", overrides=given, options=Options(test=test))
+            search(
+                tmp_path / "own.cfg", tmp_path / "out", overrides=given, options=Options(test=test)
+            )
         assert not (tmp_path / "out").exists()
 
     refuse(tmp_path / "tset", "No .spacy file at .*tset")
