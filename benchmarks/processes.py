@@ -3,20 +3,20 @@
     python benchmarks/processes.py CORPUS WORK
     python benchmarks/processes.py CORPUS WORK --config configs/torch.cfg --processes 4 --batch 64
 
-Both are the command `train`, with one thread for each process and the same batches. A time is that
-of so many steps more, a long training's less a short one's, so that start, evaluations and saving
-are left out; one and several take turns, and the ratio is the median over the rounds, with the
-least and the most. The weights are those after 50 steps in float32 without any dropout.
-Results: WORK/processes.json.
+Both are the command `train`, with one thread for each process and the same batches, and take turns.
+A step's time runs from its beginning to the next one's, so that start, evaluations and saving are
+left out. The ratio is that of the medians over all steps of all rounds, which other work on the
+machine hardly moves; the least and the most of the rounds stand beside it. The weights are those
+after 50 steps in float32 without any dropout. Results: WORK/processes.json.
 """
 
+import itertools
 import json
 import os
 import shutil
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,7 +29,9 @@ import typer
 from spacy_bert_zh.train.gradients import find_parameters
 
 REPOSITORY = Path(__file__).parents[1]
+CLOCK = Path(__file__).with_name("step_clock.py")
 COMPARED = 50
+WARM = 5
 
 
 def main(
@@ -51,28 +53,34 @@ def main(
     }
     apart = compare_weights(config, work, given, processes)
     print(f"weights after {COMPARED} steps: at most {apart:.1e} apart")
-    speeds: dict[int, list[float]] = {1: [], processes: []}
+    times: dict[int, list[list[float]]] = {1: [], processes: []}
     for _ in range(rounds):
-        for count, found in speeds.items():
-            found.append(batch * steps / time_steps(config, work, given, count, steps))
-    ratios = [many / one for one, many in zip(*speeds.values(), strict=True)]
-    for count, found in speeds.items():
-        print(f"{count} × one thread: {statistics.median(found):.0f} texts/s")
-    print(f"{statistics.median(ratios):.2f} × ({min(ratios):.2f} to {max(ratios):.2f})")
-    results = {"apart": apart, "texts_per_second": speeds, "ratios": ratios}
+        for count, found in times.items():
+            found.append(time_steps(config, work / "timed", given, count, steps))
+            print(f"{count} × one thread: {1000 * statistics.median(found[-1]):.0f} ms a step")
+    ratios = [ratio(one, many) for one, many in zip(*times.values(), strict=True)]
+    whole = ratio(*([*itertools.chain(*found)] for found in times.values()))
+    print(f"{whole:.2f} × ({min(ratios):.2f} to {max(ratios):.2f})")
+    results = {"apart": apart, "seconds": times, "ratio": whole, "ratios": ratios}
     (work / "processes.json").write_text(json.dumps(results, indent=1))
 
 
+def ratio(one: list[float], many: list[float]) -> float:
+    """How many times as many steps the second does in the same time."""
+    return statistics.median(one) / statistics.median(many)
+
+
 def time_steps(
-    config: Path, work: Path, given: dict[str, Any], processes: int, steps: int
-) -> float:
-    """Seconds of so many steps."""
-    seconds = []
-    for length in (10, 10 + steps):
-        start = time.perf_counter()
-        train(config, work / "timed", given, processes, length)
-        seconds.append(time.perf_counter() - start)
-    return seconds[1] - seconds[0]
+    config: Path, folder: Path, given: dict[str, Any], processes: int, steps: int
+) -> list[float]:
+    """Seconds of each step, without the first ones."""
+    clock = folder.with_suffix(".txt")
+    clock.unlink(missing_ok=True)
+    callback = {"@callbacks": "step_clock.v1", "path": str(clock)}
+    timed = given | {"training.before_update": json.dumps(callback)}
+    train(config, folder, timed, processes, WARM + steps, "--code", str(CLOCK))
+    starts = [float(line) for line in clock.read_text().splitlines()]
+    return [after - before for before, after in itertools.pairwise(starts[WARM : WARM + steps])]
 
 
 def compare_weights(config: Path, work: Path, given: dict[str, Any], processes: int) -> float:
@@ -96,7 +104,9 @@ def compare_weights(config: Path, work: Path, given: dict[str, Any], processes: 
     return max(float(np.abs(a - b).max(initial=0.0)) for a, b in zip(*weights, strict=True))
 
 
-def train(config: Path, folder: Path, given: dict[str, Any], processes: int, steps: int) -> None:
+def train(
+    config: Path, folder: Path, given: dict[str, Any], processes: int, steps: int, *options: str
+) -> None:
     """Run the command."""
     given = given | {
         "training.optimizer.learn_rate.total_steps": steps,
@@ -104,7 +114,7 @@ def train(config: Path, folder: Path, given: dict[str, Any], processes: int, ste
     }
     overrides = [str(part) for key, value in given.items() for part in (f"--{key}", value)]
     command = [sys.executable, "-m", "spacy_bert_zh", "train", str(config), "-o", str(folder)]
-    command += ["--force", "--processes", str(processes), *overrides]
+    command += ["--force", "--processes", str(processes), *options, *overrides]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 

@@ -20,6 +20,16 @@ def train(
     gpu_id: Annotated[
         int, typer.Option("--gpu-id", "-g", help="GPU id, or -1 for the CPU", min=-1)
     ] = -1,
+    code: Annotated[
+        Path | None,
+        typer.Option(
+            "--code",
+            "-c",
+            help="Python file that registers functions which the config names",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint")] = False,
     minutes: Annotated[float, typer.Option(help="How long it may take; 0: no limit", min=0)] = 0.0,
     processes: Annotated[
@@ -43,10 +53,13 @@ def train(
             raise BertZhError("--unlabelled learns in one process: leave --processes out")
         flags = [f"--{name}" for name, on in (("resume", resume), ("force", force)) if on]
         given = ["--output", output, "--gpu-id", gpu_id, "--minutes", minutes, *flags]
+        given += ["--code", code] if code else []
         arguments = map(str, ("train", config, *given, *context.args))
         raise typer.Exit(launch(list(arguments), processes))
     from spacy.cli._util import parse_config_overrides
 
+    if code:
+        _import(code)
     settings: dict[str, Any] = {
         "use_gpu": gpu_id,
         "overrides": parse_config_overrides(context.args),
@@ -65,3 +78,12 @@ def train(
     from spacy_bert_zh.train import train as run
 
     run(config, output, **settings)
+
+
+def _import(code: Path) -> None:
+    from spacy.util import import_file
+
+    try:
+        import_file("python_code", code)
+    except Exception as error:
+        raise BertZhError(f"{code} can't be imported: {type(error).__name__}: {error}") from error

@@ -34,6 +34,21 @@ STILL = {
     STEPS: 24,
 }
 FEW = {"training.eval_frequency": 5, STEPS: 40}
+COUNTING = """
+import os
+from pathlib import Path
+import spacy
+
+@spacy.registry.callbacks("counting.v1")
+def make_counter():
+    file = Path(__file__).with_name(f"steps-{os.environ['RANK']}.txt")
+
+    def count(nlp, info):
+        with file.open("a") as opened:
+            print(info["step"], file=opened)
+
+    return count
+"""
 
 
 def words(overrides: dict[str, Any], args: list[str], **more: Any) -> list[str]:
@@ -84,9 +99,12 @@ def alone(still_args: list[str], tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture(scope="module")
 def pair(train_args: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The whole run of two processes, with dropout."""
+    """The whole run of two processes, with dropout, and code of its own."""
     folder = tmp_path_factory.mktemp("pair")
-    run_cli("train", CONFIG, "-o", folder, "--processes", 2, *words(FEW, train_args))
+    code, counted = folder / "code.py", {"training.before_update": {"@callbacks": "counting.v1"}}
+    code.write_text(COUNTING)
+    args = words(FEW, train_args, **counted)
+    run_cli("train", CONFIG, "-o", folder, "--processes", 2, "--code", code, *args)
     return folder
 
 
@@ -119,6 +137,12 @@ def test_several_learn_what_one_does(
 def test_processes_draw_different_dropouts_and_shuffle_alike(pair: Path) -> None:
     assert steps_of(pair) == list(range(0, 41, 5))
     assert history(pair)[-1]["score"] > 0.9
+
+
+def test_every_process_runs_code_that_is_given(pair: Path) -> None:
+    first, second = ((pair / f"steps-{rank}.txt").read_text().split() for rank in (0, 1))
+    assert first == second
+    assert first[:40] == [str(step) for step in range(40)]
 
 
 def start(folder: Path, args: list[str], *more: str) -> "subprocess.Popen[str]":

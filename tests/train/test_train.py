@@ -320,6 +320,16 @@ def test_bad_settings_exit_with_1(train_args: list[str], tmp_path: Path) -> None
     assert done.stderr.strip() == "✘ No config file at no.cfg"
 
 
+def test_code_that_is_broken_is_one_clear_line(train_args: list[str], tmp_path: Path) -> None:
+    code = tmp_path / "code.py"
+    code.write_text("registry.callbacks('mine.v1')")
+    args = ["train", CONFIG, "-o", tmp_path / "out", "--code", code, *train_args]
+    done = run_cli(*args, check=False)
+    assert done.returncode == 1
+    expected = f"✘ {code} can't be imported: NameError: name 'registry' is not defined"
+    assert done.stderr.strip() == expected
+
+
 def test_resume_refuses_another_config(corpus: Path, tmp_path: Path) -> None:
     with made(tmp_path / "checkpoint", "train") as part:
         part.mkdir()
