@@ -23,7 +23,7 @@ from thinc.api import Config
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.search import Options, search
 from spacy_bert_zh.search.report import lines
-from spacy_bert_zh.search.space import STEPS, default_space, propose, read_space
+from spacy_bert_zh.search.space import FIRST, STEPS, default_space, propose, read_space, value_at
 from spacy_bert_zh.search.training import Job, side_by_side
 from spacy_bert_zh.search.trial import Trial, is_worse
 from spacy_bert_zh.train.config import load_training_config
@@ -250,6 +250,20 @@ def test_proposals_follow_from_the_trials() -> None:
     for one in some:
         assert one.keys() == space.keys()
         assert 0 <= one[DROPOUT] <= 0.3
+
+
+def test_the_first_proposals_are_near_the_config() -> None:
+    config = Config().from_disk(CONFIG, overrides={"paths.train": "x"}).interpolate()
+    space = default_space(config)
+    own = {key: value_at(config, key) for key in space}
+    done = [Trial(own, [0.1, 0.5], finished=True)]
+    for seed in range(8):
+        one = propose(space, done, [], seed)
+        kept = [key for key in space if one[key] == own[key]]
+        assert len(space) // 2 <= len(kept) < len(space)
+        assert propose({RATE: space[RATE]}, done, [], seed) != {RATE: own[RATE]}
+    later = [propose(space, done * FIRST, [], seed) for seed in range(8)]
+    assert not all(sum(one[key] == own[key] for key in space) >= len(space) // 2 for one in later)
 
 
 def test_a_config_without_a_classifier_of_ours_needs_a_space() -> None:
