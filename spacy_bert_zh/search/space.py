@@ -164,8 +164,8 @@ def propose(
     """The next settings to try: the same after the same trials.
 
     Tree-structured Parzen estimators (Bergstra et al. 2011, section 4), as Optuna has them. The
-    first ones are near the config, as settings that are all drawn are hardly ever better than
-    those that fit the corpus, and may take many times as long.
+    first ones are near the config, as settings that are all drawn are mostly worse than those that
+    fit the corpus, and may take many times as long.
 
     Args:
         space: What may change.
