@@ -6,8 +6,10 @@
 Both are the command `train`, with one thread for each process and the same batches, and take turns.
 A step's time runs from its beginning to the next one's, so that start, evaluations and saving are
 left out. The ratio is that of the medians over all steps of all rounds, which other work on the
-machine hardly moves; the least and the most of the rounds stand beside it. The weights are those
-after 50 steps in float32 without any dropout. Results: WORK/processes.json.
+machine hardly moves; the least and the most of the rounds stand beside it. "Apart" are as many
+trainings of one process, at once, each with its share of a batch, that have nothing to do with each
+other: more than that the machine doesn't give. The weights are those after 50 steps in float32
+without any dropout. Results: WORK/processes.json.
 """
 
 import itertools
@@ -17,6 +19,8 @@ import shutil
 import statistics
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,15 +57,25 @@ def main(
     }
     apart = compare_weights(config, work, given, processes)
     print(f"weights after {COMPARED} steps: at most {apart:.1e} apart")
-    times: dict[int, list[list[float]]] = {1: [], processes: []}
+    share = given | {"training.batcher.size": batch // processes}
+    ways = {
+        "1 process": partial(time_steps, config, work / "timed", given, 1, steps),
+        f"{processes} processes": partial(
+            time_steps, config, work / "timed", given, processes, steps
+        ),
+        f"{processes} apart": partial(time_apart, config, work, share, processes, steps),
+    }
+    times: dict[str, list[list[float]]] = {name: [] for name in ways}
     for _ in range(rounds):
-        for count, found in times.items():
-            found.append(time_steps(config, work / "timed", given, count, steps))
-            print(f"{count} × one thread: {1000 * statistics.median(found[-1]):.0f} ms a step")
-    ratios = [ratio(one, many) for one, many in zip(*times.values(), strict=True)]
-    whole = ratio(*([*itertools.chain(*found)] for found in times.values()))
-    print(f"{whole:.2f} × ({min(ratios):.2f} to {max(ratios):.2f})")
-    results = {"apart": apart, "seconds": times, "ratio": whole, "ratios": ratios}
+        for name, found in times.items():
+            found.append(ways[name]())
+            print(f"{name}: {1000 * statistics.median(found[-1]):.0f} ms a step", flush=True)
+    one, *others = times
+    for name in others:
+        ratios = [ratio(alone, many) for alone, many in zip(times[one], times[name], strict=True)]
+        whole = ratio(*([*itertools.chain(*times[key])] for key in (one, name)))
+        print(f"{name}: {whole:.2f} × ({min(ratios):.2f} to {max(ratios):.2f})")
+    results = {"apart": apart, "seconds": times}
     (work / "processes.json").write_text(json.dumps(results, indent=1))
 
 
@@ -81,6 +95,18 @@ def time_steps(
     train(config, folder, timed, processes, WARM + steps, "--code", str(CLOCK))
     starts = [float(line) for line in clock.read_text().splitlines()]
     return [after - before for before, after in itertools.pairwise(starts[WARM : WARM + steps])]
+
+
+def time_apart(
+    config: Path, work: Path, given: dict[str, Any], count: int, steps: int
+) -> list[float]:
+    """The same of so many trainings at once, which know nothing of each other."""
+
+    def time_one(number: int) -> list[float]:
+        return time_steps(config, work / f"apart-{number}", given, 1, steps)
+
+    with ThreadPoolExecutor(count) as pool:
+        return [*itertools.chain(*pool.map(time_one, range(count)))]
 
 
 def compare_weights(config: Path, work: Path, given: dict[str, Any], processes: int) -> float:
