@@ -49,10 +49,10 @@ def make_report(
         say: Is told what goes on.
     """
     test = None
-    if options.test and best:
-        test = _compare(folder, options, begin, say)
-    elif options.test:
+    if not best:
         say("Nothing better than the config itself was found: there is nothing to compare")
+    elif options.test:
+        test = _compare(folder, options, begin, say)
     return {
         "trials": [
             {"score": one.score, "finished": one.finished, "steps": one.steps, "error": one.error}
@@ -175,7 +175,7 @@ def lines(report: dict[str, Any]) -> list[str]:
     """What a terminal shows in the end."""
     test = report["test"]
     if test is None:
-        return ["Not measured on texts that chose nothing: give --test"]
+        return ["Not measured on texts that chose nothing: give --test"] if report["best"] else []
     head = f"{test['corpus']}, {test['texts']:,} texts: "
     return [head + _tell(test, key) for key in test["gains"]]
 

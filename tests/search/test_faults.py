@@ -15,8 +15,10 @@ from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import read_shards
 from spacy_bert_zh.search import Options, search
 from spacy_bert_zh.search.flow import _check_same, _check_test, _write_best
+from spacy_bert_zh.search.report import lines, make_report
 from spacy_bert_zh.search.running import _evaluating
 from spacy_bert_zh.search.space import STEPS, importance
+from spacy_bert_zh.search.training import Job, Running
 from spacy_bert_zh.search.trial import Trial
 from spacy_bert_zh.train.config import seeded
 from tests.conftest import REPOSITORY
@@ -113,6 +115,18 @@ def test_what_mattered_is_told_by_finished_trials() -> None:
     assert importance(SPACE, trials(*[1.0] * 6)) == {}
     stopped = trials(0.1, 0.2, 0.3, 0.4, finished=False)
     assert importance(SPACE, trials(1.0, 1.0) + stopped) == {}
+
+
+def test_that_nothing_better_was_found_is_said_once(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def begin(job: Job) -> Running:
+        raise AssertionError
+
+    options = Options(test=tmp_path)
+    report = make_report(tmp_path, SPACE, trials(0.9, 0.5), 0, options, begin, print)
+    assert capsys.readouterr().out.startswith("Nothing better than the config itself was found")
+    assert report["test"] is None and lines(report) == []
 
 
 def test_seeds_begin_at_the_configs_own(tmp_path: Path) -> None:
