@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.files import check_apart, contents, remove, whole, workshop
 from spacy_bert_zh.search.options import Options, Say
-from spacy_bert_zh.search.trial import CONFIG, FOUND, RUNS, SHORT, TRIALS, Trial
+from spacy_bert_zh.search.trial import CANDIDATE, CONFIG, FOUND, RUNS, SHORT, TRIALS, Trial
 
 if TYPE_CHECKING:
     from thinc.api import Config
 
     from spacy_bert_zh.search.space import Settings, Space
 
-BEST, SEARCH = "best.cfg", "search.json"
-OUTPUTS = ("report.json", "report.html")
+SEARCH = "search.json"
+OUTPUTS = ("best.cfg", "report.json", "report.html")
 
 
 def search(
@@ -30,14 +30,15 @@ def search(
     """Search settings that suit a corpus better than a config's own.
 
     The first trial is the config as it is; the others are proposed by TPE from what came before,
-    and the worse half is stopped early. They choose by their scores on the dev texts alone. With
-    test texts the best settings and the config's own are then trained in full length, with several
-    seeds, and compared once. A search that was cut off goes on in the same folder.
+    and the worse half is stopped early. They choose by their scores on the dev texts alone. Then
+    the best settings and the config's own are trained in full length with other seeds, and are
+    kept if they are better on dev again; with test texts both are compared there once. A search
+    that was cut off goes on in the same folder.
 
     Args:
         config_path: A spaCy config.
         output: Folder to work in: ``trials.jsonl``, ``best.cfg``, ``report.json``,
-            ``report.html`` and, with test texts, the pipelines in ``runs``.
+            ``report.html`` and the pipelines in ``runs``.
         overrides: Config values by dotted name.
         options: How to search.
         say: Is told of each trial, in one line.
@@ -63,17 +64,18 @@ def search(
         # A corpus may stand in the config that no trial reads, such as raw text.
         seen = corpus_paths(config_path, overrides or {})
         _check_test(options.test, list(seen.values()), say)
-    known = [CONFIG, SHORT, BEST, SEARCH, *OUTPUTS, TRIALS, RUNS, "trials.jsonl*"]
+    known = [CONFIG, SHORT, CANDIDATE, SEARCH, *OUTPUTS, TRIALS, RUNS, "trials.jsonl*"]
     with workshop(output, "search", *known) as folder, beginner(options) as begin:
         _check_same(folder, config, space, options, inputs)
         trials = run_trials(folder, space, options, begin, say)
         best = max(range(len(trials)), key=lambda number: _rank(trials[number]))
-        _write_best(folder, config, trials[best].settings)
-        say(f"The best is trial {best}: {trials[best].score:.4f} on dev; {folder / BEST}")
+        _write_candidate(folder, config, trials[best].settings)
+        say(f"The best is trial {best}: {trials[best].score:.4f} on dev")
         tried = fitting_space(folder, space)
         report = make_report(folder, tried, trials, best, options, begin, say)
         text = json.dumps(report, ensure_ascii=False, indent=2, allow_nan=False)
-        for name, content in zip(OUTPUTS, (text + "\n", render_page(report)), strict=True):
+        chosen = (folder / (CANDIDATE if report["kept"] else CONFIG)).read_text("utf-8")
+        for name, content in zip(OUTPUTS, (chosen, text + "\n", render_page(report)), strict=True):
             with whole(folder / name) as part:
                 part.write_text(content, "utf-8")
     return report
@@ -148,8 +150,8 @@ def _check_same(
             part.write_text(content, "utf-8")
 
 
-def _write_best(folder: Path, config: "Config", settings: "Settings") -> None:
-    """Write the best config, and remove what was trained by another one."""
+def _write_candidate(folder: Path, config: "Config", settings: "Settings") -> None:
+    """Write the config of the best trial, and remove what was trained by another one."""
     from thinc.api import Config
 
     config = config.copy()
@@ -159,7 +161,7 @@ def _write_best(folder: Path, config: "Config", settings: "Settings") -> None:
         for name in sections:
             section = section[name]
         section[last] = value
-    text, path = Config(config).to_str(), folder / BEST
+    text, path = Config(config).to_str(), folder / CANDIDATE
     if path.exists() and path.read_text("utf-8") != text:
         for run in (folder / RUNS).glob(f"{FOUND}-*"):
             remove(run)

@@ -1,13 +1,17 @@
 """What a search is worth: its settings beside the config's own, on texts that chose nothing."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import (
+    METRICS,
+    PICTURE,
     Predictions,
     answer_columns,
     answer_figures,
@@ -20,12 +24,12 @@ from spacy_bert_zh.loading import find_textcat, load_pipeline
 from spacy_bert_zh.search.options import Options, Say
 from spacy_bert_zh.search.space import Space, importance
 from spacy_bert_zh.search.training import Begin, Job, Running, side_by_side
-from spacy_bert_zh.search.trial import CONFIG, FOUND, GIVEN, RUNS, Trial
+from spacy_bert_zh.search.trial import CANDIDATE, CONFIG, FOUND, GIVEN, RUNS, Trial, reached
 from spacy_bert_zh.train.config import seeded
 
 Figures = Mapping[str, Sequence[Mapping[str, Any]]]
 """By config and training, the figures by their names."""
-CONFIGS = {FOUND: "best.cfg", GIVEN: CONFIG}
+CONFIGS = {FOUND: CANDIDATE, GIVEN: CONFIG}
 
 
 def make_report(
@@ -37,7 +41,10 @@ def make_report(
     begin: Begin,
     say: Say,
 ) -> dict[str, Any]:
-    """Train in full length, if there are test texts, and gather all that people want to know.
+    """Train in full length with other seeds, and gather all that people want to know.
+
+    What is no better then, in the mean on dev, isn't kept: the best of many trials is partly luck
+    (as SMAC runs a challenger again before it takes it, Hutter et al. 2011, section 3).
 
     Args:
         folder: The search's.
@@ -48,17 +55,24 @@ def make_report(
         begin: Begins a training.
         say: Is told what goes on.
     """
-    test = None
+    dev, test, kept = None, None, False
     if not best:
         say("Nothing better than the config itself was found: there is nothing to compare")
-    elif options.test:
-        test = _compare(folder, options, begin, say)
+    else:
+        _train(folder, options, begin, say)
+        dev = {name: [_on_dev(run) for run in _runs(folder, name, options)] for name in CONFIGS}
+        kept = fmean(dev[FOUND]) > fmean(dev[GIVEN])
+        say(_tell_dev(dev, kept))
+    if kept and options.test:
+        test = _compare(folder, options, options.test)
     return {
         "trials": [
             {"score": one.score, "finished": one.finished, "steps": one.steps, "error": one.error}
             for one in trials
         ],
         "best": best,
+        "kept": kept,
+        "dev": dev,
         "settings": [
             {"name": key, "given": trials[0].settings[key], "found": trials[best].settings[key]}
             for key in space
@@ -68,13 +82,11 @@ def make_report(
     }
 
 
-def _compare(folder: Path, options: Options, begin: Begin, say: Say) -> dict[str, Any]:
-    assert options.test is not None
-    _train(folder, options, begin, say)
+def _compare(folder: Path, options: Options, test: Path) -> dict[str, Any]:
     said: dict[str, list[Predictions]] = {}
     for name in CONFIGS:
-        runs = [_run(folder, name, seed) for seed in range(options.seeds)]
-        said[name] = [_predict(run / "model-best", options.test) for run in runs]
+        runs = _runs(folder, name, options)
+        said[name] = [_predict(run / "model-best", test) for run in runs]
     exclusive = said[FOUND][0].exclusive
     measured = ["accuracy", "macro_f1", *(["micro_f1"] if not exclusive else [])]
     columns = {name: [answer_columns(one) for one in ones] for name, ones in said.items()}
@@ -89,7 +101,7 @@ def _compare(folder: Path, options: Options, begin: Begin, say: Say) -> dict[str
         for name, ones in columns.items()
     }
     return {
-        "corpus": options.test.resolve().name,
+        "corpus": test.resolve().name,
         "texts": texts,
         "figures": {
             name: [{key: float(one[key]) for key in measured} for one in ones]
@@ -108,30 +120,42 @@ def _gain(figures: Figures, drawn: Figures, key: str) -> dict[str, Any]:
 
 
 def _train(folder: Path, options: Options, begin: Begin, say: Say) -> None:
-    """Train both with each seed, what isn't trained yet."""
+    """Train both with each seed, what isn't trained yet; the trials' own seed isn't among them."""
+    runs = {name: _runs(folder, name, options) for name in CONFIGS}
     left = [
-        (name, seed)
+        (name, number)
         for name in CONFIGS
-        for seed in range(options.seeds)
-        if not (_run(folder, name, seed) / "history.svg").exists()
+        for number, run in enumerate(runs[name])
+        if not (run / PICTURE).exists()
     ]
 
-    def begin_one(number: int) -> Running | None:
-        if number >= len(left):
+    def begin_one(place: int) -> Running | None:
+        if place >= len(left):
             return None
-        name, seed = left[number]
-        say(f"training {CONFIGS[name]} in full length, seed {seed}")
-        settings = seeded(folder / CONFIGS[name], seed)
-        return begin(Job(folder / CONFIGS[name], _run(folder, name, seed), settings))
+        name, number = left[place]
+        say(f"training {CONFIGS[name]} in full length, {number + 1} of {options.seeds}")
+        settings = seeded(folder / CONFIGS[name], number + 1)
+        return begin(Job(folder / CONFIGS[name], runs[name][number], settings))
 
-    for number, trial in side_by_side(begin_one, options.processes):
+    for place, trial in side_by_side(begin_one, options.processes):
         if trial.error:
-            config = CONFIGS[left[number][0]]
+            config = CONFIGS[left[place][0]]
             raise BertZhError(f"{config} can't be trained in full length: {trial.error}")
 
 
-def _run(folder: Path, name: str, seed: int) -> Path:
-    return folder / RUNS / f"{name}-{seed}"
+def _runs(folder: Path, name: str, options: Options) -> list[Path]:
+    return [folder / RUNS / f"{name}-{number}" for number in range(options.seeds)]
+
+
+def _on_dev(run: Path) -> float:
+    lines = (run / METRICS).read_text("utf-8").splitlines()
+    return reached([json.loads(line)["score"] or 0.0 for line in lines])
+
+
+def _tell_dev(dev: Mapping[str, Sequence[float]], kept: bool) -> str:
+    given, found = (fmean(dev[name]) for name in (GIVEN, FOUND))
+    what = "" if kept else ": they don't bear it out, and best.cfg is the config itself"
+    return f"other seeds, on dev: {given:.4f} → {found:.4f}{what}"
 
 
 def _predict(pipeline: Path, corpus: Path) -> Predictions:
@@ -175,7 +199,7 @@ def lines(report: dict[str, Any]) -> list[str]:
     """What a terminal shows in the end."""
     test = report["test"]
     if test is None:
-        return ["Not measured on texts that chose nothing: give --test"] if report["best"] else []
+        return ["Not measured on texts that chose nothing: give --test"] if report["kept"] else []
     head = f"{test['corpus']}, {test['texts']:,} texts: "
     return [head + _tell(test, key) for key in test["gains"]]
 

@@ -28,8 +28,8 @@ Settings = dict[str, Any]
 STEPS = f"{LEARN_RATE}.total_steps"
 FIRST = 5
 """Trials before what they reached says what comes next."""
-KEPT = 0.5
-"""Share of the settings that stay as in the config until then."""
+CHANGED = 6
+"""Settings that are other than the config's until then."""
 LARGEST = 100_000
 """Bytes of a space's file."""
 
@@ -183,9 +183,9 @@ def propose(
 
 
 def _some(space: Space, settings: Settings, seed: int) -> Settings:
-    """A part of the settings, drawn; what the space has no room for isn't among them."""
-    drawn = random.Random(seed).sample([*space], int(KEPT * len(space)))
-    return {key: settings[key] for key in drawn if _holds(space[key], settings[key])}
+    """All settings but a few, which are drawn, and those that the space has no room for."""
+    kept = random.Random(seed).sample([*space], max(0, len(space) - CHANGED))
+    return {key: settings[key] for key in kept if _holds(space[key], settings[key])}
 
 
 def importance(space: Space, done: Sequence[Trial]) -> dict[str, float]:

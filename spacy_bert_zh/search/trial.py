@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from spacy_bert_zh.errors import BertZhError
@@ -12,8 +13,10 @@ from spacy_bert_zh.errors import BertZhError
 TABLE, TRIALS, RUNS = "trials.jsonl", "trials", "runs"
 FOUND, GIVEN = "found", "given"
 """What trainings in full length are called: by the best settings, by the config's own."""
-CONFIG, SHORT = "config.cfg", "trials.cfg"
-"""What is searched for, and what the trials are trained by."""
+CONFIG, SHORT, CANDIDATE = "config.cfg", "trials.cfg", "found.cfg"
+"""What is searched for, what the trials are trained by, and the config of the best of these."""
+ROW = 3
+"""Evaluations in a row that say together how good a trial is."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,20 @@ class Trial:
 
     @property
     def score(self) -> float:
-        """The best on the dev texts."""
-        return max(self.scores, default=0.0)
+        """What it reached on the dev texts."""
+        return reached(self.scores)
+
+
+def reached(scores: Sequence[float]) -> float:
+    """The best mean of evaluations in a row, of all of them where they are fewer.
+
+    A single one may be the best by chance, and the more so the more they swing: among many trials
+    the highest score would choose those that swing most.
+    """
+    if not scores:
+        return 0.0
+    count = min(ROW, len(scores))
+    return max(fmean(scores[end - count : end]) for end in range(count, len(scores) + 1))
 
 
 def is_worse(scores: Sequence[float], done: Sequence[Trial], keep: float = 0.5) -> bool:
@@ -58,8 +73,8 @@ def is_worse(scores: Sequence[float], done: Sequence[Trial], keep: float = 0.5) 
     place = len(scores) - 1
     if place < 1 or place & (place - 1):
         return False
-    others = [max(trial.scores[: place + 1]) for trial in done if len(trial.scores) > place]
-    better = sum(score > max(scores) for score in others)
+    others = [reached(trial.scores[: place + 1]) for trial in done if len(trial.scores) > place]
+    better = sum(score > reached(scores) for score in others)
     return len(others) > 1 and better >= keep * (len(others) + 1)
 
 

@@ -14,7 +14,7 @@ from thinc.api import Config
 from spacy_bert_zh.errors import BertZhError
 from spacy_bert_zh.evaluate import read_shards
 from spacy_bert_zh.search import Options, search
-from spacy_bert_zh.search.flow import _check_same, _check_test, _write_best
+from spacy_bert_zh.search.flow import _check_same, _check_test, _write_candidate
 from spacy_bert_zh.search.report import lines, make_report
 from spacy_bert_zh.search.running import _evaluating
 from spacy_bert_zh.search.space import STEPS, importance
@@ -48,11 +48,11 @@ def test_another_best_is_trained_anew(tmp_path: Path) -> None:
     for run in runs:
         run.mkdir(parents=True)
     for dropout, left in ((0.1, runs), (0.1, runs), (0.2, runs[2:])):
-        _write_best(tmp_path, plain(), {DROPOUT: dropout})
+        _write_candidate(tmp_path, plain(), {DROPOUT: dropout})
         if dropout == 0.1:
-            assert (tmp_path / "best.cfg").exists()
+            assert (tmp_path / "found.cfg").exists()
         assert [run for run in runs if run.exists()] == left
-    assert Config().from_disk(tmp_path / "best.cfg")["training"]["dropout"] == 0.2
+    assert Config().from_disk(tmp_path / "found.cfg")["training"]["dropout"] == 0.2
 
 
 def test_texts_that_cant_tell_are_refused_before_anything_is_tried(
