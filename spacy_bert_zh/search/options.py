@@ -20,7 +20,7 @@ class Options:
         space: JSON of what may change: {"training.dropout": {"low": 0, "high": 0.3}, …}.
         processes: Trainings at once.
         test: Texts for the report, which choose nothing.
-        seeds: Trainings in full length for the report, of what was found and of the config.
+        seeds: Trainings in full length in the end, of what was found and of the config.
         seed: Of the proposals.
         gpu_id: GPU id, or -1 for the CPU; with --ray any but -1 is one of the cluster's for each.
         ray: Let Ray run the trainings; see docs/search.md.
