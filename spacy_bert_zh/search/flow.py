@@ -32,7 +32,7 @@ def search(
     The first trial is the config as it is; the others are proposed by TPE from what came before,
     and the worse half is stopped early. They choose by their scores on the dev texts alone. Then
     the best settings and the config's own are trained in full length with other seeds, and are
-    kept if they are better on dev again; with test texts both are compared there once. A search
+    kept if no figure is worse on dev again; with test texts both are compared there once. A search
     that was cut off goes on in the same folder.
 
     Args:
@@ -60,10 +60,10 @@ def search(
     corpora = [one.get("path") for one in config.interpolate()["corpora"].values()]
     inputs = [Path(path) for path in corpora if path]
     check_apart(output, [*inputs, *([options.test] if options.test else [])])
+    # A corpus may stand in the config that no trial reads, such as raw text.
+    train, dev = corpus_paths(config_path, overrides or {}).values()
     if options.test:
-        # A corpus may stand in the config that no trial reads, such as raw text.
-        seen = corpus_paths(config_path, overrides or {})
-        _check_test(options.test, list(seen.values()), say)
+        _check_test(options.test, [train, dev], say)
     known = [CONFIG, SHORT, CANDIDATE, SEARCH, *OUTPUTS, TRIALS, RUNS, "trials.jsonl*"]
     with workshop(output, "search", *known) as folder, beginner(options) as begin:
         _check_same(folder, config, space, options, inputs)
@@ -72,7 +72,7 @@ def search(
         _write_candidate(folder, config, trials[best].settings)
         say(f"The best is trial {best}: {trials[best].score:.4f} on dev")
         tried = fitting_space(folder, space)
-        report = make_report(folder, tried, trials, best, options, begin, say)
+        report = make_report(folder, tried, trials, best, dev, options, begin, say)
         text = json.dumps(report, ensure_ascii=False, indent=2, allow_nan=False)
         chosen = (folder / (CANDIDATE if report["kept"] else CONFIG)).read_text("utf-8")
         for name, content in zip(OUTPUTS, (chosen, text + "\n", render_page(report)), strict=True):

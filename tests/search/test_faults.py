@@ -124,7 +124,7 @@ def test_that_nothing_better_was_found_is_said_once(
         raise AssertionError
 
     options = Options(test=tmp_path)
-    report = make_report(tmp_path, SPACE, trials(0.9, 0.5), 0, options, begin, print)
+    report = make_report(tmp_path, SPACE, trials(0.9, 0.5), 0, tmp_path, options, begin, print)
     assert capsys.readouterr().out.startswith("Nothing better than the config itself was found")
     assert report["test"] is None and lines(report) == []
 
