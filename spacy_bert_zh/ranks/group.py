@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from spacy_bert_zh.errors import BertZhError, missing_extra
@@ -114,14 +115,20 @@ class Group:
         """Whether this is the one that writes."""
         return self.rank == 0
 
-    def share(self, items: Sequence[Item]) -> Sequence[Item]:
+    def share(self, items: Iterable[Item], length: Callable[[Item], int]) -> list[Item]:
         """This process's part of something that all of them have.
 
+        Dealt to and fro from the longest to the shortest: however work grows with length, nobody
+        waits long for another.
+
         Examples:
-            >>> Group(1, 2).share("abcde")
-            'bd'
+            >>> Group(1, 2).share(["a", "bb", "ccc", "dddd"], len)
+            ['ccc', 'bb']
         """
-        return items[self.rank :: self.world]
+        ranks = range(self.world)
+        turns = cycle((*ranks, *reversed(ranks)))
+        longest = sorted(items, key=length, reverse=True)
+        return [item for item, rank in zip(longest, turns, strict=False) if rank == self.rank]
 
     def sum(self, tensor: torch.Tensor) -> None:
         """Add up a tensor over all processes, in place; all end with the same bits."""

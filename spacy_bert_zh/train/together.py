@@ -99,7 +99,7 @@ class Together:
         parameters, weight = self._parameters(), 0.0
         totals = dict.fromkeys(self._names, 0.0)
         for part in subdivide_batch(examples, self._accumulate):
-            mine = self._group.share(part)
+            mine = self._group.share(part, _length)
             if not mine:
                 continue
             before, weight = weight, len(mine) / len(part)
@@ -139,6 +139,10 @@ class Together:
             fix_random_seed(int(own.generate_state(1)[0]))
             random.setstate(shuffling)
             yield batch
+
+
+def _length(example: Example) -> int:
+    return len(example.predicted.text)
 
 
 class _Gathered(Scorer):

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 import psutil
 import pytest
 import spacy
+from hypothesis import given
+from hypothesis import strategies as st
 from spacy.cli._util import parse_config_overrides
 
 from spacy_bert_zh.errors import BertZhError
@@ -276,9 +279,19 @@ def test_processes_of_several_machines_share_no_memory(monkeypatch: pytest.Monke
     assert map_memory(Group(0, 2), 64) is None
 
 
+@given(st.lists(st.integers(0, 1000)), st.integers(1, 5))
+def test_nobody_waits_longer_than_the_longest_text_takes(lengths: list[int], world: int) -> None:
+    shares = [Group(rank, world).share(lengths, lambda length: length) for rank in range(world)]
+    assert sorted(chain(*shares)) == sorted(lengths)
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    for work in (lambda length: length, lambda length: min(length, 240), lambda length: length**2):
+        times = [sum(map(work, share)) for share in shares]
+        assert max(times) - min(times) <= max(map(work, lengths), default=0)
+
+
 def test_one_alone_is_a_group() -> None:
     group = Group()
     assert group.alone
     assert group.tell({"a": 1}) == {"a": 1}
-    assert group.share([1, 2, 3]) == [1, 2, 3]
+    assert group.share(["a", "bb"], len) == ["bb", "a"]
     assert "RANK" not in os.environ
