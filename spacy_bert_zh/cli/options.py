@@ -14,7 +14,11 @@ from spacy_bert_zh.reading.options import option
 
 Command = TypeVar("Command", bound=Callable[..., None])
 # Names that aren't made of the field's.
-NAMES = {"format": ("--format", "-f"), "label_first": (option("label_first"),)}
+NAMES = {
+    "format": ("--format", "-f"),
+    "code": ("--code", "-c"),
+    "label_first": (option("label_first"),),
+}
 _ENTRY = re.compile(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)
 
 

@@ -58,8 +58,9 @@ def train(
         raise typer.Exit(launch(list(arguments), processes))
     from spacy.cli._util import parse_config_overrides
 
-    if code:
-        _import(code)
+    from spacy_bert_zh.train.code import import_code
+
+    import_code(code)
     settings: dict[str, Any] = {
         "use_gpu": gpu_id,
         "overrides": parse_config_overrides(context.args),
@@ -78,12 +79,3 @@ def train(
     from spacy_bert_zh.train import train as run
 
     run(config, output, **settings)
-
-
-def _import(code: Path) -> None:
-    from spacy.util import import_file
-
-    try:
-        import_file("python_code", code)
-    except Exception as error:
-        raise BertZhError(f"{code} can't be imported: {type(error).__name__}: {error}") from error

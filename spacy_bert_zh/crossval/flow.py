@@ -52,15 +52,17 @@ def crossval(
         to_predictions,
         write_judged,
     )
+    from spacy_bert_zh.train.code import import_code
 
     options = options or Options()
     check_apart(output, [corpus])
+    code = import_code(options.code)
     rows = read_rows(corpus, options.folds)
     if rare := rows.named(rows.gold.sum(axis=0) < options.folds):
         say(f"Fewer rows than folds, so that some folds lack the label: {rare}")
     known = [*WORKBENCH, PREDICTIONS, *OUTPUTS, FOLDS]
     with workshop(output, "crossval", *known) as folder:
-        run = Folds(folder, config_path, overrides or {}, corpus, rows, options)
+        run = Folds(folder, config_path, overrides or {}, corpus, rows, options, code)
         judged = []
         for fold in range(options.folds):
             judged.append(run.judge(fold))

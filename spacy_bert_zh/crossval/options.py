@@ -1,6 +1,7 @@
 """The options of `crossval`, checked."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from spacy_bert_zh.errors import BertZhError
 
@@ -15,6 +16,7 @@ class Options:
         minutes: About how long all trainings may take, on this machine; 0 doesn't limit.
         seed: Of the folds; that of the trainings is the config's.
         gpu_id: GPU id, or -1 for the CPU.
+        code: Python file that registers functions which the config names.
     """
 
     folds: int = 5
@@ -22,6 +24,7 @@ class Options:
     minutes: float = 0.0
     seed: int = 0
     gpu_id: int = -1
+    code: Path | None = None
 
     def __post_init__(self) -> None:
         if self.folds < 2:

@@ -43,6 +43,7 @@ class Folds:
         corpus: Path,
         rows: Rows,
         options: Options,
+        code: str,
     ) -> None:
         self.folder, self.corpus, self.rows, self.options = folder, corpus, rows, options
         loaded, self.keys = load_for(config, overrides, corpus, corpus)
@@ -55,7 +56,7 @@ class Folds:
                     f"for {options.folds} folds and a --dev-share of {options.dev_share:g}: take "
                     "fewer folds"
                 )
-        begin(folder, "crossval", loaded, rows, {**asdict(options), "gpu_id": None})
+        begin(folder, "crossval", loaded, rows, {**asdict(options), "gpu_id": None, "code": code})
 
     def judge(self, fold: int) -> Judged:
         """Train without a fold, and ask about it, unless that is done."""
@@ -73,7 +74,9 @@ class Folds:
         write_parts(self.corpus, self._parts(fold), [train, dev])
         given = dict(zip(self.keys, map(str, (train, dev, self.folder / LABELS)), strict=False))
         minutes = self.options.minutes / self.options.folds
-        train_apart(self.folder / CONFIG, place, given, minutes, self.options.gpu_id)
+        train_apart(
+            self.folder / CONFIG, place, given, minutes, self.options.gpu_id, self.options.code
+        )
         held = np.flatnonzero(self.fold_of == fold)
         judged = judge(place / "model-best", self.rows, held, self.options.gpu_id)
         write_judged(place / PREDICTIONS, self.rows, judged)

@@ -46,8 +46,10 @@ def curve(
     from spacy_bert_zh.curve.report import make_report, render_page
     from spacy_bert_zh.curve.trainings import LEARNT, RUNS, Runs
     from spacy_bert_zh.folds import WORKBENCH, read_rows
+    from spacy_bert_zh.train.code import import_code
 
     check_apart(output, [corpus, options.dev])
+    code = import_code(options.code)
     rows, dev = read_rows(corpus), read_rows(options.dev)
     if differing := set(rows.labels) ^ set(dev.labels):
         raise BertZhError(
@@ -57,7 +59,7 @@ def curve(
     if known := len(set(rows.texts).intersection(dev.texts)):
         say(f"{known:,} texts of {options.dev} are training rows as well: the curve is too good")
     with workshop(output, "curve", *WORKBENCH, *OUTPUTS, RUNS) as folder:
-        runs = Runs(folder, config_path, overrides or {}, corpus, rows, dev, options)
+        runs = Runs(folder, config_path, overrides or {}, corpus, rows, dev, options, code)
         for share, lacking in runs.lacking.items():
             say(f"{share:g} of the rows has none of {lacking}")
         found = []

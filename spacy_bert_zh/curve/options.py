@@ -21,6 +21,7 @@ class Options:
         seeds: Trainings for each share, on other rows each.
         minutes: About how long all trainings may take, on this machine; 0 doesn't limit.
         gpu_id: GPU id, or -1 for the CPU.
+        code: Python file that registers functions which the config names.
     """
 
     dev: Path
@@ -28,6 +29,7 @@ class Options:
     seeds: int = 1
     minutes: float = 0.0
     gpu_id: int = -1
+    code: Path | None = None
 
     def __post_init__(self) -> None:
         for share in self.shares:

@@ -44,13 +44,14 @@ class Runs:
         rows: Rows,
         dev: Rows,
         options: Options,
+        code: str,
     ) -> None:
         self.folder, self.corpus, self.options = folder, corpus, options
         self.rows, self.dev = rows, dev
         loaded, self.keys = load_for(config, overrides, corpus, options.dev)
         self.groups = near_groups(rows.texts, rows.links)
         self.lacking = self._find_lacking()
-        what = {**asdict(options), "dev": dev.digest(), "gpu_id": None}
+        what = {**asdict(options), "dev": dev.digest(), "gpu_id": None, "code": code}
         begin(folder, "curve", loaded, rows, what)
 
     def parts(self, share: float, seed: int) -> NDArray[np.int64]:
@@ -101,6 +102,7 @@ class Runs:
             {**settings, **seeded(self.folder / CONFIG, seed)},
             minutes,
             self.options.gpu_id,
+            self.options.code,
         )
         every = np.arange(len(self.dev.texts))
         judged = judge(training / "model-last", self.dev, every, self.options.gpu_id)

@@ -53,9 +53,11 @@ def search(
     from spacy_bert_zh.search.report import make_report, render_page
     from spacy_bert_zh.search.running import fitting_space, run_trials
     from spacy_bert_zh.search.training import beginner
+    from spacy_bert_zh.train.code import import_code
     from spacy_bert_zh.train.config import corpus_paths
 
     options = options or Options()
+    code = import_code(options.code)
     config, space = _prepare(config_path, overrides or {}, options)
     corpora = [one.get("path") for one in config.interpolate()["corpora"].values()]
     inputs = [Path(path) for path in corpora if path]
@@ -66,7 +68,7 @@ def search(
         _check_test(options.test, [train, dev], say)
     known = [CONFIG, SHORT, CANDIDATE, SEARCH, *OUTPUTS, TRIALS, RUNS, "trials.jsonl*"]
     with workshop(output, "search", *known) as folder, beginner(options) as begin:
-        _check_same(folder, config, space, options, inputs)
+        _check_same(folder, config, code, space, options, inputs)
         trials = run_trials(folder, space, options, begin, say)
         best = max(range(len(trials)), key=lambda number: _rank(trials[number]))
         _write_candidate(folder, config, trials[best].settings)
@@ -124,7 +126,12 @@ def _check_test(test: Path, known: Sequence[Path], say: Say) -> None:
 
 
 def _check_same(
-    folder: Path, config: "Config", space: "Space", options: Options, inputs: Sequence[Path]
+    folder: Path,
+    config: "Config",
+    code: str,
+    space: "Space",
+    options: Options,
+    inputs: Sequence[Path],
 ) -> None:
     """Let a search go on only as what it began as."""
     from spacy_bert_zh.search.space import describe_space
@@ -132,6 +139,7 @@ def _check_same(
     text = config.to_str()
     now = {
         "config": text,
+        "code": code,
         "corpora": contents(inputs),
         "space": describe_space(space),
         "processes": options.processes,
@@ -141,8 +149,8 @@ def _check_same(
     if path.exists():
         if json.loads(path.read_text("utf-8")) != json.loads(json.dumps(now)):
             raise BertZhError(
-                f"{folder} holds another search (its config, corpora, space, --processes or --seed "
-                "differ): name another folder, or remove it"
+                f"{folder} holds another search (its config, corpora, code, space, --processes or "
+                "--seed differ): name another folder, or remove it"
             )
         return
     for name, content in ((CONFIG, text), (SEARCH, json.dumps(now, ensure_ascii=False))):

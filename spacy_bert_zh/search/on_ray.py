@@ -27,7 +27,7 @@ def on_ray(options: Options) -> Iterator[Begin]:
     with ray_running(options.processes):
         if options.gpu_id >= 0 and not ray.cluster_resources().get("GPU"):
             raise BertZhError("--gpu-id: the Ray cluster has no GPU; --gpu-id -1 is the CPU")
-        yield partial(_Task, gpus=int(options.gpu_id >= 0))
+        yield partial(_Task, gpus=int(options.gpu_id >= 0), code=options.code)
 
 
 class _Task(AbstractContextManager["_Task"]):
@@ -36,9 +36,9 @@ class _Task(AbstractContextManager["_Task"]):
     One that is lost with its machine is done again, and goes on where it was.
     """
 
-    def __init__(self, job: Job, gpus: int) -> None:
+    def __init__(self, job: Job, gpus: int, code: Path | None) -> None:
         task = ray.remote(num_cpus=1, num_gpus=gpus)(_train)
-        self._waiting = task.remote(Path.cwd(), job, gpus - 1)
+        self._waiting = task.remote(Path.cwd(), job, gpus - 1, code)
 
     def __exit__(self, *_: object) -> None:
         ray.cancel(self._waiting, force=True)  # one that is done stays so
@@ -54,14 +54,14 @@ class _Task(AbstractContextManager["_Task"]):
         return trial
 
 
-def _train(where: Path, job: Job, gpu_id: int) -> Trial:
+def _train(where: Path, job: Job, gpu_id: int, code: Path | None) -> Trial:
     """In a process of Ray's, which shows its GPU as the first."""
     if not (where / job.config).exists():
         raise BertZhError(
             f"{socket.gethostname()} has no {where / job.config}: all machines of a Ray cluster "
             "need the same files at the same paths"
         )
-    with chdir(where), Training(job, gpu_id) as training:
+    with chdir(where), Training(job, gpu_id, code) as training:
         while (trial := training.poll()) is None:
             time.sleep(PATIENCE)
     return trial

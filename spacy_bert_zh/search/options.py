@@ -24,6 +24,7 @@ class Options:
         seed: Of the proposals.
         gpu_id: GPU id, or -1 for the CPU; with --ray any but -1 is one of the cluster's for each.
         ray: Let Ray run the trainings; see docs/search.md.
+        code: Python file that registers functions which the config names.
     """
 
     minutes: float = 60.0
@@ -35,6 +36,7 @@ class Options:
     seed: int = 0
     gpu_id: int = -1
     ray: bool = False
+    code: Path | None = None
 
     def __post_init__(self) -> None:
         for name in ("minutes", "trials", "seed"):

@@ -67,7 +67,7 @@ def beginner(options: Options) -> Iterator[Begin]:
     """
     if not options.ray:
         use_gpu(options.gpu_id)  # to predict as well, and to fail at once
-        yield partial(Training, gpu_id=options.gpu_id)
+        yield partial(Training, gpu_id=options.gpu_id, code=options.code)
         return
     try:
         from spacy_bert_zh.search.on_ray import on_ray
@@ -115,14 +115,15 @@ class Training(ExitStack):
     Args:
         job: What it is to do.
         gpu_id: GPU id, or -1 for the CPU.
+        code: Python file that registers functions which the config names.
     """
 
-    def __init__(self, job: Job, gpu_id: int = -1) -> None:
+    def __init__(self, job: Job, gpu_id: int = -1, code: Path | None = None) -> None:
         super().__init__()
         self.job = job
         job.folder.mkdir(parents=True, exist_ok=True)
         given = job.settings | job.fixed
-        command = train_command(job.config, job.folder, given, job.minutes, gpu_id)
+        command = train_command(job.config, job.folder, given, job.minutes, gpu_id, code)
         log = self.enter_context((job.folder / LOG).open("wb"))
         self.process = self.enter_context(
             started(command, Path.cwd(), os.environ, stdout=log, stderr=log)

@@ -20,11 +20,13 @@ def train_command(
     overrides: Mapping[str, Any],
     minutes: float = 0.0,
     gpu_id: int = -1,
+    code: Path | None = None,
 ) -> list[str]:
     """The command line of a training that goes on where it was cut off."""
     given = [part for key, value in overrides.items() for part in (f"--{key}", _written(value))]
     command = [sys.executable, "-m", "spacy_bert_zh", "train", str(config), "--output", str(folder)]
     rest = ["--resume", "--force", "--minutes", str(minutes), "--gpu-id", str(gpu_id)]
+    rest += ["--code", str(code)] if code else []
     return [*command, *rest, *given]
 
 
@@ -38,6 +40,7 @@ def train_apart(
     overrides: Mapping[str, Any],
     minutes: float = 0.0,
     gpu_id: int = -1,
+    code: Path | None = None,
 ) -> None:
     """Train, or go on training, unless that is done; ``train.log`` has what it says.
 
@@ -47,6 +50,7 @@ def train_apart(
         overrides: Config values by dotted name.
         minutes: How long it may take; 0 doesn't limit.
         gpu_id: GPU id; -1 is the CPU.
+        code: Python file that registers functions which the config names.
 
     Raises:
         BertZhError: It failed; what it said last.
@@ -54,13 +58,13 @@ def train_apart(
     if (folder / PICTURE).exists():  # the last thing that a training makes
         return
     folder.mkdir(parents=True, exist_ok=True)
-    command = train_command(config, folder, overrides, minutes, gpu_id)
+    command = train_command(config, folder, overrides, minutes, gpu_id, code)
     with (
         (folder / LOG).open("wb") as log,
         started(command, Path.cwd(), os.environ, stdout=log, stderr=log) as process,
     ):
-        code = process.wait()
-    if code:
+        status = process.wait()
+    if status:
         raise BertZhError(f"A training failed: {last_word(folder)}")
 
 
