@@ -37,10 +37,10 @@ def test_another_corpus_makes_it_another_search(corpus: Path, tmp_path: Path) ->
     shutil.copytree(corpus, own)
     inputs = [own / "train", own / "dev"]
     for _ in range(2):
-        _check_same(tmp_path, plain(), SPACE, Options(), inputs)
+        _check_same(tmp_path, plain(), "", SPACE, Options(), inputs)
     shutil.copy(own / "dev" / "00000.spacy", own / "dev" / "00001.spacy")
     with pytest.raises(BertZhError, match=r"another search [(]its config, corpora"):
-        _check_same(tmp_path, plain(), SPACE, Options(), inputs)
+        _check_same(tmp_path, plain(), "", SPACE, Options(), inputs)
 
 
 def test_another_best_is_trained_anew(tmp_path: Path) -> None:
